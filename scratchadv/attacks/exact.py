@@ -1,0 +1,52 @@
+"""The strongest attack there is, for linear models."""
+
+from .. import checks
+
+
+def exact(model, x, y, threat):
+    r"""The perturbation in Δ(x) that hurts a linear model the most.
+
+    .. math::
+        \delta^* = \arg\max_{\delta \in \Delta(x)} \Psi(y(\theta^T(x + \delta) + \theta_0))
+                 = \arg\max_{\delta \in \Delta(x)} \langle -y\theta, \delta \rangle,
+
+    as Ψ decreases; for the ℓ∞ ball it is :math:`-y \epsilon\, \mathrm{sign}(\theta)`. The maximum is exact for
+    every ball and, with a pixel range, for every ball ∩ box.
+
+    Parameters
+    ----------
+    model : Model
+        A linear one with a single logit, such as ``LogisticRegression``.
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        Labels −1/+1.
+    threat : Ball or Boxed
+        The perturbation set Δ.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        dtype of x.
+
+    Raises
+    ------
+    TypeError
+        If the model is not linear.
+    ValueError
+        If x, y and the threat do not fit each other.
+
+    Source: slides "Linear Models".
+
+    Examples
+    --------
+    >>> model = LogisticRegression(np.array([2.0, -1.0]))
+    >>> exact(model, np.array([[1.0, 1.0]]), np.array([1]), Linf(0.5))
+    array([[-0.5,  0.5]])
+    """
+    if not getattr(model, "linear", False):
+        raise TypeError(f"exact solves linear models only; for {type(model).__name__} use pgd")
+    checks.attack(model, x, y, threat)
+    _, pull = model.vjp_x(x)
+    minus_y_theta = pull(-y.astype(x.dtype))
+    return threat.at(x).linear_max(minus_y_theta)

@@ -1,0 +1,124 @@
+"""Projected gradient descent (on the slides' terms; it ascends the loss)."""
+
+from ... import checks
+from ...backend import namespace
+from ...losses import Targeted
+from ...models.protocol import loss_and_gradient
+from ...numerics import per_row
+
+
+def pgd(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    steps=40,
+    alpha=None,
+    normalized=True,
+    target=None,
+    loss=None,
+    start=None,
+    restarts=1,
+    rng=None,
+    callback=None,
+):
+    r"""Step along the gradient of the loss, project back onto Δ(x), repeat; return the best iterate.
+
+    .. math::
+        \delta^{[t+1]} = \mathcal{P}\left(\delta^{[t]} + \alpha g\right), \qquad
+        g = \nabla_\delta L(y, f(x + \delta^{[t]}))
+
+    Normalised steps replace :math:`\alpha g` by the best step in the set scaled to radius α,
+    :math:`\arg\max \langle g, v \rangle`: for ℓ∞ :math:`\alpha\, \mathrm{sign}(g)`, for ℓ2
+    :math:`\alpha g / \lVert g \rVert_2`. With a pixel range the step uses only the room that is left at x + δ.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Ball or Boxed
+        The perturbation set Δ.
+    steps : int
+        Gradient steps in each restart.
+    alpha : float, optional
+        Step size in the units of x (normalised steps) or of x² a unit of loss (plain ones). Default
+        2.5 radius / steps.
+    normalized : bool
+        Whether steps have the same size whatever the gradient's. Plain steps are the slide's formula.
+    target : array, shape (N,), optional
+        Labels to reach: L(y) − L(target) is maximised.
+    loss : Loss, optional
+        Default: the model's own.
+    start : array, shape (N, *D) or (restarts, N, *D), optional
+        Where to begin, projected onto Δ(x). Default: zero without ``rng``, else drawn from Δ(x).
+    restarts : int
+        Runs from several starts; the best is kept example by example.
+    rng : numpy.random.Generator, optional
+        For random starts.
+    callback : callable, optional
+        Called with (restart, step, delta, loss), loss of shape ``(N,)``, at every iterate.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        The feasible iterate of the highest loss, δ = 0 included. dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before any step.
+
+    Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
+    """
+    checks.attack(model, x, y, threat, target)
+    steps = checks.count("steps", steps, least=1)
+    alpha = 2.5 * threat.radius / steps if alpha is None else checks.radius("alpha", alpha)
+    loss = loss or model.loss
+    if target is not None:
+        loss = Targeted(loss, target)
+    step = _normalized_step if normalized else _plain_step
+    xp, delta_set = namespace(x), threat.at(x)
+    starts = _starts(x, delta_set, start, checks.count("restarts", restarts, least=1), rng)
+
+    best = xp.zeros_like(x)
+    best_value = loss.value(model.logits(x), y)
+    for restart, delta in enumerate(starts):
+        for t in range(steps + 1):
+            if t < steps:
+                value, g = loss_and_gradient(model, loss, x + delta, y)
+            else:
+                value = loss.value(model.logits(x + delta), y)
+            if callback:
+                callback(restart, t, delta, value)
+            better = value > best_value
+            best = xp.where(per_row(better, x), delta, best)
+            best_value = xp.where(better, value, best_value)
+            if t < steps:
+                delta = delta_set.project(delta + step(threat, alpha, x + delta, g))
+    return best
+
+
+def _plain_step(threat, alpha, x, g):
+    return alpha * g
+
+
+def _normalized_step(threat, alpha, x, g):
+    return threat.scaled(alpha).at(x).linear_max(g)
+
+
+def _starts(x, delta_set, start, restarts, rng):
+    """The starting points, one restart after the other."""
+    if start is not None:
+        start = start[None] if start.ndim == x.ndim else start
+        if start.shape != (restarts, *x.shape):
+            raise ValueError(f"start has shape {start.shape}; {(restarts, *x.shape)} was expected")
+        return (delta_set.project(delta.astype(x.dtype)) for delta in start)
+    if rng is None:
+        if restarts > 1:
+            raise ValueError(f"restarts = {restarts} from one start are all the same: pass rng or start")
+        return iter([namespace(x).zeros_like(x)])
+    return (delta_set.sample(rng, x) for _ in range(restarts))

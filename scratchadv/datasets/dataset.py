@@ -1,0 +1,98 @@
+"""What a data set is: images and labels, for training and for testing."""
+
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels for training and for testing.
+
+    Parameters
+    ----------
+    x_train, x_test : ndarray, (N, H, W, C), float32 in [0, 1]
+        Images.
+    y_train, y_test : ndarray, (N,), int64
+        Labels: places in `class_names`, or -1 and +1 after `only`.
+    class_names : tuple of str
+        Names of the classes.
+    source : str
+        Where the data came from.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels as images.
+    """
+
+    x_train: np.ndarray = field(repr=False)
+    y_train: np.ndarray = field(repr=False)
+    x_test: np.ndarray = field(repr=False)
+    y_test: np.ndarray = field(repr=False)
+    class_names: tuple[str, ...]
+    source: str
+
+    def __post_init__(self):
+        for part, x, y in [("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)]:
+            if len(x) != len(y):
+                raise ValueError(f"x_{part} has {len(x)} images, but y_{part} has {len(y)} labels")
+
+    def only(self, a, b):
+        """Keep two classes, in the order they come in, labelled as the slides do: +1 for `a` and -1 for `b`.
+
+        Parameters
+        ----------
+        a, b : int
+            Classes, as in `y_train`.
+
+        Returns
+        -------
+        Dataset
+            Its labels are +1 and -1, its class names those of `a` and `b`.
+
+        Raises
+        ------
+        ValueError
+            If `a` or `b` is no class of this data set or has no examples, or if they are the same.
+        """
+        for label in (a, b):
+            self._check_class(label)
+        if a == b:
+            raise ValueError(f"two different classes are needed, got {a} twice")
+        train, test = (np.isin(y, (a, b)) for y in (self.y_train, self.y_test))
+        return Dataset(
+            x_train=self.x_train[train],
+            y_train=np.where(self.y_train[train] == a, 1, -1).astype(np.int64),
+            x_test=self.x_test[test],
+            y_test=np.where(self.y_test[test] == a, 1, -1).astype(np.int64),
+            class_names=(self.class_names[a], self.class_names[b]),
+            source=f"{self.source}; only {self.class_names[a]} (+1) and {self.class_names[b]} (-1)",
+        )
+
+    def _check_class(self, label):
+        n = len(self.class_names)
+        if not isinstance(label, Integral) or label not in range(n):
+            raise ValueError(f"no class {label!r}: classes are the integers 0 to {n - 1}")
+        for part, y in [("training", self.y_train), ("test", self.y_test)]:
+            if label not in y:
+                raise ValueError(f"class {label} has no {part} examples")
+
+
+def as_images(pixels):
+    """Grey values 0 to 255 as one-channel images in [0, 1].
+
+    Parameters
+    ----------
+    pixels : ndarray, (N, H, W), uint8
+
+    Returns
+    -------
+    ndarray, (N, H, W, 1), float32
+    """
+    images = pixels[..., None].astype(np.float32)
+    images /= 255
+    return images

@@ -1,0 +1,65 @@
+"""Logistic regression, the linear model of the slides."""
+
+import math
+
+import numpy as np
+
+from .. import checks
+from ..backend import namespace
+from ..losses import logistic
+from ..numerics import per_row, rows
+
+
+class LogisticRegression:
+    r"""One logit, linear in x.
+
+    .. math:: z = \theta^T x + \theta_0, \qquad \nabla_x z = \theta, \quad \nabla_\theta z = x, \quad
+              \partial z / \partial \theta_0 = 1
+
+    Parameters
+    ----------
+    theta : array, shape D
+        The shape of one example. float32 or float64.
+    theta0 : float
+
+    Source: slide "Linear Models". Labels are −1/+1; τ(z) is the probability of +1.
+    """
+
+    loss = logistic
+    linear = True
+
+    def __init__(self, theta, theta0=0.0):
+        checks.images(theta[None], "theta")
+        theta0 = namespace(theta).asarray(theta0, dtype=theta.dtype)
+        self.params = {"theta": theta, "theta0": theta0}
+
+    @classmethod
+    def initial(cls, shape, rng, dtype=np.float32):
+        r"""Every parameter uniform in :math:`\pm 1/\sqrt{P}` for P components, where the tutorial's runs start."""
+        bound = 1 / math.sqrt(math.prod(shape))
+        theta = rng.uniform(-bound, bound, shape).astype(dtype)
+        return cls(theta, rng.uniform(-bound, bound))
+
+    def logits(self, x):
+        """Z = θᵀx + θ0, shape ``(N,)``, in the dtype of x."""
+        theta, theta0 = self._params_like(x)
+        return rows(x) @ theta.ravel() + theta0
+
+    def vjp_x(self, x):
+        """Z, and dz to dz θ."""
+        theta, _ = self._params_like(x)
+        return self.logits(x), lambda dz: per_row(dz, x) * theta
+
+    def vjp_theta(self, x):
+        """Z, and dz to the sums of dz x and of dz."""
+
+        def pull(dz):
+            return {"theta": (dz @ rows(x)).reshape(x.shape[1:]), "theta0": dz.sum()}
+
+        return self.logits(x), pull
+
+    def _params_like(self, x):
+        theta = self.params["theta"]
+        if x.shape[1:] != theta.shape:
+            raise ValueError(f"x has shape {x.shape}; examples of shape {theta.shape} were expected")
+        return theta.astype(x.dtype, copy=False), self.params["theta0"].astype(x.dtype, copy=False)

@@ -1,0 +1,40 @@
+"""All that an attack, a training loop or an evaluation knows of a model."""
+
+from typing import Any, Protocol
+
+from ..backend import namespace
+from ..losses import Loss
+
+
+class Model(Protocol):
+    """Logits and two pullbacks; nothing is stored between calls, so calls nest and run in threads."""
+
+    params: dict[str, Any]
+    loss: Loss
+
+    def logits(self, x):
+        """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
+
+    def vjp_x(self, x):
+        """Z and a function that takes ``dz``, shaped like z, to the gradient by x, shaped like x."""
+
+    def vjp_theta(self, x):
+        """Z and a function that takes ``dz`` to the gradients by the parameters, a dict like ``params``."""
+
+
+def labels_of(z):
+    """The label of the largest logit, ``(N,)``; for one logit its sign, −1 or +1 (+1 on the boundary)."""
+    if z.ndim == 1:
+        return namespace(z).where(z >= 0, 1, -1)
+    return z.argmax(axis=1)
+
+
+def predict(model, x):
+    """The labels that the model gives to x, ``(N,)``."""
+    return labels_of(model.logits(x))
+
+
+def loss_and_gradient(model, loss, x, y):
+    r"""L(y, f(x)), ``(N,)``, and :math:`\nabla_x L(y, f(x))`, shaped like x."""
+    z, pull = model.vjp_x(x)
+    return loss.value(z, y), pull(loss.grad(z, y))

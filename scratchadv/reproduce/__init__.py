@@ -1,0 +1,1 @@
+"""The experiments of the slides, each a command: ``scratchadv reproduce NAME``."""

@@ -1,0 +1,244 @@
+r"""Robust logistic regression: the slides' min-max problem, which for linear models is convex and solved exactly.
+
+.. math::
+    \min_{\theta, \theta_0} \frac1N \sum_{i=1}^N \max_{\delta \in \Delta} \Psi(y_i(\theta^T (x_i + \delta) + \theta_0))
+    = \min_{\theta, \theta_0} \frac1N \sum_{i=1}^N \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
+
+with :math:`\Psi(m) = \log(1 + \exp(-m))` and the dual norm: :math:`\lVert\theta\rVert_1` for the ℓ∞ ball.
+Source: slides "Linear Models".
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .backend import namespace
+from .balls import L1, L2, Ball, Linf
+from .numerics import per_row, rows, sigmoid, softplus
+from .solvers import barrier, working_set
+from .solvers.dual import lower_bound
+from .solvers.margin import largest_margin
+from .solvers.newton import newton
+
+
+def worst_margin(theta, theta0, x, y, ball):
+    r"""The margin that is left after the best attack, example by example.
+
+    .. math:: m_i = \min_{\delta \in \Delta(x_i)} y_i(\theta^T(x_i + \delta) + \theta_0)
+                  = y_i(\theta^T x_i + \theta_0) - \max_{\delta \in \Delta(x_i)} \langle -y_i \theta, \delta \rangle
+
+    Parameters
+    ----------
+    theta : array, shape D
+    theta0 : float
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+        Labels −1/+1.
+    ball : Ball or Boxed
+        With a pixel range the worst case respects it.
+
+    Returns
+    -------
+    m : array, shape (N,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the arguments do not fit each other.
+    """
+    _check(theta, x, y)
+    m = y * (rows(x) @ theta.ravel() + theta0)
+    if isinstance(ball, Ball):  # symmetric and the same for all: one row serves every example
+        return m - ball.support(theta[None])
+    return m - ball.at(x).support(-per_row(y, x) * theta)
+
+
+def objective(theta, theta0, x, y, ball):
+    r"""The empirical adversarial risk of a linear model, exactly.
+
+    .. math:: \frac1N \sum_i \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
+
+    Parameters and errors as for :func:`worst_margin`.
+
+    Returns
+    -------
+    float
+        In nats.
+
+    Examples
+    --------
+    >>> objective(np.array([1.0, -1.0]), 0.0, np.array([[1.0, 0.0]]), np.array([1]), Linf(0.5)) == np.log(2)
+    True
+    """
+    return float(softplus(-worst_margin(theta, theta0, x, y, ball)).mean())
+
+
+def gradient(theta, theta0, x, y, ball):
+    r"""A subgradient of :func:`objective`, its gradient where it is smooth.
+
+    It is the gradient at the attacked examples (Danskin's theorem):
+
+    .. math:: -\frac1N \sum_i \tau(-m_i)\, y_i (x_i + \delta_i^*), \qquad -\frac1N \sum_i \tau(-m_i)\, y_i
+
+    Parameters and errors as for :func:`worst_margin`.
+
+    Returns
+    -------
+    theta_gradient : array, shape D
+    theta0_gradient : float
+    """
+    a = sigmoid(-worst_margin(theta, theta0, x, y, ball))
+    delta = ball.at(x).linear_max(-per_row(y, x) * theta)
+    weights = -a * y / len(x)
+    return (weights @ rows(x + delta)).reshape(theta.shape), float(weights.sum())
+
+
+@dataclass(frozen=True)
+class RobustLogisticFit:
+    """The exact robust linear model, with its certificate.
+
+    Attributes
+    ----------
+    theta : array, shape D
+        float64.
+    theta0 : float
+    objective : float
+        The robust objective at (theta, theta0).
+    lower_bound : float
+        No (theta, theta0) has a smaller objective.
+    separable : bool
+        Whether some model, this one among them, classifies every example rightly under every attack. The
+        infimum is then 0 and not attained: scaling theta up lowers the objective for ever.
+    iterations : int
+        Rounds of the solver.
+    """
+
+    theta: Any
+    theta0: float
+    objective: float
+    lower_bound: float
+    separable: bool
+    iterations: int
+
+    @property
+    def gap(self):
+        """(objective − lower bound) / objective."""
+        return (self.objective - self.lower_bound) / self.objective if self.objective else 0.0
+
+
+class GapWarning(RuntimeWarning):
+    """The solver stopped before its certificate reached the tolerance."""
+
+
+def fit(x, y, ball, *, tol=1e-6):
+    r"""The exact optimum of the robust objective, proved by a lower bound from its dual.
+
+    ℓ∞ is solved by Newton's method on a working set of weights, ℓ2 and ℓ1 by a barrier method.
+
+    Parameters
+    ----------
+    x : array, shape (N, *D)
+        float32 or float64.
+    y : array, shape (N,)
+        Labels −1/+1.
+    ball : Linf, L2 or L1
+        Without a box.
+    tol : float
+        Relative gap (objective − lower bound) / objective to reach.
+
+    Returns
+    -------
+    RobustLogisticFit
+        With ``gap <= tol``; on robustly separable data ``separable`` is true and theta is scaled so that the
+        objective is below ``tol``. If neither is reached, a ``GapWarning`` says what gap is left.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Source: slides "Linear Models" (the objective); ``solvers/dual.py`` (the certificate).
+    """
+    checks.images(x)
+    checks.signs(y, len(x))
+    if not isinstance(ball, (Linf, L2, L1)):
+        raise TypeError(f"ball is {ball!r}; Linf(eps), L2(eps) or L1(eps) without a box was expected")
+    if not 0 < tol < 1:
+        raise ValueError(f"tol = {tol} must be between 0 and 1")
+    y = y.astype(float)
+    yx = y[:, None] * rows(x)
+    theta, theta0, a, iterations = _solver(ball)(yx, y, ball, tol)
+
+    m = yx @ theta + y * theta0 - ball.support(theta[None])
+    separable = bool(m.min() > 0)
+    if separable:
+        scale = max(1.0, -np.log(tol) / m.min())
+        theta, theta0, m = scale * theta, scale * theta0, scale * m
+    value = float(softplus(-m).mean())
+    bound = 0.0 if separable else lower_bound(a, yx, y, ball)
+    found = RobustLogisticFit(theta.reshape(x.shape[1:]), theta0, value, bound, separable, iterations)
+    if not separable and not found.gap <= tol:
+        warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 2)
+    return found
+
+
+def critical_radius(x, y, norm):
+    r"""The largest ε at which the examples are still robustly separable.
+
+    .. math:: \max_{\theta, \theta_0} \min_i y_i(\theta^T x_i + \theta_0) / \lVert\theta\rVert_*
+
+    A linear program for ℓ∞ and ℓ1; for ℓ2 half the distance between the convex hulls of the two classes.
+
+    Parameters
+    ----------
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+        Labels −1/+1.
+    norm : type
+        ``Linf``, ``L2`` or ``L1``.
+
+    Returns
+    -------
+    float
+        In the units of x; 0 if no linear model separates the examples, infinite if there is one class only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> critical_radius(np.array([[0.0, 0.0], [0.5, 1.0]]), np.array([-1, 1]), L1)
+    0.5
+    """
+    checks.images(x)
+    checks.signs(y, len(x))
+    if norm not in (Linf, L2, L1):
+        raise TypeError(f"norm is {norm!r}; one of the classes Linf, L2, L1 was expected")
+    return largest_margin(rows(x).astype(float), y.astype(float), norm)
+
+
+def _solver(ball):
+    if ball.eps == 0:
+        return _plain
+    return working_set.solve if isinstance(ball, Linf) else barrier.solve
+
+
+def _plain(yx, y, ball, tol):
+    """Ordinary logistic regression, the problem for ε = 0."""
+    z = np.vstack([yx.T, y])
+    beta, m = newton(z, np.zeros(len(z)), nonnegative=np.zeros(len(z), dtype=bool))
+    return beta[:-1], float(beta[-1]), sigmoid(-m), 1
+
+
+def _check(theta, x, y):
+    checks.images(x)
+    checks.signs(y, len(x))
+    if theta.shape != x.shape[1:]:
+        raise ValueError(f"theta has shape {theta.shape}; {x.shape[1:]}, that of an example, was expected")
+    if not namespace(theta).isfinite(theta).all():
+        raise ValueError("theta holds NaN or infinite values")
