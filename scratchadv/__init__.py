@@ -1,1 +1,15 @@
+"""Adversarial machine learning from scratch in NumPy, to be read beside the lecture slides.
+
+Read in this order:
+
+1. ``balls.py``: the perturbation sets Δ, their projections and their best points
+2. ``losses.py``: what an attack climbs and a model is trained on
+3. ``models/protocol.py``, ``models/logistic.py``: what an attack knows of a model; the linear one
+4. ``attacks/exact.py``: the linear chapter in one line
+5. ``attacks/gradient/fgsm.py``, ``attacks/gradient/pgd.py``: up the loss inside Δ
+6. ``robust_logistic.py``: the min-max problem of the slides, solved with a certificate; ``solvers/`` is how
+7. ``training.py``, ``evaluate.py``: adversarial training; judging by predicting again
+8. ``reproduce/linear.py``: the slides' experiment, ``scratchadv reproduce linear``
+"""
+
 __version__ = "0.1.0"

@@ -27,10 +27,11 @@ def namespace(*arrays):
     cupy = sys.modules.get("cupy")
     if cupy is None:
         return np
-    on_device = [isinstance(a, cupy.ndarray) for a in arrays if getattr(a, "ndim", 0) > 0]
-    if any(on_device) and not all(on_device):
+    on_device = any(isinstance(a, cupy.ndarray) for a in arrays)
+    on_host = any(isinstance(a, np.ndarray) and a.ndim > 0 for a in arrays)
+    if on_device and on_host:
         raise TypeError("NumPy and CuPy arrays are mixed; move all of them to one side first")
-    return cupy if any(on_device) else np
+    return cupy if on_device else np
 
 
 def like(array, x):

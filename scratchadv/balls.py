@@ -42,8 +42,23 @@ class Ball:
         """Whether each row lies in the set, up to ``atol`` (relative above 1), shape ``(N,)``."""
         return self.norm(delta) <= self.radius + atol * max(1.0, self.radius)
 
+    def step(self, g, alpha):
+        """The steepest step of size ``alpha`` along g, the step of normalised PGD."""
+        return self.scaled(alpha).linear_max(g)
+
     def _sample_boxed(self, rng, x, boxed):
         return boxed.project(self.sample(rng, x))
+
+    def _step_boxed(self, g, alpha, boxed):
+        """The best step of size alpha in the box, and a push against the edge where there is no room.
+
+        The box cuts the push off; without it the projection would take back from the components at the
+        edge what others gain, and PGD would stop short of the best point of ball ∩ box.
+        """
+        xp = namespace(g)
+        low, high = boxed.bounds()
+        blocked = xp.where(g > 0, high, -low) <= 0
+        return xp.where(blocked, alpha * xp.sign(g), boxed.scaled(alpha).linear_max(g))
 
 
 @dataclass(frozen=True)
@@ -164,6 +179,14 @@ class L2(NormBall):
         direction = self.linear_max(rng.standard_normal(x.shape, dtype=x.dtype))
         p = rows(x).shape[1]
         return like(direction * per_row(rng.random(len(x), dtype=x.dtype) ** (1 / p), x), x)
+
+    def _step_boxed(self, g, alpha, boxed):
+        # Straight along g, which pushes on at the edge; what the box will cut off does not count as length.
+        xp = namespace(g)
+        low, high = boxed.bounds()
+        g = _unit_max(rows(g))[1].reshape(g.shape)
+        free = self.norm(xp.where(xp.where(g > 0, high, -low) > 0, g, 0))
+        return g * per_row(alpha / xp.maximum(free, 1e-6), g)
 
     def _project_capped(self, a, b):
         m = namespace(a).minimum(a, b)
@@ -311,11 +334,14 @@ class L0(Ball):
         raise ValueError(f"{self} alone has no uniform distribution: cut it with a box, L0({self.k}).within(0, 1)")
 
     def _project_capped(self, a, b):
-        m = namespace(a).minimum(a, b)
-        return m * self._top(m * (2 * a - m))  # what keeping m_j saves: a² − (a − m)²
+        xp = namespace(a)
+        m = xp.minimum(a, b)
+        # what keeping m_j saves, a² − (a − m)² = m (2a − m), ranked by its root, which does not underflow
+        return m * self._top(xp.sqrt(m) * xp.sqrt(2 * a - m))
 
     def _max_capped(self, a, b):
-        return b * self._top(a * b) * (a > 0)
+        xp = namespace(a)
+        return b * self._top(xp.sqrt(a) * xp.sqrt(b)) * (a > 0)
 
     def _sample_boxed(self, rng, x, boxed):
         low, high = boxed.bounds()
@@ -410,6 +436,10 @@ class Boxed:
     def support(self, g):
         """max <g, δ> over ball ∩ box, shape ``(N,)``."""
         return rows(g * self.linear_max(g)).sum(axis=1)
+
+    def step(self, g, alpha):
+        """The steepest step of size ``alpha`` along g that uses the room the box leaves."""
+        return self.ball._step_boxed(g, alpha, self)
 
     def sample(self, rng, x):
         """A random point of Δ(x), shape and dtype of x.

@@ -20,7 +20,7 @@ def main(argv=None):
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"scratchadv: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -60,4 +60,4 @@ def parser():
 def _linear(arguments):
     from .reproduce import linear  # draws, so it loads matplotlib
 
-    linear.run(arguments.data, arguments.eps, arguments.seed, arguments.out)
+    linear.run(arguments.data, arguments.eps, arguments.seed, out=arguments.out)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from . import checks
+
 
 @dataclass(frozen=True)
 class SGD:
@@ -16,6 +18,10 @@ class SGD:
     """
 
     lr: float
+
+    def __post_init__(self):
+        # a Python float: a NumPy one would turn float32 parameters into float64
+        object.__setattr__(self, "lr", checks.radius("lr", self.lr))
 
     def step(self, params, grads):
         """The new parameters; the old ones stay as they are."""

@@ -9,8 +9,11 @@ RIGHT, WRONG = "#1b7837", "#b2182b"
 def save(figure, path):
     """Write the figure as a PNG, whole or not at all."""
     partial = path.with_suffix(".part.png")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    try:
+        figure.savefig(partial, dpi=150)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def figure_with_axes(rows=1, columns=1, size=(4.0, 3.0), **options):
@@ -73,9 +76,7 @@ def curves(x, lines, xlabel, ylabel, mark=None):
     for label, values, style in lines:
         axis.plot(x, values, label=label, **style)
     if mark:
-        axis.axvline(mark[0], color="0.6", lw=1, zorder=0)
-        axis.annotate(mark[1], (mark[0], 0.5), xytext=(-4, 0), textcoords="offset points", color="0.4", rotation=90,
-                      fontsize=9, ha="right", va="center")  # fmt: skip
+        axis.axvline(mark[0], color="0.6", lw=1, zorder=0, label=mark[1])
     axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(-0.02, 1.02))
     axis.grid(alpha=0.25)
     axis.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

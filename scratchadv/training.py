@@ -60,30 +60,42 @@ def fit(model, x, y, *, epochs, optimizer, rng, batch_size=100, attack=None, pro
     TypeError, ValueError
         If an argument does not fit.
     FloatingPointError
-        If the loss becomes NaN or infinite; the parameters of the last good step are kept.
+        If the loss or a parameter becomes NaN or infinite; the last parameters with a finite loss are kept.
 
     Source: slides "Adversarial Training".
     """
     checks.examples(model, x, y)
     epochs = checks.count("epochs", epochs)
     batch_size = checks.count("batch_size", batch_size, least=1)
-    history = History()
+    history, good = History(), model.params
     for _ in show_progress(range(epochs), "training") if progress else range(epochs):
         order = rng.permutation(len(x))
-        batches = [order[i : i + batch_size] for i in range(0, len(x), batch_size)]
-        losses, errors = zip(*(_step(model, x[b], y[b], optimizer, attack) for b in batches), strict=True)
+        losses, errors = [], []
+        for start in range(0, len(x), batch_size):
+            batch = order[start : start + batch_size]
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right below
+                params, loss, error = _step(model, x[batch], y[batch], optimizer, attack)
+            if not _finite(loss):
+                model.params = good
+            if not _finite(loss, *params.values()):
+                raise FloatingPointError("the loss became NaN or infinite: try a smaller step size")
+            good, model.params = model.params, params
+            losses.append(loss)
+            errors.append(error)
         history.loss.append(float(np.concatenate(losses).mean()))
         history.error.append(float(np.concatenate(errors).mean()))
     return history
 
 
 def _step(model, x, y, optimizer, attack):
+    """The new parameters; loss and error of each example before the step."""
     if attack:
         x = x + attack(model, x, y)
     z, pull = model.vjp_theta(x)
     loss = model.loss.value(z, y)
-    if not np.isfinite(loss).all():
-        raise FloatingPointError("the loss became NaN or infinite: try a smaller step size")
     grads = pull(model.loss.grad(z, y) / len(x))
-    model.params = optimizer.step(model.params, grads)
-    return loss, labels_of(z) != y
+    return optimizer.step(model.params, grads), loss, labels_of(z) != y
+
+
+def _finite(*arrays):
+    return all(np.isfinite(a).all() for a in arrays)

@@ -30,6 +30,8 @@ class LogisticRegression:
 
     def __init__(self, theta, theta0=0.0):
         checks.images(theta[None], "theta")
+        if not math.isfinite(theta0):
+            raise ValueError(f"theta0 = {theta0} must be finite")
         theta0 = namespace(theta).asarray(theta0, dtype=theta.dtype)
         self.params = {"theta": theta, "theta0": theta0}
 
@@ -51,10 +53,12 @@ class LogisticRegression:
         return self.logits(x), lambda dz: per_row(dz, x) * theta
 
     def vjp_theta(self, x):
-        """Z, and dz to the sums of dz x and of dz."""
+        """Z, and dz to the sums of dz x and of dz, in the dtype of the parameters."""
+        dtype = self.params["theta"].dtype
 
         def pull(dz):
-            return {"theta": (dz @ rows(x)).reshape(x.shape[1:]), "theta0": dz.sum()}
+            theta = (dz @ rows(x)).reshape(x.shape[1:])
+            return {"theta": theta.astype(dtype, copy=False), "theta0": dz.sum().astype(dtype, copy=False)}
 
         return self.logits(x), pull
 

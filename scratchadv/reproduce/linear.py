@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import datasets, plots, robust_logistic
+from .. import checks, datasets, plots, robust_logistic
 from ..attacks import exact
 from ..balls import Linf
 from ..evaluate import judge
@@ -65,7 +65,7 @@ class Linear:
         return {"plain": self.plain, "robust": self.robust, "optimum": self.optimum}
 
 
-def run(data="auto", eps=SLIDES_EPS, seed=0, out=None, report=print):
+def run(data="auto", eps=SLIDES_EPS, seed=0, *, out, report=print):
     """Train, attack, solve, and write table, figures and result.
 
     Parameters
@@ -85,7 +85,7 @@ def run(data="auto", eps=SLIDES_EPS, seed=0, out=None, report=print):
         What ``result.json`` holds.
     """
     began = time.perf_counter()
-    ball = Linf(eps)
+    ball, seed = Linf(eps), checks.count("seed", seed)
     out.mkdir(parents=True, exist_ok=True)
     experiment = train(datasets.load(data).only(0, 1), ball, seed)
     numbers = measure(experiment)

@@ -1,7 +1,6 @@
 """What every experiment writes: a Markdown table under its whole setting, and the same as JSON."""
 
 import json
-import os
 
 
 def markdown(title, setting, header, rows):
@@ -29,8 +28,11 @@ def markdown(title, setting, header, rows):
 def write_text(path, text):
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path, result):

@@ -50,7 +50,7 @@ def solve(yx, y, ball, tol, max_rounds=200):
     for rounds in range(1, max_rounds + 1):  # noqa: B007
         eps = ball.eps * (1 - shave)
         # the next weights gain about violation²: to solve more exactly than that would be wasted
-        accuracy = max(1e-2 * violation**2, 1e-15)
+        accuracy = max(1e-3 * violation**2, 1e-15)
         beta, m = newton(np.vstack([features - eps, y]), beta, np.arange(len(beta)) < len(beta) - 1, accuracy)
         a = sigmoid(-m)
         if m.min() > 0:

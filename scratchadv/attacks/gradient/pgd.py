@@ -80,7 +80,6 @@ def pgd(
     loss = loss or model.loss
     if target is not None:
         loss = Targeted(loss, target)
-    step = _normalized_step if normalized else _plain_step
     xp, delta_set = namespace(x), threat.at(x)
     starts = _starts(x, delta_set, start, checks.count("restarts", restarts, least=1), rng)
 
@@ -98,16 +97,9 @@ def pgd(
             best = xp.where(per_row(better, x), delta, best)
             best_value = xp.where(better, value, best_value)
             if t < steps:
-                delta = delta_set.project(delta + step(threat, alpha, x + delta, g))
+                step = threat.at(x + delta).step(g, alpha) if normalized else alpha * g
+                delta = delta_set.project(delta + step)
     return best
-
-
-def _plain_step(threat, alpha, x, g):
-    return alpha * g
-
-
-def _normalized_step(threat, alpha, x, g):
-    return threat.scaled(alpha).at(x).linear_max(g)
 
 
 def _starts(x, delta_set, start, restarts, rng):

@@ -1,0 +1,264 @@
+"""Laws of the losses: gradients, convexity, invariance, precision, and one value an example."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchadv.losses import Targeted, cross_entropy, logistic, margin
+from scratchadv.models.protocol import labels_of
+from scratchadv.numerics import sigmoid
+
+few = settings(max_examples=40, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+dtypes = st.sampled_from([np.float32, np.float64])
+losses = pytest.mark.parametrize(
+    ("loss", "binary"),
+    [(logistic, True), (margin, True), (cross_entropy, False), (margin, False)],
+    ids=["logistic", "margin, binary", "cross-entropy", "margin"],
+)
+
+
+def draw(seed, binary, dtype=np.float64, n=4, scale=3.0):
+    """Logits without ties, and labels that fit them."""
+    rng = np.random.default_rng(seed)
+    if binary:
+        return rng.normal(0, scale, n).astype(dtype), rng.choice([-1, 1], n)
+    k = rng.integers(2, 6)
+    return rng.normal(0, scale, (n, k)).astype(dtype), rng.integers(0, k, n)
+
+
+def central_differences(value, z, h=1e-5):
+    """d value_i / d z_ij, as the examples do not see each other."""
+    flat = z.reshape(len(z), -1)
+    g = np.empty_like(flat)
+    for j in range(flat.shape[1]):
+        step = np.zeros_like(flat)
+        step[:, j] = h
+        g[:, j] = (value((flat + step).reshape(z.shape)) - value((flat - step).reshape(z.shape))) / (2 * h)
+    return g.reshape(z.shape)
+
+
+def test_central_differences_of_a_cubic():
+    """d z^3 = 3 z^2 + O(h^2)"""
+    z = np.array([[1.0, -2.0], [0.5, 3.0]])
+    np.testing.assert_allclose(central_differences(lambda z: (z**3).sum(axis=1), z), 3 * z**2, rtol=1e-8)
+
+
+@losses
+@few
+@given(seed=seeds)
+def test_gradient_is_the_derivative_of_the_value(loss, binary, seed):
+    """grad(z, y) = d value(z, y) / d z"""
+    z, y = draw(seed, binary)
+    if loss is margin and not binary:  # smooth away from ties: the grid of thirds keeps them far
+        z = np.round(3 * z) / 3 + np.arange(z.shape[1]) / 30
+    np.testing.assert_allclose(
+        loss.grad(z, y), central_differences(lambda z: loss.value(z, y), z), rtol=1e-7, atol=1e-9
+    )
+
+
+@losses
+@few
+@given(seed=seeds, share=st.floats(0, 1))
+def test_losses_are_convex_in_z(loss, binary, seed, share):
+    """L(s a + (1 - s) b) <= s L(a) + (1 - s) L(b)"""
+    a, y = draw(seed, binary)
+    b = a + np.random.default_rng(seed + 1).normal(0, 3, a.shape)
+    chord = share * loss.value(a, y) + (1 - share) * loss.value(b, y)
+    assert (loss.value(share * a + (1 - share) * b, y) <= chord + 1e-13).all()
+
+
+@losses
+@few
+@given(seed=seeds)
+def test_the_gradient_is_a_subgradient(loss, binary, seed):
+    """L(b) >= L(a) + <grad L(a), b - a>, at ties as well"""
+    a, y = draw(seed, binary)
+    a = np.round(a)  # ties
+    b = a + np.random.default_rng(seed + 1).normal(0, 3, a.shape)
+    slope = (loss.grad(a, y) * (b - a)).reshape(len(a), -1).sum(axis=1)
+    assert (loss.value(b, y) >= loss.value(a, y) + slope - 1e-13).all()
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, margin])
+@few
+@given(seed=seeds, dtype=dtypes, c=st.integers(-4096, 4096))
+def test_a_shift_of_all_logits_changes_nothing(loss, seed, dtype, c):
+    """L(z + c) = L(z) and its gradient too, to the last bit where z + c is exact"""
+    z, y = draw(seed, binary=False)
+    z = (np.round(8 * z) / 8).astype(dtype)
+    np.testing.assert_array_equal(loss.value(z + c, y), loss.value(z, y), strict=True)
+    np.testing.assert_array_equal(loss.grad(z + c, y), loss.grad(z, y), strict=True)
+
+
+@few
+@given(seed=seeds)
+def test_cross_entropy_of_two_classes_is_logistic(seed):
+    """K = 2: L(k, z) = Psi(y (z_1 - z_0)), with y = -1, +1 for k = 0, 1"""
+    rng = np.random.default_rng(seed)
+    z, k = rng.normal(0, 5, (6, 2)), rng.integers(0, 2, 6)
+    m, y = z[:, 1] - z[:, 0], 2 * k - 1
+    np.testing.assert_allclose(cross_entropy.value(z, k), logistic.value(m, y), rtol=1e-14)
+    expected = logistic.grad(m, y)
+    np.testing.assert_allclose(cross_entropy.grad(z, k), np.stack([-expected, expected], axis=1), rtol=1e-13)
+
+
+@few
+@given(seed=seeds, dtype=dtypes, shift=st.sampled_from([0, -1000, 1000]))
+def test_margin_is_positive_exactly_where_the_model_errs(seed, dtype, shift):
+    """margin(z, y) > 0 iff argmax z is not y, for logits all negative as well (PEER_BUGS 11)"""
+    z, y = draw(seed, binary=False, dtype=dtype, n=20)
+    z += dtype(shift)
+    z += np.arange(z.shape[1], dtype=dtype) / 8  # no ties after rounding either
+    np.testing.assert_array_equal(margin.value(z, y) > 0, z.argmax(axis=1) != y)
+
+
+@few
+@given(seed=seeds, dtype=dtypes)
+def test_binary_margin_is_positive_exactly_where_the_model_errs(seed, dtype):
+    """-y z > 0 iff the label of z is not y"""
+    z, y = draw(seed, binary=True, dtype=dtype, n=20)
+    np.testing.assert_array_equal(margin.value(z, y) > 0, labels_of(z) != y)
+
+
+@few
+@given(seed=seeds, dtype=dtypes, scale=st.sampled_from([1, 10, 40]))
+def test_cross_entropy_gradient_is_softmax_minus_one_hot(seed, dtype, scale):
+    """sum_k g_k = 0, g_y in [-1, 0], g_k = e^(z_k - z_y) |value - ...| >= 0 elsewhere, g + e_y sums to 1"""
+    z, y = draw(seed, binary=False, dtype=dtype, scale=scale)
+    g, eps = cross_entropy.grad(z, y), np.finfo(dtype).eps
+    label = np.arange(z.shape[1]) == y[:, None]
+    assert (abs(g.sum(axis=1)) <= 4 * eps * abs(g).max(axis=1)).all()
+    assert (g[~label] >= 0).all()
+    assert (g[label] <= 0).all()
+    assert (g[label] >= -1 - 4 * eps).all()
+    wide = z.astype(np.longdouble)
+    p = np.exp(wide - wide.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        g[~label], p[~label].astype(dtype), rtol=4e-5 if dtype is np.float32 else 1e-12, atol=1e-37
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m", [20, 40, 80])
+@pytest.mark.parametrize("shift", [0, 1000])
+def test_cross_entropy_keeps_relative_precision_on_confident_examples(dtype, m, shift):
+    """z = (m, 0): value = log(1 + e^-m) = tau(-m) + ..., gradient = (-1, 1) tau(-m), not 0"""
+    z, y = np.array([[m, 0]], dtype) + dtype(shift), np.array([0])
+    tau = math.exp(-m) / (1 + math.exp(-m))
+    rtol = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(cross_entropy.value(z, y), [math.log1p(math.exp(-m))], rtol=rtol)
+    np.testing.assert_allclose(cross_entropy.grad(z, y), [[-tau, tau]], rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m", [20, 40, 80])
+def test_logistic_keeps_relative_precision_on_confident_examples(dtype, m):
+    """m = y z: value = log(1 + e^-m), gradient = -y tau(-m), not 0"""
+    z, y = np.array([m, -m], dtype), np.array([1, -1])
+    tau = math.exp(-m) / (1 + math.exp(-m))
+    rtol = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(logistic.value(z, y), 2 * [math.log1p(math.exp(-m))], rtol=rtol)
+    np.testing.assert_allclose(logistic.grad(z, y), [-tau, tau], rtol=rtol)
+
+
+@losses
+def test_huge_logits_neither_overflow_nor_become_nan(loss, binary):
+    """|z| = 10^4: the value of an example that is right is 0 (its margin -2 10^4), else the distance"""
+    z = np.array([1e4, -1e4], np.float32) if binary else np.array([[1e4, -1e4], [-1e4, 1e4]], np.float32)
+    right, wrong = (np.array([1, -1]), np.array([-1, 1])) if binary else (np.array([0, 1]), np.array([1, 0]))
+    gap = 1e4 if binary else 2e4
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        np.testing.assert_array_equal(loss.value(z, right), [-gap, -gap] if loss is margin else [0, 0])
+        np.testing.assert_array_equal(loss.value(z, wrong), [gap, gap])
+        assert np.isfinite(loss.grad(z, right)).all()
+        assert (abs(loss.grad(z, wrong)) == 1).all()
+
+
+LABELS = {True: [np.int64, np.int8, np.float32, np.float64], False: [np.int64, np.int8, np.uint8]}
+
+
+@losses
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_shape_and_input_are_kept(loss, binary, dtype):
+    """value is (N,) and grad is shaped like z, both in the dtype of z, for labels of every dtype; z, y stay"""
+    z, y = draw(3, binary, dtype)
+    for label_dtype in LABELS[binary]:
+        labels = y.astype(label_dtype)
+        z_before, y_before = z.copy(), labels.copy()
+        for some in (loss, Targeted(loss, labels)):
+            assert some.value(z, labels).dtype == some.grad(z, labels).dtype == dtype
+            assert some.value(z, labels).shape == (len(z),)
+            assert some.grad(z, labels).shape == z.shape
+        np.testing.assert_array_equal(loss.grad(z, labels), loss.grad(z, y))
+        np.testing.assert_array_equal(z, z_before, strict=True)
+        np.testing.assert_array_equal(labels, y_before, strict=True)
+
+
+@losses
+@few
+@given(seed=seeds, dtype=dtypes)
+def test_examples_do_not_see_each_other(loss, binary, seed, dtype):
+    """value(z, y)_i = value(z_i, y_i), and so the gradient: no mean, no sum over the batch"""
+    z, y = draw(seed, binary, dtype, n=7)
+    alone = [(loss.value(z[i : i + 1], y[i : i + 1]), loss.grad(z[i : i + 1], y[i : i + 1])) for i in range(7)]
+    rtol = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(loss.value(z, y), np.concatenate([value for value, _ in alone]), rtol=rtol)
+    np.testing.assert_allclose(loss.grad(z, y), np.concatenate([g for _, g in alone]), rtol=rtol)
+
+
+@losses
+@few
+@given(seed=seeds)
+def test_targeted_is_the_difference(loss, binary, seed):
+    """Targeted(L, t)(z, y) = L(z, y) - L(z, t), value and gradient; zero for t = y"""
+    z, y = draw(seed, binary)
+    target = -y if binary else (y + 1) % z.shape[1]
+    targeted = Targeted(loss, target)
+    np.testing.assert_array_equal(targeted.value(z, y), loss.value(z, y) - loss.value(z, target))
+    np.testing.assert_array_equal(targeted.grad(z, y), loss.grad(z, y) - loss.grad(z, target))
+    assert not Targeted(loss, y).value(z, y).any()
+    assert not Targeted(loss, y).grad(z, y).any()
+
+
+@few
+@given(seed=seeds)
+def test_targeted_cross_entropy_is_a_difference_of_logits(seed):
+    """L(y) - L(t) = z_t - z_y"""
+    z, y = draw(seed, binary=False)
+    t = (y + 1) % z.shape[1]
+    i = np.arange(len(z))
+    np.testing.assert_allclose(Targeted(cross_entropy, t).value(z, y), z[i, t] - z[i, y], atol=1e-14)
+
+
+def test_golden_logistic():
+    """Psi(0) = log 2 with slope -1/2; Psi(log 3) = log(4/3) with slope -1/4"""
+    z, y = np.array([0, math.log(3), -math.log(3)]), np.array([1, 1, -1])
+    np.testing.assert_allclose(logistic.value(z, y), np.log([2, 4 / 3, 4 / 3]), rtol=1e-15)
+    np.testing.assert_allclose(logistic.grad(z, y), [-0.5, -0.25, 0.25], rtol=1e-15)
+
+
+def test_golden_cross_entropy():
+    """z = log(1, 2, 5): p = (1, 2, 5) / 8; for y = 2 the value is log(8/5), the gradient (1, 2, -3) / 8"""
+    z = np.log([[1.0, 2.0, 5.0]])
+    np.testing.assert_allclose(cross_entropy.value(z, np.array([2])), [math.log(8 / 5)], rtol=1e-15)
+    np.testing.assert_allclose(cross_entropy.grad(z, np.array([2])), [[1 / 8, 2 / 8, -3 / 8]], rtol=1e-14)
+
+
+def test_golden_margin():
+    """z = (-3, -1, -2): label 0 loses by 2 to class 1, label 1 wins by 1 over class 2"""
+    z = np.array([[-3.0, -1.0, -2.0], [-3.0, -1.0, -2.0]])
+    np.testing.assert_array_equal(margin.value(z, np.array([0, 1])), [2, -1])
+    np.testing.assert_array_equal(margin.grad(z, np.array([0, 1])), [[-1, 1, 0], [0, -1, 1]])
+    np.testing.assert_array_equal(margin.value(np.array([2.0, -0.5]), np.array([1, 1])), [-2, 0.5])
+    np.testing.assert_array_equal(margin.grad(np.array([2.0, -0.5]), np.array([1, -1])), [-1, 1])
+
+
+def test_the_slope_of_the_logistic_loss_is_the_probability_of_the_wrong_label():
+    """|dL/dz| = tau(-y z), and the cross-entropy's slope at the label is p_y - 1"""
+    z = np.linspace(-6, 6, 25)
+    np.testing.assert_allclose(-logistic.grad(z, np.ones(25)), sigmoid(-z), rtol=1e-15)
