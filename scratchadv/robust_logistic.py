@@ -21,7 +21,7 @@ from .numerics import per_row, rows, sigmoid, softplus
 from .solvers import barrier, working_set
 from .solvers.dual import lower_bound
 from .solvers.margin import largest_margin
-from .solvers.newton import newton
+from .solvers.newton import newton, stationary
 
 
 def worst_margin(theta, theta0, x, y, ball):
@@ -169,17 +169,21 @@ def fit(x, y, ball, *, tol=1e-6):
     if not 0 < tol < 1:
         raise ValueError(f"tol = {tol} must be between 0 and 1")
     y = y.astype(float)
-    yx = y[:, None] * rows(x)
+    flat = rows(x).astype(float)
+    center = flat.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
+    yx = y[:, None] * (flat - center)
     theta, theta0, a, iterations = _solver(ball)(yx, y, ball, tol)
+    theta0 -= center @ theta
 
-    m = yx @ theta + y * theta0 - ball.support(theta[None])
+    m = worst_margin(theta, theta0, flat, y, ball)
     separable = bool(m.min() > 0)
     if separable:
         scale = max(1.0, -np.log(tol) / m.min())
-        theta, theta0, m = scale * theta, scale * theta0, scale * m
+        theta, theta0 = scale * theta, scale * theta0
+        m = worst_margin(theta, theta0, flat, y, ball)
     value = float(softplus(-m).mean())
     bound = 0.0 if separable else lower_bound(a, yx, y, ball)
-    found = RobustLogisticFit(theta.reshape(x.shape[1:]), theta0, value, bound, separable, iterations)
+    found = RobustLogisticFit(theta.reshape(x.shape[1:]), float(theta0), value, bound, separable, iterations)
     if not separable and not found.gap <= tol:
         warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 2)
     return found
@@ -232,7 +236,7 @@ def _plain(yx, y, ball, tol):
     """Ordinary logistic regression, the problem for ε = 0."""
     z = np.vstack([yx.T, y])
     beta, m = newton(z, np.zeros(len(z)), nonnegative=np.zeros(len(z), dtype=bool))
-    return beta[:-1], float(beta[-1]), sigmoid(-m), 1
+    return beta[:-1], float(beta[-1]), stationary(sigmoid(-m), z), 1
 
 
 def _check(theta, x, y):

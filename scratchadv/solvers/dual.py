@@ -38,7 +38,8 @@ def lower_bound(a, yx, y, ball):
         A bare ball of a norm.
     """
     a = balanced(a, y)
-    # for a radius of zero the condition is an equation: forgive the rounding of the sum, and no more
-    rounding = 0 if ball.eps else 1e-13 * (a @ abs(yx)).max()
-    feasible = ball.norm((a @ yx)[None])[0] <= ball.eps * a.sum() + rounding
+    if ball.eps:
+        feasible = ball.norm((a @ yx)[None])[0] <= ball.eps * a.sum()
+    else:  # the condition is an equation: forgive the rounding of the sum, and no more
+        feasible = (abs(a @ yx) <= 1e-13 * (a @ abs(yx))).all()
     return float(binary_entropy(a).mean()) if feasible else 0.0

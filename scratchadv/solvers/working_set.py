@@ -6,7 +6,7 @@ Where the sign pattern s of θ is fixed, :math:`\theta_j = s_j \beta_j` with :ma
 .. math::
     z_{ij} = s_j y_i x_{ij} - \epsilon, \qquad \frac1N \sum_i \Psi\Bigl(\sum_j z_{ij} \beta_j + y_i \theta_0\Bigr).
 
- Weight j may stay zero as long as
+Weight j may stay zero as long as
 :math:`|\sum_i a_i y_i x_{ij}| \leq \epsilon \sum_i a_i`; the weights that break this the most join the working set.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..numerics import sigmoid, softplus
 from .dual import lower_bound
-from .newton import newton
+from .newton import newton, stationary
 
 
 def solve(yx, y, ball, tol, max_rounds=200):
@@ -60,6 +60,8 @@ def solve(yx, y, ball, tol, max_rounds=200):
         excess[columns[beta[:-1] > 0]] = 0
         violation = excess.max() / (eps * a.sum())
         if violation <= shave / 2:
+            kept = np.append(beta[:-1] > 0, True)
+            a = stationary(a, np.vstack([features - eps, y])[kept])
             value = softplus(ball.eps * shave * beta[:-1].sum() - m).mean()
             if value - lower_bound(a, yx, y, ball) <= tol * value:
                 break

@@ -1,0 +1,1 @@
+"""Convolution and pooling on NHWC arrays: the only loops over pixels in the library."""

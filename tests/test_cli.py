@@ -1,0 +1,221 @@
+"""Laws of the command line: help, exit status, one-line errors before any work, and no bar in a pipe."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchadv import __version__, cli, datasets
+from scratchadv.progress import progress
+from scratchadv.reproduce import linear
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    def load(*args, **options):
+        raise AssertionError("data were loaded before the arguments were checked")
+
+    monkeypatch.setattr(datasets, "load", load)
+
+
+def leave(argv):
+    """The exit status of argparse."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["reproduce", "--help"], ["reproduce", "linear", "--help"]])
+def test_help_shows_examples_that_the_parser_accepts(argv, capsys):
+    """--help exits with 0 and shows the examples; each is a command line that can be parsed"""
+    assert leave(argv) == 0
+    out = capsys.readouterr().out
+    assert cli.EXAMPLES.strip() in out
+    lines = [line.split("  ") for line in cli.EXAMPLES.splitlines()[1:]]
+    commands = [next(part for part in line if part.strip()).split() for line in lines]
+    assert len(commands) >= 3
+    for command in commands:
+        command = command[command.index("scratchadv") + 1 :]
+        command = command[: command.index("reads")] if "reads" in command else command
+        assert cli.parser().parse_args(command).run
+
+
+def test_the_help_of_the_experiment_states_its_defaults(capsys):
+    """Every option of ``reproduce linear`` and its default stand in its help"""
+    leave(["reproduce", "linear", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    defaults = vars(cli.parser().parse_args(["reproduce", "linear"]))
+    assert {name: value for name, value in defaults.items() if name != "run"} == {
+        "data": "auto",
+        "eps": 0.2,
+        "seed": 0,
+        "out": Path("results/linear"),
+    }
+    for name, value in defaults.items():
+        if name != "run":
+            assert f"--{name}" in out
+            assert f"default: {value}" in out
+
+
+def test_version(capsys):
+    """--version is the package's, exit status 0"""
+    assert leave(["--version"]) == 0
+    assert capsys.readouterr().out == f"scratchadv {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (["reproduce", "quadratic"], "quadratic"),
+        (["destroy"], "destroy"),
+        ([], "required"),
+        (["reproduce"], "required"),
+        (["reproduce", "linear", "--eps", "big"], "big"),
+        (["reproduce", "linear", "--seed", "1.5"], "1.5"),
+        (["reproduce", "linear", "--data", "imagenet"], "imagenet"),
+        (["reproduce", "linear", "--epsilon", "1"], "--epsilon"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_exits_with_two(argv, word, capsys, nothing_is_loaded):
+    """Exit status 2, and the error stream names what was not understood"""
+    assert leave(argv) == 2
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--eps", "-1"], "eps = -1.0 must be finite and >= 0"),
+        (["--eps=-0.1"], "eps = -0.1 must be finite and >= 0"),
+        (["--eps", "nan"], "eps = nan must be finite and >= 0"),
+        (["--eps", "inf"], "eps = inf must be finite and >= 0"),
+        (["--seed", "-1"], "seed = -1 must be >= 0"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_exit_status_one_before_any_work(
+    option, message, tmp_path, capsys, nothing_is_loaded
+):
+    """One line that names the value, no traceback, no data loaded, no folder made"""
+    assert cli.main(["reproduce", "linear", *option, "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr() == ("", f"scratchadv: error: {message}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path, capsys, nothing_is_loaded):
+    """--out inside a file: exit status 1, one line with the path"""
+    (tmp_path / "file").write_text("")
+    assert cli.main(["reproduce", "linear", "--out", str(tmp_path / "file" / "out")]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("scratchadv: error: ")
+    assert str(tmp_path / "file") in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("bad"), 1, "scratchadv: error: bad"),
+        (TypeError("bad"), 1, "scratchadv: error: bad"),
+        (datasets.DatasetUnavailableError("no data"), 1, "scratchadv: error: no data"),
+        (FloatingPointError("NaN"), 1, "scratchadv: error: NaN"),
+        (KeyboardInterrupt(), 130, "scratchadv: stopped"),
+    ],
+    ids=repr,
+)
+def test_what_goes_wrong_is_one_line_and_an_exit_status(error, status, line, monkeypatch, capsys):
+    """Errors of the user's making, and Ctrl-C, show no traceback"""
+
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(linear, "run", fail)
+    assert cli.main(["reproduce", "linear"]) == status
+    assert capsys.readouterr() == ("", line + "\n")
+
+
+def test_an_error_of_our_making_is_not_hidden(monkeypatch):
+    """A RuntimeError passes through with its traceback"""
+
+    def fail(*args, **options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(linear, "run", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["reproduce", "linear"])
+
+
+def test_the_arguments_arrive(monkeypatch, tmp_path):
+    """--data, --eps, --seed and --out reach the experiment; exit status 0"""
+    seen = []
+    monkeypatch.setattr(linear, "run", lambda data, eps, seed, out: seen.append((data, eps, seed, out)))
+    argv = ["reproduce", "linear", "--data", "strokes", "--eps", "0.1", "--seed", "3", "--out", str(tmp_path)]
+    assert cli.main(argv) == 0
+    assert seen == [("strokes", 0.1, 3, tmp_path)]
+
+
+def python(*arguments, **options):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, **options)
+
+
+def test_python_m_scratchadv_is_the_command():
+    """python -m scratchadv exits with what main returns: 0 for --version, 1 for a bad value, 2 for no command"""
+    done = python("-m", "scratchadv", "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"scratchadv {__version__}\n", "")
+    done = python("-m", "scratchadv", "reproduce", "linear", "--eps", "-1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "scratchadv: error: eps = -1.0 must be finite and >= 0\n"
+    assert python("-m", "scratchadv").returncode == 2
+
+
+# Progress
+
+# the whole command on few digits, with bars that do not wait two seconds
+RUN = """
+import sys, tqdm
+tqdm.tqdm = lambda *args, patient=tqdm.tqdm, **options: patient(*args, **options | {"delay": 0})
+from scratchadv import cli, datasets
+from scratchadv.reproduce import linear
+few = datasets.load("strokes", n_train=120, n_test=60)
+datasets.load = lambda name: few
+linear.figures = lambda experiment: {}
+sys.exit(cli.main(["reproduce", "linear", "--data", "strokes", "--out", sys.argv[1]]))
+"""
+
+
+def test_a_pipe_sees_no_bar(tmp_path):
+    """Where the error stream is no terminal nothing is written to it; the table goes to the output"""
+    done = python("-c", RUN, str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith((tmp_path / "table.md").read_text(encoding="utf-8"))
+    assert "\r" not in done.stdout
+
+
+def test_a_terminal_sees_a_bar(tmp_path):
+    """Where the error stream is a terminal the same run shows what it is doing, and cleans up behind it"""
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", RUN, tmp_path], stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"training:" in shown
+    assert b"SGD from other seeds:" in shown
+
+
+@pytest.mark.parametrize("items", [range(3), [], iter("ab")])
+def test_progress_hands_out_the_same_items_and_is_silent_in_a_pipe(items, capsys):
+    """list(progress(items)) = list(items)"""
+    expected = [0, 1, 2] if isinstance(items, range) else [] if items == [] else ["a", "b"]
+    assert list(progress(items, "working")) == expected
+    assert capsys.readouterr() == ("", "")

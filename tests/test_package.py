@@ -1,0 +1,199 @@
+"""Laws of the package as a whole: what importing it loads, its version, its docstrings and their examples."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+import scratchadv
+import scratchadv.attacks
+import scratchadv.balls
+import scratchadv.datasets
+import scratchadv.models
+import scratchadv.robust_logistic
+
+MODULES = {"scratchadv": scratchadv} | {
+    found.name: importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(scratchadv.__path__, "scratchadv.")
+    if not found.name.endswith(".__main__")
+}
+
+
+def public(module):
+    """The public functions and classes that a module defines itself."""
+    for name, thing in vars(module).items():
+        own = getattr(thing, "__module__", None) == module.__name__ and getattr(thing, "__name__", None) == name
+        if own and not name.startswith("_") and (inspect.isfunction(thing) or inspect.isclass(thing)):
+            yield thing
+
+
+DEFINED = [thing for module in MODULES.values() for thing in public(module)]
+by_name = {"ids": lambda thing: f"{thing.__module__}.{thing.__qualname__}"}
+
+
+def test_the_helper_finds_what_there_is():
+    """public() sees functions and classes of files in folders, and neither private nor imported names"""
+    names = {f"{thing.__module__}.{thing.__name__}" for thing in DEFINED}
+    assert {"scratchadv.attacks.gradient.pgd.pgd", "scratchadv.balls.Linf", "scratchadv.training.fit"} <= names
+    assert not names & {"scratchadv.attacks.pgd", "scratchadv.balls.Any", "scratchadv.training._step"}
+
+
+# What is loaded
+
+
+def loaded_by(statement):
+    """The modules in a fresh interpreter after the statement."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    """import scratchadv loads no cupy, matplotlib, torch, scipy, hypothesis, pooch, tqdm"""
+    heavy = {"cupy", "matplotlib", "torch", "scipy", "hypothesis", "pooch", "tqdm"}
+    loaded = loaded_by("import scratchadv")
+    assert "scratchadv" in loaded
+    assert not loaded & heavy
+
+
+def test_attacking_and_training_load_no_drawing_and_no_optional_package():
+    """The rooms below the drawing load no cupy, matplotlib, torch, hypothesis, pooch, tqdm"""
+    rooms = "attacks, balls, datasets, evaluate, models, robust_logistic, training"
+    loaded = loaded_by(f"from scratchadv import {rooms}")
+    assert "scratchadv.attacks" in loaded
+    assert not loaded & {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm"}
+
+
+def test_the_version_is_that_of_the_installed_package():
+    """scratchadv.__version__ = the version in the metadata, such as 0.1.0"""
+    assert metadata.version("scratchadv") == scratchadv.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", scratchadv.__version__)
+
+
+def test_the_command_is_installed():
+    """The command ``scratchadv`` is scratchadv.cli.main"""
+    (command,) = metadata.entry_points(group="console_scripts", name="scratchadv")
+    assert command.load() is importlib.import_module("scratchadv.cli").main
+
+
+# Docstrings
+
+# what a reader has typed before the examples: import numpy as np; from scratchadv.balls import *; and so on
+TYPED = {"np": np}
+for room in ("datasets", "models", "balls", "attacks", "robust_logistic"):
+    module = MODULES[f"scratchadv.{room}"]
+    names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+    TYPED |= {name: getattr(module, name) for name in names}
+
+EXAMPLES = [
+    example
+    for module in MODULES.values()
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module, globs=TYPED)
+    if example.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_examples_in_docstrings_say_what_happens(example):
+    """What stands below >>> is what is printed"""
+    runner = doctest.DocTestRunner(verbose=False)
+    report = []
+    runner.run(example, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_there_are_examples():
+    """The helper: examples of modules, functions and classes are all found"""
+    names = {example.name for example in EXAMPLES}
+    assert {"scratchadv.datasets", "scratchadv.attacks.exact.exact", "scratchadv.balls.Boxed"} <= names
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_whatever_is_public_has_a_docstring(module):
+    """Public functions, classes, their public methods, and modules with anything public have docstrings"""
+    bare = []
+    for thing in public(module):
+        members = [m for n, m in vars(thing).items() if not n.startswith("_")] if inspect.isclass(thing) else []
+        functions = [getattr(m, "__func__", getattr(m, "fget", m)) for m in members]
+        own = [thing, *filter(inspect.isfunction, functions)]
+        bare += [o.__qualname__ for o in own if not (o.__doc__ or "").strip()]
+    assert bare == []
+    assert (module.__doc__ or "").strip() or not list(public(module))
+
+
+def section(thing, title):
+    """The lines of a numpydoc section, or None if there is no such section."""
+    found = re.search(
+        rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)", inspect.getdoc(thing) or "", re.DOTALL | re.MULTILINE
+    )
+    return found and found[1].splitlines()
+
+
+def documented(thing):
+    """The names in the section Parameters."""
+    heads = [line.split(" : ")[0] for line in section(thing, "Parameters") or [] if re.match(r"[*\w]", line)]
+    heads = [head for head in heads if not re.match(r"Source\b|Parameters\b", head)]
+    return [name.strip(" *") for head in heads for name in head.split(",")]
+
+
+def arguments(thing):
+    return [name for name in inspect.signature(thing).parameters if name != "self"]
+
+
+def test_the_helpers_read_sections():
+    """section() and documented() on a docstring with everything in it"""
+
+    def f(x, y, z, **more):
+        """Do.
+
+        Parameters
+        ----------
+        x, y : float
+            Two: of them.
+        z : int
+        **more
+            The rest.
+
+        Returns
+        -------
+        float
+
+        Source: a slide.
+        """
+
+    assert documented(f) == arguments(f) == ["x", "y", "z", "more"]
+    assert section(f, "Returns")[0] == "float"
+    assert section(f, "Raises") is None
+
+
+@pytest.mark.parametrize("thing", [t for t in DEFINED if section(t, "Parameters")], **by_name)
+def test_docstrings_name_no_argument_that_is_not_there(thing):
+    """The names under Parameters are arguments, each once"""
+    names = documented(thing)
+    assert names
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(arguments(thing))
+
+
+DOORS = {"attacks", "robust_logistic", "training", "evaluate", "transfer", "defenses", "certify"}
+CALLED = [t for t in DEFINED if inspect.isfunction(t) and t.__module__.split(".")[1] in DOORS]
+CALLED.append(scratchadv.datasets.load)
+
+
+@pytest.mark.parametrize("thing", CALLED, **by_name)
+def test_functions_for_visitors_are_documented_whole(thing):
+    """Functions that are called from outside name every argument, in order, and say what they return"""
+    if "Parameters and errors as for" not in thing.__doc__:
+        assert documented(thing) == arguments(thing)
+    assert section(thing, "Returns")
+
+
+def test_the_doors_are_found():
+    """The helper: attacks, training and evaluation are among the functions for visitors"""
+    assert {"pgd", "fgsm", "exact", "fit", "judge", "objective", "load"} <= {thing.__name__ for thing in CALLED}
