@@ -20,6 +20,7 @@ and ``_max_capped``; :class:`Boxed` puts the signs back.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from . import checks
@@ -46,8 +47,15 @@ class Ball:
         """The steepest step of size ``alpha`` along g, the step of normalised PGD."""
         return self.scaled(alpha).linear_max(g)
 
+    def ascend(self, delta, g, alpha):
+        """One iteration of normalised PGD: P(δ + the steepest step from there)."""
+        return self.project(delta + self.step(g, alpha))
+
     def _sample_boxed(self, rng, x, boxed):
         return boxed.project(self.sample(rng, x))
+
+    def _ascend_boxed(self, delta, g, alpha, boxed):
+        return boxed.project(delta + boxed.shifted(delta).step(g, alpha))
 
     def _step_boxed(self, g, alpha, boxed):
         """The best step of size alpha in the box, and a push against the edge where there is no room.
@@ -121,6 +129,13 @@ class Linf(NormBall):
     def sample(self, rng, x):
         """Uniform in the ball, shape and dtype of x."""
         return like(self.eps * (2 * rng.random(x.shape, dtype=x.dtype) - 1), x)
+
+    def _ascend_boxed(self, delta, g, alpha, boxed):
+        # a box inside a box: clipping twice is the projection, and what the step goes too far is cut off
+        xp = namespace(delta)
+        low, high = boxed.bounds()
+        delta = self.ascend(delta, g, alpha)
+        return xp.minimum(xp.maximum(delta, low, out=delta), high, out=delta)
 
     def _project_capped(self, a, b):
         return namespace(a).minimum(a, self._max_capped(a, b))
@@ -408,8 +423,16 @@ class Boxed:
         checks.inside_box(x, self.lower, self.upper)
         return Boxed(self.ball, self.lower, self.upper, x)
 
+    def shifted(self, delta):
+        """What the box leaves around x + delta, for a delta inside it."""
+        return Boxed(self.ball, self.lower, self.upper, self.x + delta)
+
     def bounds(self):
         """The lowest and the highest δ that the box allows; they hold 0 between them."""
+        return self._bounds
+
+    @cached_property
+    def _bounds(self):
         if self.x is None:
             checks.inside_box(0.0, self.lower, self.upper, hint="; call .at(x) first")
             return self.lower, self.upper
@@ -440,6 +463,10 @@ class Boxed:
     def step(self, g, alpha):
         """The steepest step of size ``alpha`` along g that uses the room the box leaves."""
         return self.ball._step_boxed(g, alpha, self)
+
+    def ascend(self, delta, g, alpha):
+        """One iteration of normalised PGD: P(δ + the steepest step from there)."""
+        return self.ball._ascend_boxed(delta, g, alpha, self)
 
     def sample(self, rng, x):
         """A random point of Δ(x), shape and dtype of x.

@@ -5,8 +5,9 @@ Each loss is a function of the logits ``z``. Binary models have one logit an exa
 ``(N,)``, never a mean, so that no step of an attack depends on how many examples travel together.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from .backend import namespace
 from .numerics import log_sum_exp, sigmoid, softplus
@@ -51,17 +52,14 @@ class CrossEntropy:
 
     def value(self, z, y):
         """The log of the summed exponentials minus z_y, shape ``(N,)``."""
-        xp = namespace(z)
-        relative = z - xp.take_along_axis(z, y[:, None], axis=1)
-        return log_sum_exp(relative)[:, 0]
+        return log_sum_exp(z - z[_rows(z), y][:, None])[:, 0]
 
     def grad(self, z, y):
         """Softmax minus one-hot, shape ``(N, K)``."""
-        xp = namespace(z)
-        p = xp.exp(z - z.max(axis=1, keepdims=True))
+        p = namespace(z).exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        xp.put_along_axis(p, y[:, None], 0, axis=1)
-        xp.put_along_axis(p, y[:, None], -p.sum(axis=1, keepdims=True), axis=1)
+        p[_rows(z), y] = 0
+        p[_rows(z), y] = -p.sum(axis=1)
         return p
 
 
@@ -77,27 +75,22 @@ class Margin:
         """The margin by which the label loses, shape ``(N,)``."""
         if z.ndim == 1:
             return -_sign(y, z) * z
-        xp = namespace(z)
-        rival = self._rival(z, y)
-        return (xp.take_along_axis(z, rival, axis=1) - xp.take_along_axis(z, y[:, None], axis=1))[:, 0]
+        return z[_rows(z), self._rival(z, y)] - z[_rows(z), y]
 
     def grad(self, z, y):
         """+1 at the best other class, −1 at the label, shape of ``z``."""
         if z.ndim == 1:
             return -_sign(y, z)
-        xp = namespace(z)
-        g = xp.zeros_like(z)
-        xp.put_along_axis(g, self._rival(z, y), 1, axis=1)
-        xp.put_along_axis(g, y[:, None], -1, axis=1)
+        g = namespace(z).zeros_like(z)
+        g[_rows(z), self._rival(z, y)] = 1
+        g[_rows(z), y] = -1
         return g
 
     @staticmethod
     def _rival(z, y):
-        xp = namespace(z)
         others = z.copy()
-        # minus infinity, not times zero: logits may all be negative
-        xp.put_along_axis(others, y[:, None], -xp.inf, axis=1)
-        return others.argmax(axis=1)[:, None]
+        others[_rows(z), y] = -math.inf  # not times zero: logits may all be negative
+        return others.argmax(axis=1)
 
 
 @dataclass(frozen=True)
@@ -106,30 +99,40 @@ class Targeted:
 
     .. math:: L(y, z) - L(y_{target}, z)
 
+    Its labels are pairs, ``(N, 2)``: the true label and the target, so that targets travel with their examples.
+
     Parameters
     ----------
     loss : Loss
-    target : array, shape (N,)
-        Labels of the same kind as ``y``.
 
     Source: slide "Targeted Attacks".
     """
 
     loss: Loss
-    target: Any
 
     def value(self, z, y):
         """L(y) − L(target), shape ``(N,)``."""
-        return self.loss.value(z, y) - self.loss.value(z, self.target)
+        return self.loss.value(z, y[:, 0]) - self.loss.value(z, y[:, 1])
 
     def grad(self, z, y):
         """The difference of the two gradients, shape of ``z``."""
-        return self.loss.grad(z, y) - self.loss.grad(z, self.target)
+        return self.loss.grad(z, y[:, 0]) - self.loss.grad(z, y[:, 1])
 
 
 def _sign(y, z):
     """Labels −1/+1 in the dtype of the logits: integers would turn float32 into float64."""
     return y.astype(z.dtype)
+
+
+def _rows(z):
+    return namespace(z).arange(len(z))
+
+
+def objective(loss, y, target):
+    """The loss to maximise and its labels: ``loss`` and ``y``, or with a target the pair of labels."""
+    if target is None:
+        return loss, y
+    return Targeted(loss), namespace(y).stack([y, target], axis=1)
 
 
 logistic = Logistic()

@@ -24,7 +24,7 @@ def figure_with_axes(rows=1, columns=1, size=(4.0, 3.0), **options):
 
 def show_image(axis, image, limits=(0.0, 1.0), cmap="gray"):
     """One example ``(H, W, 1)`` or ``(H, W, 3)`` as a picture without ticks."""
-    axis.imshow(np.clip(image, *limits).squeeze(), cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    axis.imshow(np.clip(image, *limits), cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
 

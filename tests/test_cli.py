@@ -194,8 +194,9 @@ def test_a_pipe_sees_no_bar(tmp_path):
 
 def test_a_terminal_sees_a_bar(tmp_path):
     """Where the error stream is a terminal the same run shows what it is doing, and cleans up behind it"""
-    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    pty, termios = (pytest.importorskip(name, reason="no pseudo-terminals here") for name in ("pty", "termios"))
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
     with subprocess.Popen([sys.executable, "-c", RUN, tmp_path], stdout=subprocess.DEVNULL, stderr=theirs) as process:
         os.close(theirs)
         shown = b""

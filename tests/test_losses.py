@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.losses import Targeted, cross_entropy, logistic, margin
+from scratchadv.losses import cross_entropy, logistic, margin, objective
 from scratchadv.models.protocol import labels_of
 
 few = settings(max_examples=40, deadline=None)
@@ -189,10 +189,10 @@ def test_dtype_shape_and_input_are_kept(loss, binary, dtype):
     for label_dtype in LABELS[binary]:
         labels = y.astype(label_dtype)
         z_before, y_before = z.copy(), labels.copy()
-        for some in (loss, Targeted(loss, labels)):
-            assert some.value(z, labels).dtype == some.grad(z, labels).dtype == dtype
-            assert some.value(z, labels).shape == (len(z),)
-            assert some.grad(z, labels).shape == z.shape
+        for some, its in ((loss, labels), objective(loss, labels, labels)):
+            assert some.value(z, its).dtype == some.grad(z, its).dtype == dtype
+            assert some.value(z, its).shape == (len(z),)
+            assert some.grad(z, its).shape == z.shape
         np.testing.assert_array_equal(loss.grad(z, labels), loss.grad(z, y))
         np.testing.assert_array_equal(z, z_before, strict=True)
         np.testing.assert_array_equal(labels, y_before, strict=True)
@@ -214,14 +214,17 @@ def test_examples_do_not_see_each_other(loss, binary, seed, dtype):
 @few
 @given(seed=seeds)
 def test_targeted_is_the_difference(loss, binary, seed):
-    """Targeted(L, t)(z, y) = L(z, y) - L(z, t), value and gradient; zero for t = y"""
+    """objective(L, y, t)(z) = L(z, y) - L(z, t), value and gradient; zero for t = y; L itself without t"""
     z, y = draw(seed, binary)
     target = -y if binary else (y + 1) % z.shape[1]
-    targeted = Targeted(loss, target)
-    np.testing.assert_array_equal(targeted.value(z, y), loss.value(z, y) - loss.value(z, target))
-    np.testing.assert_array_equal(targeted.grad(z, y), loss.grad(z, y) - loss.grad(z, target))
-    assert not Targeted(loss, y).value(z, y).any()
-    assert not Targeted(loss, y).grad(z, y).any()
+    targeted, both = objective(loss, y, target)
+    np.testing.assert_array_equal(targeted.value(z, both), loss.value(z, y) - loss.value(z, target))
+    np.testing.assert_array_equal(targeted.grad(z, both), loss.grad(z, y) - loss.grad(z, target))
+    targeted, both = objective(loss, y, y)
+    assert not targeted.value(z, both).any()
+    assert not targeted.grad(z, both).any()
+    assert objective(loss, y, None)[0] is loss
+    assert objective(loss, y, None)[1] is y
 
 
 @few
@@ -231,7 +234,8 @@ def test_targeted_cross_entropy_is_a_difference_of_logits(seed):
     z, y = draw(seed, binary=False)
     t = (y + 1) % z.shape[1]
     i = np.arange(len(z))
-    np.testing.assert_allclose(Targeted(cross_entropy, t).value(z, y), z[i, t] - z[i, y], atol=1e-14)
+    targeted, both = objective(cross_entropy, y, t)
+    np.testing.assert_allclose(targeted.value(z, both), z[i, t] - z[i, y], atol=1e-14)
 
 
 def test_golden_logistic():

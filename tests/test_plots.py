@@ -87,11 +87,11 @@ def test_before_and_after_marks_right_and_wrong():
 
 @pytest.mark.parametrize("mark", [None, (0.25, "trained here")])
 def test_curves_are_the_lines_given(mark):
-    """Each line has the x and the values given, its label in the legend and its style; the mark stands at its x"""
+    """Each line has the x and the values given, its label and its style; the mark is a line at its x"""
     x = np.linspace(0, 0.5, 6)
     lines = [("up", x, {"color": "red", "ls": "--"}), ("down", 1 - x, {"color": "blue"})]
     (axis,) = plots.curves(x, lines, "eps", "error", mark).axes
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"] + ([mark[1]] if mark else [])
     for line, (_, values, style) in zip(axis.lines, lines, strict=False):
         np.testing.assert_array_equal(line.get_xydata(), np.stack([x, values], axis=1))
         assert line.get_color() == style["color"]
@@ -99,4 +99,3 @@ def test_curves_are_the_lines_given(mark):
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xlim()) == ("eps", "error", (0, 0.5))
     assert axis.get_ylim()[0] <= 0 <= 1 <= axis.get_ylim()[1]
     assert [line.get_xdata()[0] for line in axis.lines[2:]] == ([0.25] if mark else [])
-    assert [text.get_text() for text in axis.texts] == (["trained here"] if mark else [])

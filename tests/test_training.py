@@ -279,6 +279,20 @@ def test_the_parameters_kept_are_those_before_the_step_that_went_wrong(explode):
     np.testing.assert_array_equal(model.params["theta0"], steps[0]["theta0"])
 
 
+def test_a_last_step_that_goes_wrong_is_not_taken():
+    """theta[1] is not finite, and no loss will be computed there: an error all the same, and theta[0] is kept"""
+    model, x, y = problem(14)
+    theta = model.params["theta"]
+
+    class Explodes(SGD):
+        def step(self, params, grads):
+            return {name: p * np.inf for name, p in params.items()}
+
+    with pytest.raises(FloatingPointError):
+        fit(model, x, y, epochs=1, optimizer=Explodes(0.1), rng=rng(), batch_size=len(x))
+    assert model.params["theta"] is theta
+
+
 def test_a_loss_that_is_infinite_from_the_start_changes_nothing():
     """theta[0] gives an infinite loss: an error, and theta[0] is kept"""
     model = LogisticRegression(np.full(3, 1.5e308))

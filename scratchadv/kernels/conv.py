@@ -28,7 +28,7 @@ def conv(x, w, stride=1, padding=0):
     """
     n, h, wide, _ = x.shape
     kh, kw, c, f = w.shape
-    rows = patches(pad(x, padding, padding, padding, padding), (kh, kw), stride)
+    rows = patches(pad(x, (padding, padding), (padding, padding)), (kh, kw), stride)
     z = rows @ w.reshape(kh * kw * c, f)
     return z.reshape(n, output_size(h, kh, stride, padding), output_size(wide, kw, stride, padding), f)
 
@@ -47,8 +47,8 @@ def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
     -------
     dw : array, shape (kh, kw, C, F)
     """
-    ho, wo, f = dz.shape[1:]
-    rows = patches(pad(x, padding, padding, padding, padding), kernel, stride)
+    f = dz.shape[3]
+    rows = patches(pad(x, (padding, padding), (padding, padding)), kernel, stride)
     return (rows.T @ dz.reshape(-1, f)).reshape(*kernel, x.shape[3], f)
 
 
@@ -70,35 +70,68 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
     -------
     dx : array, shape (N, H, W, C)
     """
+    if w.shape[2] < 8:
+        return _by_taps(dz, w, size, stride, padding)
     n, ho, wo, _ = dz.shape
-    dx = namespace(dz).zeros((n, *size, w.shape[2]), dtype=dz.dtype)
-    for rows in _classes(size[0], w.shape[0], ho, stride, padding):
-        for columns in _classes(size[1], w.shape[1], wo, stride, padding):
-            part = w[rows.taps][:, columns.taps].transpose(0, 1, 3, 2)
-            around = pad(dz[:, rows.windows, columns.windows], *rows.zeros, *columns.zeros)
-            dx[:, rows.pixels, columns.pixels] = conv(around, part)
+    xp = namespace(dz)
+    all_reached = min(w.shape[:2]) >= stride
+    dx = (xp.empty if all_reached else xp.zeros)((n, *size, w.shape[2]), dtype=dz.dtype)
+    rows = _classes(size[0], w.shape[0], stride, padding)
+    columns = _classes(size[1], w.shape[1], stride, padding)
+    above, left = _margin(rows, ho), _margin(columns, wo)
+    dz = pad(dz, above, left)
+    for r in rows:
+        for c in columns:
+            part = w[r.taps, c.taps].transpose(0, 1, 3, 2)
+            dx[:, r.pixels, c.pixels] = conv(dz[:, r.windows(above), c.windows(left)], part)
     return dx
 
 
+def _by_taps(dz, w, size, stride, padding):
+    """The same with one product, and one shifted sum an entry of the kernel: fewer numbers where C is small."""
+    n, ho, wo, f = dz.shape
+    kh, kw, c, _ = w.shape
+    xp = namespace(dz)
+    taps = (w.reshape(kh * kw * c, f) @ dz.reshape(-1, f).T).reshape(kh, kw, c, n, ho, wo)
+    dx = xp.zeros((c, n, size[0] + 2 * padding, size[1] + 2 * padding), dtype=dz.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            dx[:, :, i : i + stride * ho : stride, j : j + stride * wo : stride] += taps[i, j]
+    inside = dx[:, :, padding : padding + size[0], padding : padding + size[1]]
+    return xp.ascontiguousarray(inside.transpose(1, 2, 3, 0))
+
+
 class _Class(NamedTuple):
-    """The pixels of one place modulo the stride, along one axis, and what reaches them."""
+    """Along one axis, the pixels of one place modulo the stride: which, and by what they are reached.
+
+    The pixels are met by the windows ``first`` to ``last`` (some of them may not exist: zeros) through ``taps``.
+    """
 
     pixels: slice
     taps: slice
-    windows: slice
-    zeros: tuple[int, int]
+    first: int
+    last: int
+
+    def windows(self, margin):
+        """Where these windows stand when ``margin`` zeros were added before the first one."""
+        return slice(self.first + margin[0], self.last + 1 + margin[0])
 
 
-def _classes(size, kernel, outputs, stride, padding):
+def _classes(size, kernel, stride, padding):
     """Pixel h = s v + r − q gets dz[v − m] through tap r + s m; a class is all pixels with one r."""
+    classes = []
     for r in range(min(stride, kernel)):
         taps = (kernel - r + stride - 1) // stride
         v_first, v_last = -((r - padding) // stride), (padding + size - 1 - r) // stride
-        first, last = v_first - taps + 1, v_last
-        if v_last < v_first:
-            continue
-        windows = slice(min(max(first, 0), outputs), min(max(last + 1, 0), outputs))
-        before = max(-first, 0)
-        after = last - first + 1 - before - (windows.stop - windows.start)
-        pixels = slice(stride * v_first + r - padding, None, stride)
-        yield _Class(pixels, slice(r + stride * (taps - 1), None, -stride), windows, (before, after))
+        if v_first <= v_last:
+            pixels = slice(stride * v_first + r - padding, None, stride)
+            turned = slice(r + stride * (taps - 1), None, -stride)
+            classes.append(_Class(pixels, turned, v_first - taps + 1, v_last))
+    return classes
+
+
+def _margin(classes, outputs):
+    """How many windows the classes ask for before the first and after the last one."""
+    before = max((-c.first for c in classes), default=0)
+    after = max((c.last + 1 - outputs for c in classes), default=0)
+    return max(before, 0), max(after, 0)

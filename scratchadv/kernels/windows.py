@@ -13,14 +13,26 @@ def output_size(size, kernel, stride, padding):
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def pad(x, above, below, left, right):
-    """``(N, H, W, C)`` with rows and columns of zeros around each image."""
-    if not (above or below or left or right):
+def pad(x, rows, columns):
+    """Zeros around each image, in a buffer of this thread that the next call overwrites.
+
+    Parameters
+    ----------
+    x : array, shape (N, H, W, C)
+    rows, columns : (int, int)
+        How many before and after.
+
+    Returns
+    -------
+    array, shape (N, H + sum(rows), W + sum(columns), C)
+        x itself where there is nothing to add.
+    """
+    if not (any(rows) or any(columns)):
         return x
-    xp = namespace(x)
     n, h, w, c = x.shape
-    padded = xp.zeros((n, h + above + below, w + left + right, c), dtype=x.dtype)
-    padded[:, above : above + h, left : left + w] = x
+    padded = scratch("padded", (n, h + sum(rows), w + sum(columns), c), x)
+    padded[...] = 0
+    padded[:, rows[0] : rows[0] + h, columns[0] : columns[0] + w] = x
     return padded
 
 
@@ -43,12 +55,17 @@ def patches(x, kernel, stride):
     """The windows as rows of a matrix, ``(N Ho Wo, kh kw C)``, in a buffer of this thread (im2col).
 
     The next call overwrites it: use the result at once. A row of a window is kw·C contiguous numbers, which is why
-    the layout is NHWC.
+    the layout is NHWC; where that is but a few, the matrix is written column by column instead.
     """
     view = windows(x, kernel, stride)
+    n, ho, wo, kh, kw, c = view.shape
+    if kw * c < 16:
+        buffer = scratch("patches", (kh, kw, c, n, ho, wo), x)
+        buffer[...] = view.transpose(3, 4, 5, 0, 1, 2)
+        return buffer.reshape(kh * kw * c, n * ho * wo).T
     buffer = scratch("patches", view.shape, x)
     buffer[...] = view
-    return buffer.reshape(math.prod(view.shape[:3]), -1)
+    return buffer.reshape(n * ho * wo, kh * kw * c)
 
 
 def scratch(name, shape, x):

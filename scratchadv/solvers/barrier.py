@@ -46,12 +46,18 @@ def _center(design, u, tau, barrier, max_steps=100):
     """Newton's method for one τ, to a squared decrement of 1e-8: far inside where it converges quadratically."""
     n = len(design)
     m = design @ u
+
+    def slope(u, m):
+        return barrier(u[:-2], u[-1])[1] - tau / n * (sigmoid(-m) @ design)
+
     for _ in range(max_steps):
         a = sigmoid(-m)
-        value, gradient, hessian = barrier(u[:-2], u[-1])
+        value, _, hessian = barrier(u[:-2], u[-1])
         weighted = np.sqrt(tau / n * a * (1 - a))[:, None] * design
-        g = gradient - tau / n * (a @ design)
-        step = -np.linalg.solve(weighted.T @ weighted + hessian, g)
+        g = slope(u, m)
+        hessian += weighted.T @ weighted
+        hessian.flat[:: len(g) + 1] *= 1 + 1e-14  # near the edge of the barrier rounding makes it singular
+        step = -np.linalg.solve(hessian, g)
         decrement = -(g @ step)
         if decrement <= 1e-8 or m.min() > 0:
             return u, m, True
@@ -62,6 +68,8 @@ def _center(design, u, tau, barrier, max_steps=100):
             trial_value = barrier(trial[:-2], trial[-1])[0] + tau * softplus(-(m + t * direction)).mean()
             if trial_value <= value - 1e-4 * t * decrement:
                 break
+            if trial_value <= value + 1e-12 * tau and abs(slope(trial, m + t * direction) @ step) <= decrement / 2:
+                break  # rounding hides the decrease of the value, but not that of its slope
         else:
             return u, m, decrement <= 1e-4
         u, m = trial, m + t * direction

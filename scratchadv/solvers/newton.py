@@ -64,7 +64,7 @@ def stationary(a, z, rounds=3):
         Weights in [0, 1], close to stationary.
     z : array, shape (K, N)
     """
-    a = np.where(a > 1e-13, a, 0)
+    a = np.where(a > 1e-11, a, 0)
     for _ in range(rounds):
         correction = a * (1 - a) * (np.linalg.solve(_hessian(z, a), z @ a / len(a)) @ z)
         a = np.clip(a - correction, 0, 1)

@@ -1,7 +1,7 @@
 """The fast gradient sign method."""
 
 from ... import checks
-from ...losses import Targeted
+from ...losses import objective
 from ...models.protocol import loss_and_gradient
 
 
@@ -39,8 +39,6 @@ def fgsm(model, x, y, threat, *, target=None, loss=None):
     Source: slides "Fast Gradient Sign Method"; Goodfellow, Shlens and Szegedy (2015), section 4.
     """
     checks.attack(model, x, y, threat, target)
-    loss = loss or model.loss
-    if target is not None:
-        loss = Targeted(loss, target)
+    loss, y = objective(loss or model.loss, y, target)
     _, g = loss_and_gradient(model, loss, x, y)
     return threat.at(x).linear_max(g)

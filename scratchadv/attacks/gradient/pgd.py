@@ -1,10 +1,13 @@
 """Projected gradient descent (on the slides' terms; it ascends the loss)."""
 
+from functools import partial
+
 from ... import checks
 from ...backend import namespace
-from ...losses import Targeted
+from ...losses import objective
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row
+from ...parallel import map_chunks
 
 
 def pgd(
@@ -77,40 +80,48 @@ def pgd(
     checks.attack(model, x, y, threat, target)
     steps = checks.count("steps", steps, least=1)
     alpha = 2.5 * threat.radius / steps if alpha is None else checks.radius("alpha", alpha)
-    loss = loss or model.loss
-    if target is not None:
-        loss = Targeted(loss, target)
-    xp, delta_set = namespace(x), threat.at(x)
-    starts = _starts(x, delta_set, start, checks.count("restarts", restarts, least=1), rng)
-
-    best = xp.zeros_like(x)
-    best_value = loss.value(model.logits(x), y)
-    for restart, delta in enumerate(starts):
-        for t in range(steps + 1):
-            if t < steps:
-                value, g = loss_and_gradient(model, loss, x + delta, y)
-            else:
-                value = loss.value(model.logits(x + delta), y)
-            if callback:
-                callback(restart, t, delta, value)
-            better = value > best_value
-            best = xp.where(per_row(better, x), delta, best)
-            best_value = xp.where(better, value, best_value)
-            if t < steps:
-                step = threat.at(x + delta).step(g, alpha) if normalized else alpha * g
-                delta = delta_set.project(delta + step)
+    restarts = checks.count("restarts", restarts, least=1)
+    loss, y = objective(loss or model.loss, y, target)
+    climb = partial(_climb, model, threat, loss, steps, alpha, normalized)
+    best = best_value = None
+    for restart, delta in enumerate(_starts(x, threat, start, restarts, rng)):
+        if callback:  # sees whole batches
+            best, best_value = climb(x, y, delta, best, best_value, callback=partial(callback, restart))
+        else:
+            best, best_value = map_chunks(climb, model, x, y, delta, best, best_value)
     return best
 
 
-def _starts(x, delta_set, start, restarts, rng):
-    """The starting points, one restart after the other."""
+def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, best_value, callback=None):
+    """One restart from delta (None: zero), on top of the best δ and value so far (None: δ = 0)."""
+    xp, delta_set = namespace(x), threat.at(x)
+    if best is None:
+        best, best_value = xp.zeros_like(x), loss.value(model.logits(x), y)
+    delta = xp.zeros_like(x) if delta is None else delta
+    for t in range(steps + 1):
+        if t < steps:
+            value, g = loss_and_gradient(model, loss, x + delta, y)
+        else:
+            value = loss.value(model.logits(x + delta), y)
+        if callback:
+            callback(t, delta, value)
+        better = value > best_value
+        best = xp.where(per_row(better, x), delta, best)
+        best_value = xp.where(better, value, best_value)
+        if t < steps:
+            delta = delta_set.ascend(delta, g, alpha) if normalized else delta_set.project(delta + alpha * g)
+    return best, best_value
+
+
+def _starts(x, threat, start, restarts, rng):
+    """The starting points, one restart after the other; None is zero."""
     if start is not None:
         start = start[None] if start.ndim == x.ndim else start
         if start.shape != (restarts, *x.shape):
             raise ValueError(f"start has shape {start.shape}; {(restarts, *x.shape)} was expected")
-        return (delta_set.project(delta.astype(x.dtype)) for delta in start)
+        return (threat.at(x).project(delta.astype(x.dtype)) for delta in start)
     if rng is None:
         if restarts > 1:
             raise ValueError(f"restarts = {restarts} from one start are all the same: pass rng or start")
-        return iter([namespace(x).zeros_like(x)])
-    return (delta_set.sample(rng, x) for _ in range(restarts))
+        return [None]
+    return (threat.sample(rng, x) for _ in range(restarts))
