@@ -9,6 +9,7 @@ w, so the three functions are each other's derivatives.
 from typing import NamedTuple
 
 from ..backend import namespace
+from . import winograd
 from .windows import output_size, pad, patches
 
 
@@ -28,8 +29,10 @@ def conv(x, w, stride=1, padding=0):
     """
     n, h, wide, _ = x.shape
     kh, kw, c, f = w.shape
-    rows = patches(pad(x, (padding, padding), (padding, padding)), (kh, kw), stride)
-    z = rows @ w.reshape(kh * kw * c, f)
+    x = pad(x, (padding, padding), (padding, padding))
+    if winograd.fits(x, w, stride):
+        return winograd.conv(x, w)
+    z = patches(x, (kh, kw), stride) @ w.reshape(kh * kw * c, f)
     return z.reshape(n, output_size(h, kh, stride, padding), output_size(wide, kw, stride, padding), f)
 
 

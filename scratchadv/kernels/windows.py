@@ -47,8 +47,10 @@ def windows(x, kernel, stride):
         Height and width of a window.
     stride : int
     """
-    view = namespace(x).lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-    return view[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
+    (n, h, w, c), (kh, kw), (sn, sh, sw, sc) = x.shape, kernel, x.strides
+    shape = n, output_size(h, kh, stride, 0), output_size(w, kw, stride, 0), kh, kw, c
+    strides = sn, stride * sh, stride * sw, sh, sw, sc
+    return namespace(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
 def patches(x, kernel, stride):

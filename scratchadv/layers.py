@@ -1,0 +1,248 @@
+r"""Layers with their gradients by hand: forward, gradient by the input, gradient by the parameters.
+
+A layer is its geometry; its parameters are passed in, so that nothing is stored between calls:
+
+- ``initial(shape, rng, dtype)`` gives parameters for inputs of that shape (of one example), and the output's shape;
+- ``forward(params, x)`` gives the output and what the gradients need of it;
+- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back.
+
+``ReLU`` works in place, forward and back, on arrays that the network has made itself.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from .backend import like, namespace
+from .kernels import conv as kernel
+from .kernels import pool
+from .kernels.windows import output_size
+
+
+class Layer:
+    """What the layers without parameters share."""
+
+    def initial(self, shape, rng, dtype):
+        """No parameters; the shape stays."""
+        return {}, shape
+
+    def parameter_gradient(self, params, saved, dz):
+        """No parameters, no gradients."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Dense:
+    r"""Every output sees every input.
+
+    .. math:: z = x W + b, \qquad dx = dz\, W^T, \quad dW = x^T dz, \quad db = \sum dz
+
+    Parameters
+    ----------
+    features : int
+        How many outputs.
+    """
+
+    features: int
+
+    def initial(self, shape, rng, dtype):
+        """Weight and bias uniform in ±1/√(inputs), as in PyTorch."""
+        (inputs,) = shape
+        shapes = {"weight": (inputs, self.features), "bias": (self.features,)}
+        return _uniform(shapes, inputs, rng, dtype), (self.features,)
+
+    def forward(self, params, x):
+        """``(N, inputs)`` to ``(N, features)``."""
+        z = x @ params["weight"]
+        z += params["bias"]
+        return z, x
+
+    def input_gradient(self, params, x, dz):
+        """dz Wᵀ."""
+        return dz @ params["weight"].T
+
+    def parameter_gradient(self, params, x, dz):
+        """xᵀ dz and Σ dz."""
+        return {"weight": x.T @ dz, "bias": dz.sum(axis=0)}
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution of NHWC images, see :mod:`scratchadv.kernels.conv`.
+
+    Parameters
+    ----------
+    features : int
+        How many output channels.
+    size : int
+        Height and width of the kernel.
+    stride, padding : int
+    """
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    padding: int = 1
+
+    def initial(self, shape, rng, dtype):
+        """Weight and bias uniform in ±1/√(inputs of a window), as in PyTorch."""
+        h, w, c = shape
+        ho, wo = (output_size(side, self.size, self.stride, self.padding) for side in (h, w))
+        if min(ho, wo) < 1:
+            raise ValueError(f"{self} leaves nothing of images of shape {shape}")
+        shapes = {"weight": (self.size, self.size, c, self.features), "bias": (self.features,)}
+        return _uniform(shapes, self.size**2 * c, rng, dtype), (ho, wo, self.features)
+
+    def forward(self, params, x):
+        """``(N, H, W, C)`` to ``(N, Ho, Wo, features)``."""
+        z = kernel.conv(x, params["weight"], self.stride, self.padding)
+        z += params["bias"]
+        return z, x
+
+    def input_gradient(self, params, x, dz):
+        """The adjoint of the convolution in x."""
+        return kernel.conv_input_gradient(dz, params["weight"], x.shape[1:3], self.stride, self.padding)
+
+    def parameter_gradient(self, params, x, dz):
+        """The adjoint of the convolution in the kernel, and Σ dz."""
+        weight = kernel.conv_kernel_gradient(x, dz, (self.size, self.size), self.stride, self.padding)
+        return {"weight": weight, "bias": dz.sum(axis=(0, 1, 2))}
+
+
+class ReLU(Layer):
+    """max(z, 0); the gradient passes where the output is positive."""
+
+    def forward(self, params, z):
+        """In place."""
+        y = namespace(z).maximum(z, 0, out=z)
+        return y, y
+
+    def input_gradient(self, params, y, dy):
+        """dy where y > 0, in place."""
+        dy *= y > 0
+        return dy
+
+
+class Tanh(Layer):
+    """tanh z; the gradient is (1 − tanh²) dy."""
+
+    def forward(self, params, z):
+        """Same shape."""
+        y = namespace(z).tanh(z)
+        return y, y
+
+    def input_gradient(self, params, y, dy):
+        """(1 − y²) dy."""
+        return (1 - y * y) * dy
+
+
+class Flatten(Layer):
+    """``(N, *D)`` to ``(N, P)``."""
+
+    def initial(self, shape, rng, dtype):
+        """No parameters; P is the product of D."""
+        return {}, (math.prod(shape),)
+
+    def forward(self, params, x):
+        """A view."""
+        return x.reshape(len(x), -1), x.shape
+
+    def input_gradient(self, params, shape, dz):
+        """The view back."""
+        return dz.reshape(shape)
+
+
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """The largest of each window, channel by channel; the gradient goes to it (to the first of equals).
+
+    Parameters
+    ----------
+    size : int
+        Height and width of the window.
+    stride : int, optional
+        Default: ``size``.
+    """
+
+    size: int = 2
+    stride: Any = None
+
+    def initial(self, shape, rng, dtype):
+        """No parameters."""
+        return {}, _pooled(self, shape)
+
+    def forward(self, params, x):
+        """``(N, H, W, C)`` to ``(N, Ho, Wo, C)``."""
+        z, winner = pool.max_pool(x, self.size, self.stride or self.size)
+        return z, (x.shape, winner)
+
+    def input_gradient(self, params, saved, dz):
+        """dz where the maxima were."""
+        shape, winner = saved
+        return pool.max_pool_input_gradient(dz, winner, shape, self.size, self.stride or self.size)
+
+
+@dataclass(frozen=True)
+class AveragePool(Layer):
+    """The mean of each window, channel by channel; the gradient is shared equally. Parameters as ``MaxPool``."""
+
+    size: int = 2
+    stride: Any = None
+
+    def initial(self, shape, rng, dtype):
+        """No parameters."""
+        return {}, _pooled(self, shape)
+
+    def forward(self, params, x):
+        """``(N, H, W, C)`` to ``(N, Ho, Wo, C)``."""
+        return pool.average_pool(x, self.size, self.stride or self.size), x.shape
+
+    def input_gradient(self, params, shape, dz):
+        """An equal share of dz for each entry of the window."""
+        return pool.average_pool_input_gradient(dz, shape, self.size, self.stride or self.size)
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Nothing, unless a training run passes a generator: then each entry is dropped with probability ``rate``.
+
+    What is kept is divided by 1 − rate, so that the mean stays. Predictions and attacks never see it.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+    rng : numpy.random.Generator, optional
+        Set by the network for a training step.
+    """
+
+    rate: float
+    rng: Any = None
+
+    def __post_init__(self):
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate = {self.rate} must be in [0, 1)")
+
+    def forward(self, params, x):
+        """Same shape."""
+        if self.rng is None:
+            return x, None
+        kept = like((self.rng.random(x.shape) >= self.rate) / (1 - self.rate), x)
+        return x * kept, kept
+
+    def input_gradient(self, params, kept, dz):
+        """dz where the entry was kept."""
+        return dz if kept is None else dz * kept
+
+
+def _uniform(shapes, inputs, rng, dtype):
+    bound = 1 / math.sqrt(inputs)
+    return {name: rng.uniform(-bound, bound, shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def _pooled(layer, shape):
+    h, w, c = shape
+    ho, wo = (output_size(side, layer.size, layer.stride or layer.size, 0) for side in (h, w))
+    if min(ho, wo) < 1:
+        raise ValueError(f"{layer} leaves nothing of images of shape {shape}")
+    return ho, wo, c
