@@ -1,0 +1,227 @@
+r"""Reverse-mode differentiation: a graph of tensors, walked backwards.
+
+A function of tensors is run once. Each operation z = op(x, y, ...) makes a ``Tensor`` that holds its value and, for
+every x, a *pullback*: the linear map from :math:`g = \partial L / \partial z` to the share of z in
+:math:`\partial L / \partial x`. Nothing else is recorded: no global tape, and all goes when the tensors go.
+
+Calls nest. Each call of ``vjp`` has a ``level``, an inner call a higher one than the outer, and the value of an inner
+tensor may be a tensor of the outer call. Pullbacks compute with values. So whatever an inner call computes, gradients
+included, is recorded for the outer call, which can differentiate it again.
+"""
+
+import itertools
+import operator
+from functools import partial
+
+import numpy as np
+
+from ..backend import namespace
+from .scalar import topological_order
+
+_levels = itertools.count()  # an inner call begins later than the outer one, so its number is higher
+
+
+class Tensor:
+    """An array inside a function that is differentiated; Python's operators for it are set at the end of ``ops.py``.
+
+    Parameters
+    ----------
+    value : array or Tensor of a lower level
+    level : int
+        The number of the call of ``vjp`` that it belongs to.
+    parents : tuple of (Tensor, callable)
+        What it was computed from, each with its pullback.
+    """
+
+    __slots__ = "level", "parents", "value"
+    __array_priority__, __array_ufunc__ = 1000, None  # array + tensor is left to the tensor
+    __hash__ = object.__hash__  # two tensors are the same key only if they are one
+
+    def __init__(self, value, level, parents=()):
+        self.value, self.level, self.parents = value, level, parents
+
+    shape = property(lambda self: self.value.shape)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    dtype = property(lambda self: self.value.dtype)
+
+    def __repr__(self):
+        return f"Tensor({self.value!r})"
+
+    def __len__(self):
+        return len(self.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(plain(self))
+
+    def __array__(self, *args, **options):
+        raise TypeError("a Tensor is no array: use the functions of engine.ops, or plain(tensor) for a constant")
+
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = (
+        lambda x, y, compare=compare: compare(plain(x), plain(y))  # a plain answer: it has no derivative
+        for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
+    )
+
+
+def plain(x):
+    """The array in a tensor, below all levels; anything else as it is. To the derivative it is a constant."""
+    while isinstance(x, Tensor):
+        x = x.value
+    return x
+
+
+def operation(function, formula, *rules):
+    r"""A function of arrays, made a function of arrays and tensors.
+
+    Parameters
+    ----------
+    function : str or callable
+        The name of a function that NumPy and CuPy have, or a function of arrays.
+    formula : str
+        What it computes; its docstring.
+    *rules : callable or None
+        ``rule(g, z, *args, **options)`` for each positional argument: from :math:`g = \partial L / \partial z` to
+        :math:`\partial L / \partial x`. It is written in the engine's own operations. None, or none: a constant.
+    """
+
+    def op(*args, **options):
+        level = max([x.level for x in args if isinstance(x, Tensor)], default=None)
+        if level is None:
+            forward = getattr(namespace(*args), function) if isinstance(function, str) else function
+            return forward(*args, **options)
+        parents = [(i, x) for i, x in enumerate(args) if isinstance(x, Tensor) and x.level == level]
+        values = list(args)
+        for i, x in parents:
+            values[i] = x.value
+            if i >= len(rules) or rules[i] is None:
+                raise TypeError(f"{op.__name__} has no derivative by argument {i}; a constant was expected there")
+        z = op(*values, **options)
+        return Tensor(z, level, tuple([(x, partial(_pull, rules[i], x.value, z, values, options)) for i, x in parents]))
+
+    op.__name__ = op.__qualname__ = function if isinstance(function, str) else function.__name__.lstrip("_")
+    op.__doc__ = formula
+    return op
+
+
+def _pull(rule, x, z, args, options, g):
+    return undo_broadcasting(rule(g, z, *args, **options), x)
+
+
+def undo_broadcasting(g, x):
+    """Sum g over the axes along which x was repeated, for what is copied forward is added backward; in x's dtype."""
+    if g.shape != x.shape:
+        new = g.ndim - x.ndim
+        repeated = tuple(new + i for i, n in enumerate(x.shape) if n == 1)
+        g = g.sum(axis=(*range(new), *repeated)).reshape(x.shape)
+    return g if g.dtype == x.dtype else g.astype(x.dtype)
+
+
+def vjp(f, *primals):
+    r"""The value of f and its pullback, the vector-Jacobian product.
+
+    .. math:: z = f(x_1, \ldots, x_n), \qquad
+              \mathrm{pull}(g) = \left( g^T \frac{\partial z}{\partial x_1}, \ldots,
+              g^T \frac{\partial z}{\partial x_n} \right)
+
+    Parameters
+    ----------
+    f : callable
+        From tensors to a tensor.
+    *primals : float array, float or Tensor
+        Where f is evaluated. A tensor is one of an outer call: then value and gradients are tensors too.
+
+    Returns
+    -------
+    value : array or Tensor
+        A tensor exactly if it depends on a tensor of an outer call.
+    pull : callable
+        From a cotangent, shaped like the value, to a tuple of gradients, each with the shape and dtype of its primal
+        and memory of its own: zeros for a primal that f does not use. It may be called many times.
+
+    Raises
+    ------
+    TypeError
+        If a primal is not of floats, or f does not return a tensor.
+    ValueError
+        By ``pull``, if the cotangent has another shape than the value.
+    """
+    primals = [_floats(f"primal {i}", x) for i, x in enumerate(primals)]
+    level = next(_levels)
+    leaves = [Tensor(x, level) for x in primals]
+    output = f(*leaves)
+    while isinstance(output, Tensor) and output.level > level:  # it escaped from an inner call, which is over
+        output = output.value
+    if not isinstance(output, Tensor):
+        raise TypeError(f"f returned {_name(output)}; a Tensor computed from its arguments was expected")
+    if output.level < level:  # of an outer call: it depends on none of the primals
+        output = Tensor(output, level)
+    order = [z for z in topological_order(output) if z.parents]  # the loop of scalar.py
+
+    def pull(cotangent):
+        gradients = {output: _cotangent(cotangent, output)}
+        for z in reversed(order):  # all that was computed from z has handed on its share
+            g = gradients.pop(z)
+            for x, pullback in z.parents:
+                share = pullback(g)
+                gradients[x] = gradients[x] + share if x in gradients else share
+        return tuple(_gradient(gradients.get(leaf), leaf.value) for leaf in leaves)
+
+    return output.value, pull
+
+
+def value_and_grad(f):
+    """The function ``(x, *rest) -> f(x, *rest), gradient by x`` of a scalar function f, see :func:`grad`."""
+
+    def value_and_gradient(x, *rest, **options):
+        value, pull = vjp(lambda x: f(x, *rest, **options), x)
+        if value.shape != ():
+            raise ValueError(f"f returned shape {value.shape}; a scalar, shape (), was expected: sum it, or take vjp")
+        return value, pull(1.0)[0]
+
+    return value_and_gradient
+
+
+def grad(f):
+    r"""The function ``(x, *rest) -> gradient`` :math:`\nabla_x f(x, \ldots)` of a scalar function f.
+
+    The gradient is like x: an array for an array, a float for a float, a tensor for a tensor.
+
+    >>> grad(lambda x: x**3)(2.0), grad(grad(lambda x: x**3))(2.0)
+    (np.float64(12.0), np.float64(12.0))
+    """
+    both = value_and_grad(f)
+    return lambda x, *rest, **options: both(x, *rest, **options)[1]
+
+
+def _name(x):
+    return f"an array of {x.dtype}" if hasattr(x, "dtype") else f"{x!r} ({type(x).__name__})"
+
+
+def _floats(name, x):
+    """The primal, a Python float as a NumPy scalar; refuse what is not of floats."""
+    x = np.float64(x) if isinstance(x, float) else x
+    if not hasattr(x, "dtype") or x.dtype.kind != "f":
+        raise TypeError(f"{name} is {_name(x)}; an array of floats was expected")
+    return x
+
+
+def _cotangent(g, z):
+    """The cotangent in the dtype of z; refuse another shape."""
+    shape = getattr(g, "shape", ())
+    if shape != z.shape:
+        raise ValueError(f"the cotangent has shape {shape}; {z.shape}, the shape of f's value, was expected")
+    return g if isinstance(g, Tensor) else namespace(plain(z), g).asarray(g, dtype=z.dtype)
+
+
+def _gradient(g, x):
+    """The gradient as a thing like the primal x, in memory of its own; None is zero."""
+    if g is None:
+        g = namespace(plain(x)).zeros_like(plain(x))
+    if isinstance(g, Tensor):
+        return g
+    if isinstance(x, Tensor):
+        return Tensor(g, x.level)
+    return x.dtype.type(float(g)) if isinstance(x, np.generic) else namespace(x).array(g, dtype=x.dtype)
