@@ -162,6 +162,7 @@ def fit(x, y, ball, *, tol=1e-6):
 
     Source: slides "Linear Models" (the objective); ``solvers/dual.py`` (the certificate).
     """
+    checks.on_host("robust_logistic.fit", x, y)
     checks.images(x)
     checks.signs(y, len(x))
     if not isinstance(ball, (Linf, L2, L1)):
@@ -219,6 +220,7 @@ def critical_radius(x, y, norm):
     >>> critical_radius(np.array([[0.0, 0.0], [0.5, 1.0]]), np.array([-1, 1]), L1)
     0.75
     """
+    checks.on_host("critical_radius", x, y)
     checks.images(x)
     checks.signs(y, len(x))
     if norm not in (Linf, L2, L1):
@@ -236,10 +238,15 @@ def _plain(yx, y, ball, tol):
     """Ordinary logistic regression, the problem for ε = 0."""
     z = np.vstack([yx.T, y])
     beta, m = newton(z, np.zeros(len(z)), nonnegative=np.zeros(len(z), dtype=bool))
-    return beta[:-1], float(beta[-1]), stationary(sigmoid(-m), z), 1
+    for vanish in (1e-11, 1e-9):  # where the infimum needs an infinite theta, some weights are on their way to zero
+        a = stationary(sigmoid(-m), z, vanish)
+        if lower_bound(a, yx, y, ball) > 0:
+            break
+    return beta[:-1], float(beta[-1]), a, 1
 
 
 def _check(theta, x, y):
+    checks.one_side(theta, x, y)
     checks.images(x)
     checks.signs(y, len(x))
     if theta.shape != x.shape[1:]:

@@ -31,11 +31,13 @@ def solve(yx, y, ball, tol, max_rounds=200):
     u[-1] = 1 / ball.eps  # margins of the order of 1
     tau = float(nu)
     for rounds in range(1, max_rounds + 1):  # noqa: B007
-        u, m, converged = _center(design, u, tau, barrier)
+        u, m = _center(design, u, tau, barrier)
         a = sigmoid(-m)
         value = softplus(-m).mean()
-        if m.min() > 0 or value - lower_bound(a, yx, y, ball) <= tol * value or not converged:
+        if m.min() > 0 or value - lower_bound(a, yx, y, ball) <= tol * value:
             break
+        if nu / tau <= 1e-4 * tol * value:
+            break  # the barrier is no longer what keeps the bounds apart
         tau *= 20
     theta = np.zeros(p)
     theta[seen] = u[:-2]
@@ -57,10 +59,10 @@ def _center(design, u, tau, barrier, max_steps=100):
         g = slope(u, m)
         hessian += weighted.T @ weighted
         hessian.flat[:: len(g) + 1] *= 1 + 1e-14  # near the edge of the barrier rounding makes it singular
-        step = -np.linalg.solve(hessian, g)
+        step = -_solve(hessian, g)
         decrement = -(g @ step)
         if decrement <= 1e-8 or m.min() > 0:
-            return u, m, True
+            return u, m
         value += tau * softplus(-m).mean()
         direction = design @ step
         for t in 0.5 ** np.arange(40):
@@ -71,9 +73,16 @@ def _center(design, u, tau, barrier, max_steps=100):
             if trial_value <= value + 1e-12 * tau and abs(slope(trial, m + t * direction) @ step) <= decrement / 2:
                 break  # rounding hides the decrease of the value, but not that of its slope
         else:
-            return u, m, decrement <= 1e-4
+            return u, m  # rounding leaves nothing to gain
         u, m = trial, m + t * direction
-    return u, m, False
+    return u, m
+
+
+def _solve(hessian, g):
+    try:
+        return np.linalg.solve(hessian, g)
+    except np.linalg.LinAlgError:  # singular to the last digit: the shortest solution still goes downhill
+        return np.linalg.lstsq(hessian, g)[0]
 
 
 def _euclidean_barrier(theta, t):

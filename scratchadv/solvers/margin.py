@@ -14,7 +14,9 @@ from ..balls import L1, L2, Linf
 
 
 def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
-    """ρ to a relative ``tol``, as achieved by a separating θ; 0 where nothing separates the examples.
+    """ρ as achieved by a separating θ; 0 where nothing separates the examples.
+
+    To a relative ``tol``, or to 1e-6 where rounding is in the way.
 
     Parameters
     ----------
@@ -39,8 +41,10 @@ def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
     theta = x[sides[0]].mean(axis=0) - x[sides[1]].mean(axis=0)
     chosen, achieved = np.zeros(0, dtype=int), 0.0
     for _ in range(max_rounds):
-        score = x @ theta
+        score, before = x @ theta, len(chosen)
         chosen = np.unique(np.concatenate([chosen, *_closest(score, sides, batch)]))
+        if len(chosen) == before:
+            break  # nothing left to add: what keeps the bounds apart is rounding
         theta, upper = solve(x[chosen], y[chosen], norm)
         if upper <= tol * abs(x[chosen]).max():
             return 0.0
@@ -49,6 +53,8 @@ def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
         achieved = max(achieved, gap / 2 / norm(1.0).support(theta[None])[0])
         if upper - achieved <= tol * upper + 1e-15 * abs(x).max():
             return float(achieved)
+    if upper - achieved <= 1e-6 * upper:
+        return float(achieved)
     raise RuntimeError(f"the radius lies between {achieved} and {upper}, not known to {tol}")
 
 
@@ -59,7 +65,19 @@ def _closest(score, sides, batch):
 
 
 def _linear_program(x, y, norm):
-    r"""max ρ with :math:`y_i(\theta^T x_i + \theta_0) \geq \rho` and :math:`\lVert\theta\rVert_* \leq 1`, θ = p − q."""
+    r"""max ρ with :math:`y_i(\theta^T x_i + \theta_0) \geq \rho` and :math:`\lVert\theta\rVert_* \leq 1`, θ = p − q.
+
+    The solver is exact to an absolute 1e-10: a small ρ is solved for again, in units of itself.
+    """
+    scale = abs(x).max() or 1.0
+    theta, upper = _scaled_linear_program(x / scale, y, norm)
+    if 1e-9 < upper < 1e-2:
+        scale *= upper
+        theta, upper = _scaled_linear_program(x / scale, y, norm)
+    return theta, upper * scale
+
+
+def _scaled_linear_program(x, y, norm):
     n, d = x.shape
     yx = y[:, None] * x
     margins = np.hstack([-yx, yx, -y[:, None], np.ones((n, 1))])

@@ -52,19 +52,21 @@ def newton(z, beta, nonnegative, accuracy=1e-15, max_steps=50):
     return beta, m
 
 
-def stationary(a, z, rounds=3):
+def stationary(a, z, vanish=1e-11, rounds=3):
     """The weights a moved a little, so that ``z @ a`` is zero up to the rounding of its sum.
 
     Newton's method leaves as much as the rounding of the margins, which large weights make large. The correction is
-    the smallest one, measured by :math:`a_i (1 - a_i)`; weights that are nothing but rounding become zero.
+    the smallest one, measured by :math:`a_i (1 - a_i)`.
 
     Parameters
     ----------
     a : array, shape (N,)
         Weights in [0, 1], close to stationary.
     z : array, shape (K, N)
+    vanish : float
+        Weights up to this become zero.
     """
-    a = np.where(a > 1e-11, a, 0)
+    a = np.where(a > vanish, a, 0)
     for _ in range(rounds):
         correction = a * (1 - a) * (np.linalg.solve(_hessian(z, a), z @ a / len(a)) @ z)
         a = np.clip(a - correction, 0, 1)
