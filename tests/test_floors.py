@@ -10,11 +10,11 @@ import scratchadv
 
 FLOORS = [
     "backend",
-    "numerics kernels parallel checks progress",
-    "balls losses layers optim datasets engine",
+    "numerics kernels parallel checks progress archive configuration",
+    "balls losses layers optim datasets engine checkpoint",
     "models solvers",
     "attacks robust_logistic training",
-    "evaluate transfer defenses certify testing plots",
+    "evaluate transfer defenses certify testing zoo plots",
     "reproduce",
     "cli",
     "__main__",

@@ -5,16 +5,18 @@ from itertools import chain
 
 import numpy as np
 import pytest
+import tqdm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv import robust_logistic
-from scratchadv.attacks import exact, pgd
+from scratchadv import parallel, robust_logistic, training
+from scratchadv.attacks import exact, fgsm_random_start, pgd
 from scratchadv.balls import L1, L2, Linf
+from scratchadv.layers import Conv, Dense, Dropout, Flatten, ReLU
 from scratchadv.losses import logistic
-from scratchadv.models import LogisticRegression
+from scratchadv.models import CNN, LogisticRegression, Network, weights
 from scratchadv.models.protocol import predict
-from scratchadv.optim import SGD
+from scratchadv.optim import SGD, Adam, steps
 from scratchadv.training import fit
 
 few = settings(max_examples=25, deadline=None)
@@ -172,10 +174,10 @@ def test_the_attack_sees_the_model_as_it_is_at_each_step():
     thetas = [model.params["theta"]]
 
     class Spy(SGD):
-        def step(self, params, grads):
-            new = super().step(params, grads)
+        def step(self, params, *rest):
+            new, state = super().step(params, *rest)
             thetas.append(new["theta"])
-            return new
+            return new, state
 
     fit(model, x, y, epochs=2, optimizer=Spy(0.3), rng=rng(), batch_size=5, attack=attack)
     assert [n for _, n in seen] == [5, 5, 2] * 2
@@ -269,9 +271,9 @@ def test_the_parameters_kept_are_those_before_the_step_that_went_wrong(explode):
     steps = []
 
     class Explodes(SGD):
-        def step(self, params, grads):
-            steps.append(super().step(params, grads))
-            return steps[-1] if len(steps) < 2 else {name: explode(p) for name, p in params.items()}
+        def step(self, params, *rest):
+            steps.append(super().step(params, *rest)[0])
+            return (steps[-1] if len(steps) < 2 else {name: explode(p) for name, p in params.items()}), {}
 
     with pytest.raises(FloatingPointError):
         fit(model, x, y, epochs=5, optimizer=Explodes(0.1), rng=rng(), batch_size=len(x))
@@ -285,8 +287,8 @@ def test_a_last_step_that_goes_wrong_is_not_taken():
     theta = model.params["theta"]
 
     class Explodes(SGD):
-        def step(self, params, grads):
-            return {name: p * np.inf for name, p in params.items()}
+        def step(self, params, grads, state, scale):
+            return {name: p * np.inf for name, p in params.items()}, {}
 
     with pytest.raises(FloatingPointError):
         fit(model, x, y, epochs=1, optimizer=Explodes(0.1), rng=rng(), batch_size=len(x))
@@ -319,6 +321,7 @@ GOOD = {"epochs": 1, "optimizer": SGD(0.1), "rng": rng(), "batch_size": 5}
         ({"epochs": True}, TypeError, "epochs"),
         ({"batch_size": 0}, ValueError, "batch_size = 0 must be >= 1"),
         ({"batch_size": 2.0}, TypeError, "batch_size"),
+        ({"schedule": lambda epoch: -1.0}, ValueError, "the schedule's factor = -1"),
         ({"x": np.zeros((0, 3))}, ValueError, "at least one example"),
         ({"x": np.zeros((12, 3), int)}, TypeError, "float32 or float64"),
         ({"x": np.full((12, 3), np.nan)}, ValueError, "x holds nan"),
@@ -347,3 +350,374 @@ def test_training_off_a_terminal_prints_nothing(capsys):
         thetas.append(model.params["theta"].tolist())
     assert thetas[0] == thetas[1]
     assert capsys.readouterr() == ("", "")
+
+
+class FakeBar:
+    """What tqdm would be told."""
+
+    def __init__(self, iterable, **options):
+        self.options, self.updates, self.postfixes = options, 0, []
+        type(self).last = self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def update(self):
+        self.updates += 1
+
+    def set_postfix(self, refresh, **numbers):
+        self.postfixes.append(numbers)
+
+
+def test_the_bar_counts_batches_and_shows_the_last_epoch(monkeypatch, tmp_path):
+    """total = epochs x batches, those of a checkpoint done before; loss and error after each epoch"""
+    monkeypatch.setattr(tqdm, "tqdm", FakeBar)
+    options = GOOD | {"checkpoint": tmp_path / "run.npz"}
+    for epochs, done in ((2, 0), (5, 2)):
+        model, x, y = problem(13)
+        history = fit(model, x, y, **options | {"epochs": epochs, "rng": rng()})
+        bar = FakeBar.last
+        assert (bar.options["total"], bar.options["initial"]) == (epochs * 3, done * 3)
+        assert bar.updates == (epochs - done) * 3
+        assert bar.postfixes[-1] == {"loss": f"{history.loss[-1]:.4g}", "error": f"{history.error[-1]:.2%}"}
+        assert len(bar.postfixes) == epochs - done
+
+
+# Settings
+
+
+def test_the_defaults_are_those_that_the_docstring_says():
+    """SGD(0.1), default_rng(0), batches of 100, the step size constant"""
+    model, x, y = problem(20, n=250)
+    other, _, _ = problem(20, n=250)
+    fit(model, x, y, epochs=2)
+    fit(other, x, y, epochs=2, optimizer=SGD(0.1), rng=rng(0), batch_size=100, schedule=lambda epoch: 1)
+    assert bits(model) == bits(other)
+
+
+def test_training_is_the_loop_of_the_slides():
+    """theta = theta - alpha_e mean grad, batches of a permutation an epoch, written out"""
+    model, x, y = problem(21)
+    by_hand, _, _ = problem(21)
+    schedule, random = steps({1: 0.5, 2: 0.25}), rng(3)
+    fit(model, x, y, epochs=3, optimizer=SGD(0.5), schedule=schedule, rng=rng(3), batch_size=5)
+    for factor in (1, 0.5, 0.25):
+        order = random.permutation(len(x))
+        for batch in (order[:5], order[5:10], order[10:]):
+            z, pull = by_hand.vjp_theta(x[batch])
+            grads = pull(logistic.grad(z, y[batch]) / len(batch))
+            by_hand.params = {name: p - 0.5 * factor * grads[name] for name, p in by_hand.params.items()}
+    assert bits(model) == bits(by_hand)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.5, momentum=0.9), Adam(0.1)], ids=str)
+def test_the_state_of_the_optimizer_goes_from_step_to_step_and_from_epoch_to_epoch(optimizer):
+    """E epochs of one batch are E steps with one state"""
+    model, x, y = problem(22)
+    by_hand, _, _ = problem(22)
+    fit(model, x, y, epochs=4, optimizer=optimizer)
+    state = optimizer.start(by_hand.params)
+    for _ in range(4):
+        z, pull = by_hand.vjp_theta(x)
+        by_hand.params, state = optimizer.step(by_hand.params, pull(logistic.grad(z, y) / len(x)), state)
+    np.testing.assert_allclose(model.params["theta"], by_hand.params["theta"], rtol=1e-12)
+
+
+def test_an_attack_that_returns_another_shape_is_refused():
+    """delta must be shaped like x: a broadcast would be another attack in silence"""
+    model, x, y = problem(23)
+    with pytest.raises(ValueError, match=r"the attack's delta has shape \(3,\); the shape of x, \(12, 3\)"):
+        fit(model, x, y, epochs=1, attack=lambda model, x, y: x[0])
+
+
+def test_an_attack_of_float64_does_not_widen_float32():
+    """A user's delta of float64 trains as its float32"""
+    found = []
+    for dtype in (np.float32, np.float64):
+        model, x, y = problem(24, dtype=np.float32)
+        fit(model, x, y, epochs=1, attack=lambda model, x, y, dtype=dtype: np.full(x.shape, 0.25, dtype))
+        found.append(bits(model))
+    assert found[0] == found[1]
+
+
+# Networks: dropout, chunks
+
+
+def digits(n=40):
+    """Small images and three classes."""
+    random = rng(9)
+    return random.random((n, 6, 6, 1), dtype=np.float32), random.integers(0, 3, n)
+
+
+def dropout_net(seed=0):
+    return Network([Flatten(), Dense(8), ReLU(), Dropout(0.5), Dense(3)], (6, 6, 1), rng(seed))
+
+
+def cnn(seed=0):
+    return CNN((6, 6, 1), [Conv(2), Conv(3, stride=2)], (4, 3), rng=rng(seed))
+
+
+def test_the_attack_sees_no_dropout_and_the_step_does():
+    """The model that attacks see predicts the same twice; training with dropout is another training (PEER_BUGS 23)"""
+    x, y = digits()
+    model, plain = dropout_net(), dropout_net()
+    plain.layers = [layer for layer in plain.layers if not isinstance(layer, Dropout)]
+    plain.layers.insert(3, Dropout(0))
+
+    def attack(seen, x, y):
+        assert seen is model
+        np.testing.assert_array_equal(seen.logits(x), seen.logits(x))
+        return 0 * x
+
+    fit(model, x, y, epochs=1, attack=attack)
+    fit(plain, x, y, epochs=1)
+    assert bits(model) != bits(plain)
+    assert all(layer.rng is None for layer in model.layers if isinstance(layer, Dropout))
+
+
+def test_dropout_is_drawn_anew_for_each_step_and_for_each_chunk():
+    """Steps of size 0 on one batch again and again: the losses differ; and so they do for equal examples of chunks"""
+    x, y = digits(8)
+    history = fit(dropout_net(), x, y, epochs=4, optimizer=SGD(0))
+    assert len(set(history.loss)) == 4
+    equal, model = np.tile(x[:1], (2, 1, 1, 1)), dropout_net()
+    with parallel.limit(chunk=1):
+        noise = [
+            training._gradients(model, 2, equal[i : i + 1], y[:1], rng().integers(2**63, size=2)[i:]) for i in (0, 1)
+        ]
+    assert noise[0][0][0] != noise[1][0][0]
+
+
+@pytest.mark.parametrize("make", [cnn, dropout_net])
+@pytest.mark.parametrize("chunk", [1, 3, 7])
+def test_the_number_of_threads_changes_nothing(make, chunk):
+    """The chunks' gradients are added up in order: the same bits on 1, 2 and 5 threads"""
+    x, y = digits()
+    found = []
+    for threads in (1, 2, 5):
+        model = make()
+        with parallel.limit(threads, chunk):
+            history = fit(model, x, y, epochs=1, batch_size=16)
+        found.append((bits(model), history))
+    assert found[0] == found[1] == found[2]
+
+
+def test_chunks_change_nothing_beyond_rounding():
+    """The mean's gradient is the sum of the chunks' parts"""
+    x, y = digits()
+    found = []
+    for chunk in (1, 7, 100):
+        model = cnn()
+        with parallel.limit(chunk=chunk):
+            fit(model, x, y, epochs=1, batch_size=16)
+        found.append(np.concatenate([p.ravel() for p in model.params.values()]))
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-4, atol=1e-6)
+
+
+# Checkpoints
+
+
+def bits(model):
+    return {name: (str(p.dtype), p.shape, p.tobytes()) for name, p in model.params.items()}
+
+
+def linear(seed=0):
+    return LogisticRegression.initial((6, 6, 1), rng(seed))
+
+
+def random_start(random):
+    return partial(fgsm_random_start, threat=Linf(0.1).within(0, 1), rng=random)
+
+
+RUNS = {
+    "SGD": (linear, SGD(0.5), None),
+    "momentum": (cnn, SGD(0.1, 0.9, 0.01), None),
+    "Adam": (cnn, Adam(0.01), None),
+    "dropout": (dropout_net, Adam(0.01), None),
+    "random start": (dropout_net, SGD(0.1, 0.9), random_start),
+    "its own generator": (linear, SGD(0.1), lambda random: random_start(rng(77))),
+    "own function": (linear, SGD(0.1), lambda random: lambda model, x, y: random.normal(size=x.shape)),
+}
+EPOCHS = 4
+
+
+def train(run, path, epochs=EPOCHS, wrap=lambda attack: attack, model=None, **changed):
+    """A run from its beginning as a new process would start it; what it leaves behind."""
+    make, optimizer, attack = RUNS[run]
+    model, random, (x, y) = model or make(), rng(5), digits()
+    y = np.where(y == 0, 1, -1) if make is linear else y
+    settings = {"optimizer": optimizer, "schedule": steps({2: 0.5}), "batch_size": 16, "rng": random} | changed
+    settings |= {"attack": wrap(attack(random) if attack else None)} if "attack" not in changed else {}
+    history = fit(model, x, y, epochs=epochs, checkpoint=path, **settings)
+    return bits(model), history, random.random(3).tolist()
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_that_is_resumed_is_the_run_that_was_not_interrupted(run, tmp_path):
+    """After e epochs, for every e: parameters, history, generator and checkpoint are the same, to the last bit"""
+    expected = train(run, tmp_path / "whole.npz")
+    assert expected == train(run, None)
+    for epochs in range(EPOCHS + 1):
+        path = tmp_path / f"{epochs}.npz"
+        train(run, path, epochs)
+        assert train(run, path) == expected
+        assert path.read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("same_model", [False, True])
+@pytest.mark.parametrize("run", ["random start", "its own generator", "own function"])
+def test_an_interruption_costs_the_running_epoch_and_nothing_else(run, same_model, tmp_path):
+    """The attack raises at its n-th call, for every n: the model is as the file has it, and the run can be resumed"""
+    expected = train(run, None)
+    for n in range(3 * EPOCHS):
+        path, calls, model = tmp_path / f"{n}.npz", [], RUNS[run][0]()
+
+        def wrap(attack, n=n, calls=calls):
+            def interrupted(seen, x, y):
+                calls.append(len(x))
+                if len(calls) > n:
+                    raise Interrupted
+                return attack(seen, x, y)
+
+            return partial(interrupted) if run == "own function" else Wrapped(attack, interrupted)
+
+        with pytest.raises(Interrupted):
+            train(run, path, wrap=wrap, model=model)
+        assert train(run, path, epochs=n // 3)[0] == bits(model)
+        assert train(run, path, model=model if same_model else None) == expected
+
+
+class Wrapped(partial):
+    """Looks like the first function, and calls the second."""
+
+    def __new__(cls, shown, called):
+        self = super().__new__(cls, shown)
+        self.called = called
+        return self
+
+    def __call__(self, *arguments):
+        return self.called(*arguments)
+
+
+def test_without_a_checkpoint_an_interruption_keeps_what_was_learned():
+    """theta is that of the last step"""
+    model, x, y = problem(30)
+    theta = model.params["theta"]
+
+    def attack(model, x, y):
+        if model.params["theta"] is not theta:
+            raise KeyboardInterrupt
+        return 0 * x
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, x, y, epochs=1, batch_size=5, attack=attack)
+    assert model.params["theta"] is not theta
+
+
+def test_a_finished_run_is_left_at_once(tmp_path):
+    """Nothing is attacked or stepped; parameters, history and generator are those of the end"""
+    expected = train("Adam", tmp_path / "a.npz")
+
+    class Untouched(Adam):
+        def step(self, *args):
+            raise AssertionError
+
+    Untouched.__module__, Untouched.__qualname__ = Adam.__module__, Adam.__qualname__
+    assert train("Adam", tmp_path / "a.npz", optimizer=Untouched(0.01)) == expected
+
+
+def test_nan_leaves_the_checkpoint_of_the_last_epoch(tmp_path):
+    """The third epoch explodes: the error says so, and two epochs can still be had"""
+    two = train("own function", tmp_path / "a.npz", epochs=2)
+    with pytest.raises(FloatingPointError, match=r"NaN or infinite.* \(epoch 2; the last good parameters are kept\)"):
+        train("own function", tmp_path / "a.npz", attack=lambda model, x, y: np.full_like(x, np.inf))
+    assert train("own function", tmp_path / "a.npz", epochs=2) == two
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"model": CNN((6, 6, 1), [Conv(2), Conv(4, stride=2)], (4, 3))},
+            r"model\.layers\.2\.features: 3 there, 4 here",
+        ),
+        ({"model": dropout_net()}, "model.model: CNN there, Network here"),
+        ({"model": cnn(1)}, "began with other parameters"),
+        ({"model": CNN((6, 6, 1), [Conv(2), Conv(3, stride=2)], (4, 3), dtype=np.float64)}, "float32 there, float64"),
+        ({"optimizer": SGD(0.1)}, r"optimizer\.is: .*Adam there, .*SGD here"),
+        ({"optimizer": Adam(0.02)}, r"optimizer\.lr: 0\.01 there, 0\.02 here"),
+        ({"batch_size": 15}, "batch size: 16 there, 15 here"),
+        ({"rng": rng(6)}, r"rng\.seed\.0: 5 there, 6 here"),
+        ({"rng": np.random.Generator(np.random.Philox(5))}, r"rng\.is: PCG64 there, Philox here"),
+        ({"attack": partial(pgd, threat=Linf(0.1))}, "attack: None there, .*pgd"),
+        ({"attack": lambda model, x, y: 0 * x}, "attack: None there, one's own here"),
+        ({"schedule": steps({2: 0.25})}, "schedule: in epoch 2 the factor is 0.5 there, 0.25 here"),
+        ({"epochs": 2}, "done 3 epochs already; epochs = 2 were asked for"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(changed, message, tmp_path):
+    """What differs is named, and neither the model nor the file is touched"""
+    path = tmp_path / "a.npz"
+    train("Adam", path, epochs=3)
+    before, model = path.read_bytes(), changed.get("model", cnn())
+    params = bits(model)
+    with pytest.raises(ValueError, match=rf"a\.npz (is of another run|is of a run|has).*{message}"):
+        train("Adam", path, **{"model": model} | changed)
+    assert path.read_bytes() == before
+    assert bits(model) == params
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    """Fewer examples, or one pixel: the data differ"""
+    model, x, y = problem(31)
+    options = {"epochs": 1, "checkpoint": tmp_path / "a.npz"}
+    fit(model, x, y, **options)
+    with pytest.raises(ValueError, match=r"data\.x\.shape\.0: 12 there, 11 here"):
+        fit(model, x[:-1], y[:-1], **options)
+    with pytest.raises(ValueError, match=r"data\.x\.sha256"):
+        fit(model, x + 1e-15, y, **options)
+    with pytest.raises(ValueError, match=r"data\.y\.sha256"):
+        fit(model, x, -y, **options)
+
+
+def test_a_checkpoint_with_other_generators_is_refused(tmp_path):
+    """An attack that draws from a generator of its own cannot go on without its state"""
+    train("own function", tmp_path / "a.npz", epochs=1)
+    with pytest.raises(ValueError, match="has 1 random generators; this run draws from 2"):
+        train("own function", tmp_path / "a.npz", attack=random_start(rng(1)))
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    """Cut off in many places, or a model: a ValueError, and the model is as it was"""
+    path, model = tmp_path / "a.npz", linear()
+    train("SGD", path, epochs=1)
+    whole = path.read_bytes()
+    for n in range(0, len(whole), 97):
+        path.write_bytes(whole[:n])
+        with pytest.raises(ValueError, match=r"a\.npz is damaged, cut off"):
+            train("SGD", path, model=model)
+    weights.save(linear(), path)
+    with pytest.raises(ValueError, match="is a model in format 1; a checkpoint in format 1 was expected"):
+        train("SGD", path, model=model)
+    assert bits(model) == bits(linear())
+
+
+def test_models_that_cannot_be_saved_can_be_resumed(tmp_path):
+    """A model of any class has a checkpoint: it is told by its class and the shapes of its parameters"""
+    x, options = np.ones((6, 2)), {"epochs": 2, "checkpoint": tmp_path / "a.npz"}
+    first, second = Diary(), Diary()
+    history = fit(first, x, np.ones(6), **options)
+    assert fit(second, x, np.ones(6), **options) == history
+    assert (bits(second), second.batches) == (bits(first), [])
+    second.params["theta"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"parameters\.theta.*2.* there, .*3.* here"):
+        fit(second, x, np.ones(6), **options)

@@ -4,7 +4,7 @@
 """
 
 from .exact import exact
-from .gradient.fgsm import fgsm
+from .gradient.fgsm import fgsm, fgsm_random_start
 from .gradient.pgd import pgd
 
-__all__ = ["exact", "fgsm", "pgd"]
+__all__ = ["exact", "fgsm", "fgsm_random_start", "pgd"]

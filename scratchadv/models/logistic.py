@@ -64,6 +64,7 @@ class LogisticRegression:
 
     def _params_like(self, x):
         theta = self.params["theta"]
+        checks.one_side(x, theta)
         if x.shape[1:] != theta.shape:
             raise ValueError(f"x has shape {x.shape}; examples of shape {theta.shape} were expected")
         return theta.astype(x.dtype, copy=False), self.params["theta0"].astype(x.dtype, copy=False)

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from ..backend import namespace
 from ..losses import Loss
+from ..parallel import map_chunks
 
 
 class Model(Protocol):
@@ -29,9 +30,14 @@ def labels_of(z):
     return z.argmax(axis=1)
 
 
+def logits(model, x):
+    """``model.logits(x)`` in chunks: for many examples at once."""
+    return map_chunks(lambda x: (model.logits(x),), model, x)[0]
+
+
 def predict(model, x):
     """The labels that the model gives to x, ``(N,)``."""
-    return labels_of(model.logits(x))
+    return labels_of(logits(model, x))
 
 
 def loss_and_gradient(model, loss, x, y):

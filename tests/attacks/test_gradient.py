@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from scratchadv.attacks import exact, fgsm, pgd
 from scratchadv.balls import L0, L1, L2, Linf
-from scratchadv.losses import logistic, margin
-from scratchadv.models import LogisticRegression
+from scratchadv.layers import Dense, Dropout, Flatten
+from scratchadv.losses import cross_entropy, logistic, margin
+from scratchadv.models import MLP, LogisticRegression, Network, SoftmaxRegression
+from scratchadv.parallel import limit
 from scratchadv.testing.strategies import linear_problems, radii
 
 
@@ -74,7 +76,8 @@ def test_fgsm_is_eps_times_the_sign_of_the_gradient(bumpy):
     z, pull = model.vjp_x(x)
     g = pull(logistic.grad(z, y))
     model.gradients = 0
-    np.testing.assert_array_equal(fgsm(model, x, y, Linf(0.1)), 0.1 * np.sign(g))
+    with limit(threads=1, chunk=len(x)):
+        np.testing.assert_array_equal(fgsm(model, x, y, Linf(0.1)), 0.1 * np.sign(g))
     assert model.gradients == 1
 
 
@@ -268,3 +271,52 @@ def test_bad_input_is_refused(attack, x, y, message):
     """NaN, integers, labels 0/1, wrong shapes, empty batches, pixels out of range."""
     with pytest.raises((ValueError, TypeError), match=message):
         attack(LogisticRegression(np.ones(2)), x, y, Linf(0.1).within(0, 1))
+
+
+# Networks whose exact answer is known
+
+
+def with_exact_answer(kind, rng):
+    """A network with two classes that is linear, and the logistic regression with θ = w₁ − w₀ that it equals."""
+    if kind == "softmax":
+        network = SoftmaxRegression(6, 2, rng=rng, dtype=np.float64)
+    else:
+        layers = [Flatten(), Dense(5), Dense(7), Dropout(0.5), Dense(2)]
+        network = Network(layers, (6,), rng, np.float64)
+    difference = np.array([-1.0, 1.0])
+    z, pull = network.vjp_x(np.zeros((1, 2, 3)))
+    return network, LogisticRegression(pull(difference[None])[0], float(z[0] @ difference))
+
+
+@pytest.mark.parametrize("threat", [threat for threat in THREATS if "L1" not in str(threat)], ids=str)
+@pytest.mark.parametrize("attack", [fgsm, pgd])
+@pytest.mark.parametrize("kind", ["softmax", "deep"])
+def test_on_linear_networks_gradient_attacks_are_exact(kind, attack, threat):
+    """On softmax regression and a deep network of dense layers, the loss is that of the exact attack on θ = w₁ − w₀."""
+    rng = np.random.default_rng(4)
+    network, binary = with_exact_answer(kind, rng)
+    x, y = rng.random((30, 2, 3)), rng.integers(0, 2, 30)
+    np.testing.assert_allclose(cross_entropy.value(network.logits(x), y), loss(binary, x, 2 * y - 1, 0), atol=1e-12)
+    best = loss(binary, x, 2 * y - 1, exact(binary, x, 2 * y - 1, threat))
+    found = cross_entropy.value(network.logits(x + attack(network, x, y, threat)), y)
+    np.testing.assert_allclose(found, best, atol=1e-9)
+
+
+@pytest.mark.parametrize("limits", [{"chunk": 1}, {"chunk": 7}, {"threads": 1}, {"threads": 3, "chunk": 4}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"rng": 0, "restarts": 2}, {"target": True}], ids=str)
+def test_chunks_and_threads_do_not_change_pgd(limits, options):
+    """pgd under parallel.limit = pgd on the whole batch in this thread, up to rounding; starts and targets go along."""
+    rng = np.random.default_rng(5)
+    network = MLP((6, 8, 3), "tanh", rng=rng, dtype=np.float64)
+    x, y = rng.random((23, 2, 3)), rng.integers(0, 3, 23)
+    threat = L2(0.4).within(0, 1)
+
+    def run():
+        changed = {"rng": np.random.default_rng(0)} if "rng" in options else {}
+        changed |= {"target": (y + 1) % 3} if "target" in options else {}
+        return pgd(network, x, y, threat, steps=6, **(options | changed))
+
+    with limit(chunk=len(x)):
+        whole = run()
+    with limit(**limits):
+        np.testing.assert_allclose(run(), whole, atol=1e-10)

@@ -116,6 +116,7 @@ def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, bes
 def _starts(x, threat, start, restarts, rng):
     """The starting points, one restart after the other; None is zero."""
     if start is not None:
+        checks.one_side(start, x)
         start = start[None] if start.ndim == x.ndim else start
         if start.shape != (restarts, *x.shape):
             raise ValueError(f"start has shape {start.shape}; {(restarts, *x.shape)} was expected")

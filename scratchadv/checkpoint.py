@@ -1,0 +1,138 @@
+"""A training run in a file, so that it can go on where it stood, bit for bit."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import archive
+from .backend import namespace
+from .configuration import differences, digest, state_of
+
+OWN = "one's own"  # such an attack or optimiser goes with any other: what it does cannot be told
+
+
+@dataclass
+class Run:
+    """All that the next epoch depends on.
+
+    Attributes
+    ----------
+    model : Model
+    state : dict of array
+        Of the optimiser.
+    history : dict of list
+        The numbers of the epochs that are done.
+    factors : list of float
+        The schedule's, of the epochs that are done.
+    generators : list of numpy.random.Generator
+        All that anything random is drawn from.
+    """
+
+    model: Any
+    state: dict
+    history: dict
+    factors: list
+    generators: list
+
+    def __post_init__(self):
+        self.good = self.model.params  # the last parameters that gave a finite loss
+
+    def record(self, factor, **numbers):
+        """An epoch is done."""
+        self.factors.append(factor)
+        for name, number in numbers.items():
+            self.history[name].append(number)
+
+
+class Checkpoint:
+    """The file of a run.
+
+    Parameters
+    ----------
+    path : str or path
+    configuration : dict
+        What the run must agree in with the one that the file is of, as JSON can say it.
+    run : Run
+        Brought to where the file stands, if there is one; else the file is made.
+    factors : list of float
+        The schedule's, of all epochs that are asked for.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, no checkpoint, or of another run.
+    """
+
+    def __init__(self, path, configuration, run, factors):
+        self.path, self.configuration = Path(path), json.loads(json.dumps(configuration))
+        self.beginning = digest(*run.model.params.values())
+        if self.path.exists():
+            self._resume(run, factors)
+        else:
+            self.save(run)
+
+    def save(self, run):
+        """Write where the run stands, whole or not at all."""
+        about = {
+            "configuration": self.configuration,
+            "beginning": self.beginning,
+            "history": run.history,
+            "factors": run.factors,
+            "generators": [state_of(rng) for rng in run.generators],
+        }
+        archive.write(self.path, "checkpoint", about, _arrays(run))
+
+    def _resume(self, run, factors):
+        about, arrays = archive.read(self.path, "checkpoint")
+        self._same_configuration(about["configuration"])
+        self._same_schedule(about["factors"], factors)
+        archive.check_shapes(self.path, arrays, _arrays(run))
+        if len(about["generators"]) != len(run.generators):
+            raise ValueError(
+                f"{self.path} has {len(about['generators'])} random generators; this run draws from "
+                f"{len(run.generators)} (its rng, and those that partial gives the attack)"
+            )
+        params, state = (
+            {name: _in_place_of(a, arrays[f"{what}/{name}"]) for name, a in old.items()}
+            for what, old in (("params", run.model.params), ("state", run.state))
+        )
+        if self.beginning not in (about["beginning"], digest(*params.values())):
+            raise ValueError(
+                f"{self.path} is of a run that began with other parameters: "
+                "start from the same ones, or from those that it has reached; or delete the file"
+            )
+        self.beginning, run.model.params, run.good, run.state = about["beginning"], params, params, state
+        run.history, run.factors = about["history"], about["factors"]
+        for generator, drawn in zip(run.generators, about["generators"], strict=True):
+            generator.bit_generator.state = json.loads(drawn)
+
+    def _same_configuration(self, there):
+        here = dict(self.configuration)
+        for name in ("optimizer", "attack"):
+            both = there.get(name), here.get(name)
+            if OWN in both and None not in both:
+                here[name] = there[name]
+        if lines := differences(there, here):
+            raise ValueError(
+                f"{self.path} is of another run ({'; '.join(lines)}): use those settings, or another file, or delete it"
+            )
+
+    def _same_schedule(self, done, factors):
+        if len(done) > len(factors):
+            raise ValueError(f"{self.path} has done {len(done)} epochs already; epochs = {len(factors)} were asked for")
+        for epoch, (there, here) in enumerate(zip(done, factors, strict=False)):
+            if there != here:
+                raise ValueError(
+                    f"{self.path} has another schedule: in epoch {epoch} the factor is {there} there, {here} here"
+                )
+
+
+def _arrays(run):
+    parts = {"params": run.model.params, "state": run.state}
+    return {f"{what}/{name}": a for what, arrays in parts.items() for name, a in arrays.items()}
+
+
+def _in_place_of(old, new):
+    """The host array with the dtype and on the device of the one that it replaces."""
+    return namespace(old).asarray(new, dtype=old.dtype)

@@ -1,0 +1,37 @@
+"""Convolutional networks."""
+
+import numpy as np
+
+from ..layers import Conv, Dense, Flatten, ReLU
+from .network import Network
+
+TUTORIAL = (Conv(32), Conv(32, stride=2), Conv(64), Conv(64, stride=2))
+
+
+class CNN(Network):
+    """Convolutions with ReLU, then dense layers; by default the tutorial's network for MNIST.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        H, W, C of an image.
+    convs : sequence of Conv
+    widths : sequence of int
+        Hidden dense widths and the number of classes.
+    rng : numpy.random.Generator, optional
+        Draws the parameters; the default is seeded with 0.
+    dtype : dtype
+        Of the parameters.
+
+    Source: the tutorial of Kolter and Madry, chapter 4 (3 × 3 kernels: 32, 32 with stride 2, 64, 64 with stride 2,
+    dense 100, 10).
+    """
+
+    def __init__(self, shape=(28, 28, 1), convs=TUTORIAL, widths=(100, 10), *, rng=None, dtype=np.float32):
+        layers = []
+        for conv in convs:
+            layers += [conv, ReLU()]
+        layers.append(Flatten())
+        for width in widths:
+            layers += [Dense(width), ReLU()]
+        super().__init__(layers[:-1], shape, rng or np.random.default_rng(0), dtype)

@@ -1,0 +1,100 @@
+"""A chain of layers as a model: the chain rule, written once."""
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+
+from .. import checks
+from ..layers import Dropout, Flatten, ReLU
+from ..losses import cross_entropy
+
+
+class Network:
+    """Layers one after the other; logits ``(N, K)`` and labels 0 to K − 1.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        The last gives the logits.
+    shape : tuple of int
+        The shape of one example.
+    rng : numpy.random.Generator
+        Draws the parameters.
+    dtype : dtype
+        Of the parameters.
+
+    Attributes
+    ----------
+    params : dict of str to array
+        ``"2.weight"`` is the weight of layer 2.
+    activations : int
+        How many numbers the layers compute for one example.
+    """
+
+    loss = cross_entropy
+
+    def __init__(self, layers, shape, rng, dtype=np.float32):
+        first = next((layer for layer in layers if not isinstance(layer, Flatten | Dropout)), None)  # those hand x on
+        if isinstance(first, ReLU):
+            raise ValueError("a network cannot begin with ReLU: it works in place, and x belongs to the caller")
+        self.layers, self.shape, self.params = layers, tuple(shape), {}
+        self._names, self.activations = [], 0
+        for i, layer in enumerate(layers):
+            params, shape = layer.initial(shape, rng, dtype)
+            self._names.append(list(params))
+            self.activations += math.prod(shape)
+            self.params |= {f"{i}.{name}": value for name, value in params.items()}
+        if len(shape) != 1:
+            raise ValueError(f"the last layer gives shape {shape} an example; logits, shape (K,), were expected")
+
+    def logits(self, x):
+        """Z, ``(N, K)``."""
+        return self._forward(x)[0]
+
+    def vjp_x(self, x):
+        """Z, and dz to the gradient by x."""
+        z, tape = self._forward(x)
+
+        def pull(dz):
+            dz = dz.copy()  # the layers below may work in place
+            for _, layer, params, saved in reversed(tape):
+                dz = layer.input_gradient(params, saved, dz)
+            return dz.reshape(x.shape)
+
+        return z, pull
+
+    def vjp_theta(self, x):
+        """Z, and dz to the gradients by the parameters, in the dtype of the parameters."""
+        z, tape = self._forward(x)
+
+        def pull(dz):
+            grads, dz = {}, dz.copy()
+            for i, layer, params, saved in reversed(tape):
+                for name, value in layer.parameter_gradient(params, saved, dz).items():
+                    grads[f"{i}.{name}"] = value.astype(self.params[f"{i}.{name}"].dtype, copy=False)
+                if len(grads) == len(self.params):
+                    return grads
+                dz = layer.input_gradient(params, saved, dz)
+
+        return z, pull
+
+    def noisy(self, rng):
+        """The same network, parameters shared, whose dropout layers drop: for a training step."""
+        twin = copy.copy(self)
+        twin.layers = [dataclasses.replace(p, rng=rng) if isinstance(p, Dropout) else p for p in self.layers]
+        return twin
+
+    def _forward(self, x):
+        """The logits, and for each layer its number, parameters and what it saved."""
+        checks.one_side(x, *self.params.values())
+        flat = (math.prod(x.shape[1:]),)
+        if (flat if len(self.shape) == 1 else x.shape[1:]) != self.shape:
+            raise ValueError(f"x has shape {x.shape}; examples of shape {self.shape} were expected")
+        tape, x = [], x.reshape(-1, *self.shape)
+        for i, layer in enumerate(self.layers):
+            params = {name: self.params[f"{i}.{name}"].astype(x.dtype, copy=False) for name in self._names[i]}
+            x, saved = layer.forward(params, x)
+            tape.append((i, layer, params, saved))
+        return x, tape

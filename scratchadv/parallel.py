@@ -1,0 +1,165 @@
+"""Work on examples that do not see each other: in chunks that fit the cache, one thread a chunk.
+
+NumPy lets go of the interpreter's lock in products and copies, so threads help; the BLAS library is held to one thread
+meanwhile, because several small products side by side beat one shared product.
+"""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+from .backend import namespace
+
+CACHE = 4 << 20  # bytes of activations that one chunk may fill
+DEVICE = 512 << 20  # the same on a GPU, which has no such cache but only so much memory
+
+_threads = ContextVar("threads", default=None)
+_chunk = ContextVar("chunk", default=None)
+_worker = threading.local()
+_blas_lock, _blas_holders = threading.Lock(), []
+
+
+@contextmanager
+def limit(threads=None, chunk=None):
+    """Within the block, so many threads and so many examples a chunk (None: chosen here).
+
+    Parameters
+    ----------
+    threads, chunk : int, optional
+        Results do not depend on them, beyond rounding.
+    """
+    tokens = _threads.set(threads), _chunk.set(chunk)
+    try:
+        yield
+    finally:
+        _threads.reset(tokens[0])
+        _chunk.reset(tokens[1])
+
+
+def map_chunks(f, model, *arrays):
+    """``f(*arrays)`` in chunks of examples, the results put together again.
+
+    On a GPU the chunks are large and come one after the other.
+
+    Parameters
+    ----------
+    f : callable
+        Takes arrays of n examples each (or None where None was passed) and gives a tuple of arrays of n rows.
+    model : Model
+        Its ``activations``, the numbers it computes for one example, say how large a chunk fits the cache.
+    *arrays : array or None
+        N rows each; the first is not None.
+
+    Returns
+    -------
+    tuple of array
+    """
+    xp, n = namespace(arrays[0]), len(arrays[0])
+    on_host = xp.__name__ == "numpy"
+    threads = _cores() if on_host else 1
+    size = _chunk.get() or min(_fitting(model, arrays[0], CACHE if on_host else DEVICE), -(-n // threads))
+    if n <= size or getattr(_worker, "busy", False):
+        return f(*arrays)
+    parts = (_in_threads if on_host else map)(_part_of(f, arrays, size), range(0, n, size))
+    return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _fitting(model, x, room=CACHE):
+    numbers = getattr(model, "activations", 0) + 4 * x[0].size
+    return max(1, room // (numbers * x.dtype.itemsize))
+
+
+@contextmanager
+def _one_blas_thread():
+    """BLAS on one thread; its own number is back when the last of several callers at once has left."""
+    with _blas_lock:
+        _blas_holders.append(_blas_holders[0] if _blas_holders else _blas().limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            limiter = _blas_holders.pop()
+            if not _blas_holders:
+                limiter.restore_original_limits()
+
+
+@cache
+def _blas():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def sum_chunks(f, model, *arrays):
+    """``f(*arrays)`` in chunks of examples, where part of the result is a sum over the examples.
+
+    The chunks depend on the model and the number of examples alone, and their sums are added up in order: the result
+    is the same to the last bit for any number of threads. There are a power of two of them, so that threads end
+    together, and they are larger than for attacks, because every one makes gradients as large as the parameters.
+
+    Parameters
+    ----------
+    f : callable
+        Takes arrays of n examples each (or None where None was passed); gives a tuple of arrays of n rows, and a dict
+        of sums.
+    model : Model
+        As for ``map_chunks``.
+    *arrays : array or None
+        N rows each; the first is not None.
+
+    Returns
+    -------
+    rows : tuple of array
+    sums : dict of array
+    """
+    xp, n = namespace(arrays[0]), len(arrays[0])
+    pieces = 1 << (max(1, n // (2 * _fitting(model, arrays[0]))) - 1).bit_length()
+    size = _chunk.get() or -(-n // pieces)
+    if xp.__name__ != "numpy" or n <= size:
+        return f(*arrays)
+
+    rows, sums = zip(*_in_threads(_part_of(f, arrays, size), range(0, n, size)), strict=True)
+    return tuple(xp.concatenate(part) for part in zip(*rows, strict=True)), _added_up(sums)
+
+
+def _part_of(f, arrays, size):
+    """The function of a beginning i that is f on the ``size`` examples from there."""
+    return lambda i: f(*(a if a is None else a[i : i + size] for a in arrays))
+
+
+def _cores():
+    return _threads.get() or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+
+
+def _in_threads(work, items):
+    """The results in order; in this thread alone where it is itself one of many."""
+    if getattr(_worker, "busy", False):
+        return [work(item) for item in items]
+
+    def busy(item):
+        _worker.busy = True
+        return work(item)
+
+    with _one_blas_thread():
+        return list(_pool(_cores(), os.getpid()).map(busy, items))
+
+
+def _added_up(dicts):
+    """The sum of the dicts, entry by entry, from the first to the last; none of them is written to."""
+    total = dicts[0]
+    for i, part in enumerate(dicts[1:]):
+        if i == 0:
+            total = {name: total[name] + a for name, a in part.items()}
+            continue
+        for name, a in part.items():
+            total[name] += a
+    return total
+
+
+@cache
+def _pool(threads, process):
+    """Threads that stay, and with them the buffers that the kernels keep for each; a forked process has its own."""
+    return ThreadPoolExecutor(threads)

@@ -1,0 +1,142 @@
+"""Trained models, kept in the user's cache, so that nothing is trained twice."""
+
+import hashlib
+import json
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from . import archive, checks
+from .backend import namespace
+from .checkpoint import OWN
+from .configuration import describe, differences, digest, generators_of, state_of
+from .models import weights
+from .optim import SGD, constant
+from .training import describe_run, fit
+
+RECIPE = 1  # raised when training by the same configuration gives other numbers, so that old models are left alone
+
+
+def trained(
+    name,
+    make,
+    x,
+    y,
+    *,
+    epochs,
+    batch_size=100,
+    optimizer=SGD(0.1),  # noqa: B008  # frozen
+    schedule=constant,
+    attack=None,
+    rng=None,
+    about=None,
+    cache=None,
+    progress=True,
+):
+    """The model trained by ``fit``: from the cache, or trained now and kept there.
+
+    A run that was interrupted goes on from its last epoch. A model is found again only if everything is the same to
+    the last bit: architecture, initial parameters, every setting, the state of the generators, the training data.
+
+    Parameters
+    ----------
+    name : str
+        Begins the name of the file, for people; the rest is the key.
+    make : callable
+        Gives the untrained model, such as ``CNN``; its parameters must be the same each time, so seeded.
+    x, y : array
+        The training data.
+    epochs, batch_size, optimizer, schedule, attack, rng, progress
+        As for ``fit``. The generators are drawn from only where training happens.
+    about : optional
+        What the key cannot see, such as name and version of an attack or optimiser of your own.
+    cache : str or path, optional
+        The folder. Default: ``models`` in the user's cache for scratchadv.
+
+    Returns
+    -------
+    Model
+        The one that ``make`` gave, with the trained parameters.
+
+    Raises
+    ------
+    TypeError
+        If the model cannot be saved, or attack or optimiser cannot be described and ``about`` is not given.
+    ValueError, FloatingPointError
+        As for ``fit``.
+
+    Warns
+    -----
+    UserWarning
+        If a file in the cache is damaged: the model is trained anew.
+    """
+    model, rng = make(), np.random.default_rng(0) if rng is None else rng
+    checks.examples(model, x, y)
+    weights.architecture(model)  # what cannot be saved is refused before it is trained
+    run = {"batch_size": batch_size, "optimizer": optimizer, "attack": attack, "rng": rng}
+    factors = [schedule(epoch) for epoch in range(checks.count("epochs", epochs))]
+    key = _key(model, describe_run(model, x, y, **run), factors, [rng, *generators_of(attack)], about)
+    folder = _folder(cache)
+    file, checkpoint = folder / f"{name}-{key}.npz", folder / f"{name}-{key}.checkpoint.npz"
+    if not _restored(model, file):
+        _sound(checkpoint, partial(archive.read, kind="checkpoint"))
+        fit(model, x, y, epochs=epochs, schedule=schedule, checkpoint=checkpoint, progress=progress, **run)
+        weights.save(model, file)
+        checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def _key(model, run, factors, generators, about):
+    """What tells this training from every other, as sixteen hexadecimal digits."""
+    if about is None and OWN in (own := (run["optimizer"], run["attack"])):
+        what = "the optimizer" if own[0] == OWN else "the attack"
+        raise TypeError(f"{what} is not one of this package's, so the key cannot tell what it does: name it in `about`")
+    whole = {
+        "recipe": RECIPE,
+        "run": run,
+        "beginning": digest(*model.params.values()),
+        "factors": factors,
+        "generators": [state_of(rng) for rng in generators],
+        "about": describe(about),
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _folder(cache):
+    """The folder of the cache, made if it is not there."""
+    if cache is None:
+        import pooch
+
+        cache = Path(pooch.os_cache("scratchadv")) / "models"
+    folder = Path(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _restored(model, file):
+    """Whether the file gave the model its parameters."""
+    kept = _sound(file, partial(_load_like, model))
+    if kept is not None:
+        model.params = {name: namespace(p).asarray(kept.params[name]) for name, p in model.params.items()}
+    return kept is not None
+
+
+def _load_like(model, file):
+    kept = weights.load(file)
+    if lines := differences(weights.architecture(kept), weights.architecture(model)):
+        raise ValueError(f"{file} does not fit ({'; '.join(lines)})")
+    return kept
+
+
+def _sound(file, read):
+    """What ``read`` makes of the file; None if there is none, or if it is damaged: then it is deleted."""
+    if not file.exists():
+        return None
+    try:
+        return read(file)
+    except ValueError as error:
+        file.unlink(missing_ok=True)
+        warnings.warn(f"{error}: deleted, and trained anew", stacklevel=4)
+    return None
