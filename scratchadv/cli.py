@@ -11,6 +11,7 @@ examples:
   scratchadv reproduce linear                        MNIST if it can be had, else the embedded digits
   scratchadv reproduce linear --data strokes         the embedded digits, no network needed
   scratchadv reproduce linear --eps 0.1 --seed 3     another radius, another run of SGD
+  scratchadv reproduce networks --quick              networks, FGSM, PGD and adversarial training in two minutes
   SCRATCHADV_DATA=~/data scratchadv reproduce linear reads ~/data/mnist/train-images-idx3-ubyte.gz and the rest
 """
 
@@ -47,17 +48,37 @@ def parser():
         epilog=EXAMPLES,
         formatter_class=formatter,
     )
-    linear.add_argument("--data", choices=["auto", "mnist", "strokes"], default="auto", help="default: %(default)s")
-    linear.add_argument("--eps", type=float, default=0.2, help="radius of the ℓ∞ ball, pixels in [0, 1] (default: 0.2)")
-    linear.add_argument("--seed", type=int, default=0, help="of SGD's start and shuffling (default: 0)")
-    linear.add_argument(
-        "--out", type=Path, default=Path("results/linear"), help="folder to write (default: %(default)s)"
-    )
+    _common(linear, "linear", eps=0.2)
     linear.set_defaults(run=_linear)
+    networks = experiments.add_parser(
+        "networks",
+        help="networks on ten digits under FGSM and PGD, and trained against them",
+        description="The tutorial's two MLPs and its CNN under FGSM and PGD, and the CNN trained against them. Prints "
+        "how long it will take, then a table; writes it with its figures. Trained models are kept in the cache.",
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+    )
+    _common(networks, "networks", eps=0.1)
+    networks.add_argument("--quick", action="store_true", help="all of it on less data, in about two minutes")
+    networks.set_defaults(run=_networks)
     return top
+
+
+def _common(experiment, name, eps):
+    add = experiment.add_argument
+    add("--data", choices=["auto", "mnist", "strokes"], default="auto", help="default: %(default)s")
+    add("--eps", type=float, default=eps, help="radius of the ℓ∞ ball, pixels in [0, 1] (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of SGD's start and shuffling (default: 0)")
+    add("--out", type=Path, default=Path("results") / name, help="folder to write (default: %(default)s)")
 
 
 def _linear(arguments):
     from .reproduce import linear  # draws, so it loads matplotlib
 
     linear.run(arguments.data, arguments.eps, arguments.seed, out=arguments.out)
+
+
+def _networks(arguments):
+    from .reproduce import networks
+
+    networks.run(arguments.data, arguments.eps, arguments.seed, arguments.quick, out=arguments.out)

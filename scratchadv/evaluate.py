@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import checks
-from .models.protocol import labels_of
+from .backend import namespace
+from .models.protocol import labels_of, logits, predict
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,51 @@ def judge(model, x, y, delta, threat, *, target=None):
     checks.attack(model, x, y, threat, target)
     checks.images(delta, "delta")
     checks.same_shape(delta, x, "delta")
-    z = model.logits(x + delta)
+    z = logits(model, x + delta)
     prediction = labels_of(z)
     delta_set = threat.at(x)
     inside = delta_set.contains(delta)
     fooled = prediction != y if target is None else prediction == target
     return Judgement(fooled & inside, inside, delta_set.norm(delta), model.loss.value(z, y), prediction)
+
+
+def stands(model, x, y, threat, attacks):
+    """Which examples are classified rightly, clean and after every attack, ``(N,)``.
+
+    Each attack is tried only on the examples that stood against those before it: only the worst case counts.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+    threat : Ball or Boxed
+    attacks : sequence of callable
+        ``attack(model, x, y, threat)`` that returns δ; for restarts, the same one again with other randomness.
+
+    Returns
+    -------
+    array of bool, shape (N,)
+    """
+    standing = predict(model, x) == y
+    for attack in attacks:
+        left = namespace(x).flatnonzero(standing)
+        if len(left):
+            delta = attack(model, x[left], y[left], threat)
+            standing[left] = ~judge(model, x[left], y[left], delta, threat).success
+    return standing
+
+
+def robust_accuracy(model, x, y, threat, attacks):
+    """The share of examples that are classified rightly, clean and after every attack.
+
+    Parameters
+    ----------
+    model, x, y, threat, attacks
+        As for :func:`stands`.
+
+    Returns
+    -------
+    float
+    """
+    return float(stands(model, x, y, threat, attacks).mean())

@@ -1,12 +1,14 @@
 """Laws of judging: success is predicting again, inside Delta(x)."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.balls import L0, L1, L2, Linf
-from scratchadv.evaluate import judge
+from scratchadv.evaluate import judge, robust_accuracy, stands
 from scratchadv.losses import cross_entropy, logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
@@ -177,3 +179,37 @@ def test_bad_input_is_refused(wrong, error, message):
     judge(**good)
     with pytest.raises(error, match=message):
         judge(**good | wrong)
+
+
+@few
+@given(seed=seeds)
+def test_stands_is_the_worst_case_over_attacks(seed):
+    """stands = right when clean and after each attack alone, example by example; more attacks only lower it"""
+    rng = np.random.default_rng(seed)
+    model, x, threat = LogisticRegression(rng.standard_normal(3)), rng.random((20, 3)), Linf(0.3)
+    y = rng.choice([-1, 1], 20)
+    attacks = [partial(noise, seed=k) for k in range(3)]
+    alone = [judge(model, x, y, noise(model, x, y, threat, seed=k), threat).success for k in range(3)]
+    right = predict(model, x) == y
+    np.testing.assert_array_equal(stands(model, x, y, threat, []), right)
+    np.testing.assert_array_equal(stands(model, x, y, threat, attacks), right & ~np.any(alone, axis=0))
+    assert robust_accuracy(model, x, y, threat, attacks) == (right & ~np.any(alone, axis=0)).mean()
+    assert robust_accuracy(model, x, y, threat, attacks) <= robust_accuracy(model, x, y, threat, attacks[:1])
+
+
+def noise(model, x, y, threat, seed):
+    """A weak attack that depends on the example alone, not on who is left beside it."""
+    return np.stack([threat.sample(np.random.default_rng([seed, *(row * 1e6).astype(int)]), row[None])[0] for row in x])
+
+
+def test_the_fallen_are_not_attacked_again():
+    """An attack sees only the examples that stood until then."""
+    model, x, y = LogisticRegression(np.array([1.0])), np.array([[0.1], [0.5], [-0.2]]), np.array([1, 1, 1])
+    seen = []
+
+    def attack(model, x, y, threat):
+        seen.append(x[:, 0].tolist())
+        return np.full_like(x, -0.3)
+
+    np.testing.assert_array_equal(stands(model, x, y, Linf(0.3), [attack, attack]), [False, True, False])
+    assert seen == [[0.1, 0.5], [0.5]]

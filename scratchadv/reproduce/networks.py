@@ -1,0 +1,209 @@
+"""``scratchadv reproduce networks``: the slides' networks on ten digits under FGSM and PGD, and trained against them.
+
+The networks and settings are those of the tutorial that the slides draw on (Kolter and Madry, chapters 3 and 4).
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import datasets, plots, zoo
+from ..attacks import fgsm, fgsm_random_start, pgd
+from ..balls import Linf
+from ..evaluate import judge, robust_accuracy
+from ..models import CNN, MLP
+from ..models.protocol import predict
+from ..optim import SGD, steps
+from .networks_figures import NAMES, figures
+from .table import markdown, write_json, write_text
+
+BOX = (0, 1)
+TUTORIAL_EPS = 0.1
+STEPS, ALPHA = 40, 0.01
+
+# Test errors (MNIST, ε = 0.1, no box): the tutorial's, recalled, and a public rerun's, seen.
+PUBLISHED = {
+    "2-layer FGSM": ("0.926", "0.933"),
+    "4-layer FGSM": ("0.883", "0.938"),
+    "CNN FGSM": ("0.417", "0.500"),
+    "2-layer PGD": ("0.964", "0.956"),
+    "4-layer PGD": ("0.984", "0.985"),
+    "CNN PGD": ("0.743", "0.761"),
+    "CNN restarts": ("0.765", "0.781"),
+    "robust CNN clean": ("0.011", ""),
+    "robust CNN PGD": ("0.028", ""),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything: the tutorial's run, or the quick one.
+
+    Attributes
+    ----------
+    train, test : int
+        Images to train on and to attack.
+    epochs : int
+    restarts : int
+        Of PGD on the CNN.
+    curve : int
+        Test images for the curves over ε.
+    """
+
+    train: int
+    test: int
+    epochs: int
+    restarts: int
+    curve: int
+
+
+FULL = Plan(train=60_000, test=10_000, epochs=10, restarts=10, curve=1_000)
+QUICK = Plan(train=5_000, test=200, epochs=5, restarts=10, curve=100)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The trained models and the test images they are attacked on."""
+
+    models: dict
+    data: Any
+    plan: Plan
+    eps: float
+    seed: int
+
+
+def run(data="auto", eps=TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+    """Train (or take from the cache), attack, and write table, figures and result.
+
+    Parameters
+    ----------
+    data : {"auto", "mnist", "strokes"}
+    eps : float
+        Radius of the ℓ∞ ball, in pixels of [0, 1].
+    seed : int
+    quick : bool
+        All of it on less data.
+    out : pathlib.Path
+        The folder for ``table.md``, ``result.json`` and the figures.
+    cache : path, optional
+        Where trained models are kept; default the user's cache.
+    report : callable
+        Takes each line of the report.
+
+    Returns
+    -------
+    dict
+        What ``result.json`` holds.
+    """
+    began = time.perf_counter()
+    plan, loaded = QUICK if quick else FULL, datasets.load(data)
+    out.mkdir(parents=True, exist_ok=True)
+    ahead = f"about {minutes(loaded, plan):.0f} minutes on this machine if nothing is in the cache"
+    report(f"{ahead}; trained models are kept, and an interrupted training goes on where it was\n")
+    experiment = Networks(train(loaded, plan, eps, seed, cache), loaded, plan, eps, seed)
+    numbers = measure(experiment)
+    setting = describe(experiment)
+    comparable = loaded.source.startswith("MNIST") and eps == TUTORIAL_EPS
+    table = markdown("Networks: ten digits", setting, *tabulate(numbers, plan, comparable))
+    result = {"setting": setting, "numbers": numbers}
+    write_text(out / "table.md", table)
+    write_json(out / "result.json", result)
+    for name, figure in figures(experiment, STEPS, ALPHA).items():
+        plots.save(figure, out / f"{name}.png")
+    report(table)
+    report(f"{time.perf_counter() - began:.0f} s; table, numbers and figures are in {out}")
+    return result
+
+
+def minutes(data, plan):
+    """How long the run will take, from the time of one gradient of the CNN here."""
+    model, x, y = CNN(), data.x_test[:100], data.y_test[:100]
+    pgd(model, x, y, Linf(0.1), steps=1)
+    began = time.perf_counter()
+    pgd(model, x, y, Linf(0.1), steps=3)
+    gradient = (time.perf_counter() - began) / 300
+    training = plan.train * plan.epochs * (1.5 + 3.0)
+    attacks = plan.test * STEPS * (4 + plan.restarts / 3) + plan.curve * 2 * 9 * STEPS
+    return gradient * (training + attacks) / 60
+
+
+def train(data, plan, eps, seed, cache):
+    """The four networks by their names."""
+    x, y = data.x_train[: plan.train], data.y_train[: plan.train]
+
+    def trained(name, make, attack=None, **options):
+        rng = np.random.default_rng(seed)
+        attack = attack and partial(attack, rng=rng)
+        options = {"epochs": plan.epochs, "optimizer": SGD(0.1), "attack": attack, "rng": rng, "cache": cache} | options
+        return zoo.trained(name.replace(" ", "-"), make, x, y, **options)
+
+    def start():
+        return np.random.default_rng(seed)
+
+    after_half = steps({plan.epochs // 2: 0.1})
+    return {
+        "2-layer": trained("2-layer", lambda: MLP((784, 200, 10), rng=start())),
+        "4-layer": trained("4-layer", lambda: MLP((784, 200, 100, 100, 10), rng=start())),
+        "CNN": trained("CNN", lambda: CNN(rng=start()), schedule=after_half),
+        "robust CNN": trained(
+            "robust CNN",
+            lambda: CNN(rng=start()),
+            partial(fgsm_random_start, threat=Linf(eps)),
+            schedule=steps({plan.epochs * 3 // 5: 0.1}),
+        ),
+    }
+
+
+def measure(experiment):
+    """Test errors: clean, under FGSM, PGD, and PGD with restarts on the CNN, without and with the box."""
+    plan, ball = experiment.plan, Linf(experiment.eps)
+    x, y = experiment.data.x_test[: plan.test], experiment.data.y_test[: plan.test]
+    ascent = partial(pgd, steps=STEPS, alpha=ALPHA)
+    numbers = {}
+    for name, model in experiment.models.items():
+        numbers[f"{name} clean"] = float((predict(model, x) != y).mean())
+        for box, threat in (("no box", ball), ("box", ball.within(*BOX))):
+            for label, attack in (("FGSM", fgsm), ("PGD", ascent)):
+                delta = attack(model, x, y, threat)
+                numbers[f"{name} {label}, {box}"] = float(judge(model, x, y, delta, threat).success.mean())
+    rng = np.random.default_rng(experiment.seed)
+    again = [ascent, *[partial(ascent, rng=rng)] * plan.restarts]
+    for name in ("CNN", "robust CNN"):
+        for box, threat in (("no box", ball), ("box", ball.within(*BOX))):
+            numbers[f"{name} restarts, {box}"] = 1 - robust_accuracy(experiment.models[name], x, y, threat, again)
+    return numbers
+
+
+def describe(experiment):
+    """The whole setting, for the head of the table."""
+    plan, data = experiment.plan, experiment.data
+    quick = " (QUICK: less data than the tutorial's 60,000 and 10,000)" if plan is QUICK else ""
+    return {
+        "data": f"{data.source}; {plan.train:,} training and {plan.test:,} test images{quick}",
+        "threat": f"{Linf(experiment.eps)} in pixels of [0, 1]; 'box' adds 0 ≤ x + δ ≤ 1",
+        "attacks": f"FGSM; PGD of {STEPS} steps of {ALPHA} along the sign from δ = 0; restarts: {plan.restarts} more "
+        "from random starts",
+        "training": f"SGD, step 0.1, batches of 100, {plan.epochs} epochs, float32, seed {experiment.seed}; the CNN "
+        f"with step 0.01 after epoch {plan.epochs // 2}",
+        "robust CNN": f"the same against FGSM with random start (no box), step 1.25 ε; step 0.01 after epoch "
+        f"{plan.epochs * 3 // 5}",
+    }
+
+
+def tabulate(numbers, plan, comparable):
+    """Header and rows: error, tutorial, public rerun, here without and with the box."""
+    attacks = {"clean": "clean", "FGSM": "FGSM", "PGD": f"PGD-{STEPS}"}
+    attacks["restarts"] = f"PGD-{STEPS}, {plan.restarts} restarts"
+    rows = []
+    for name, title in NAMES.items():
+        for key, attack in attacks.items():
+            free = numbers.get(f"{name} {key}", numbers.get(f"{name} {key}, no box"))
+            if free is not None:
+                published = PUBLISHED.get(f"{name} {key}", ("", "")) if comparable else ("", "")
+                boxed = numbers.get(f"{name} {key}, box")
+                here = [f"{free:.4f}", "–" if boxed is None else f"{boxed:.4f}"]
+                rows.append([f"{title}: {attack}", *(p or "–" for p in published), *here])
+    return ["test error", "tutorial", "public rerun", "here, no box", "here, box"], rows
