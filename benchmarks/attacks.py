@@ -50,7 +50,7 @@ def contestants(model, x, y):
     ours = model.loss.value(model.logits(x + attack(model, x, y)), y).mean()
     runs = {"scratchadv": lambda: attack(model, x, y)}
     for name, peer in peers(model, x, y).items():
-        best = min(BATCHES, key=lambda batch: seconds_of(peer, batch))  # noqa: B023
+        best = min(BATCHES, key=lambda batch: seconds_of(peer, batch))
         found = model.loss.value(model.logits(peer(best).astype(x.dtype)), y).mean()
         print(f"{name}: batches of {best}, attacked loss {found:.5f} (ours {ours:.5f})")
         assert abs(found - ours) <= 1e-4 * max(1, ours), f"{name} does not run the same attack"
@@ -96,7 +96,7 @@ def peers(model, x, y):
 
 
 def foolbox_attack(torch, net):
-    """Foolbox"""  # noqa: D400, D415
+    """Foolbox"""
     import foolbox
 
     model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
@@ -105,14 +105,14 @@ def foolbox_attack(torch, net):
 
 
 def torchattacks_attack(torch, net):
-    """torchattacks"""  # noqa: D400, D403, D415
+    """torchattacks"""
     import torchattacks
 
     return torchattacks.PGD(net, eps=EPS, alpha=ALPHA, steps=STEPS, random_start=False)
 
 
 def art_attack(torch, net):
-    """ART"""  # noqa: D400, D415
+    """ART"""
     from art.attacks.evasion import ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
@@ -150,8 +150,11 @@ def torch_twin(torch, model):
 def floor(model, x):
     """Seconds that the products of the attack would take at the rate of one large product on all cores."""
     a = np.ones((3000, 3000), np.float32)
-    began = [time.perf_counter() for _ in range(4) if a @ a is not None]
-    rate = 2 * 3000**3 / min(np.diff([*began, time.perf_counter()]))
+    laps = [time.perf_counter()]
+    for _ in range(5):
+        a @ a
+        laps.append(time.perf_counter())
+    rate = 2 * 3000**3 / min(np.diff(laps))
     flops, shape = 0, model.shape
     for layer in model.layers:
         params, after = layer.initial(shape, np.random.default_rng(0), np.float32)

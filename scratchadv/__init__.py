@@ -9,7 +9,10 @@ Read in this order:
 5. ``attacks/gradient/fgsm.py``, ``attacks/gradient/pgd.py``: up the loss inside Δ
 6. ``robust_logistic.py``: the min-max problem of the slides, solved with a certificate; ``solvers/`` is how
 7. ``training.py``, ``evaluate.py``: adversarial training; judging by predicting again
-8. ``reproduce/linear.py``: the slides' experiment, ``scratchadv reproduce linear``
+8. ``reproduce/linear.py``: the slides' linear experiment, ``scratchadv reproduce linear``
+9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, from one page to a table of rules
+10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` compares all three
+11. ``reproduce/networks.py``: the slides' networks, ``scratchadv reproduce networks``
 """
 
 __version__ = "0.1.0"

@@ -1,5 +1,12 @@
-"""NumPy or CuPy, decided by the array itself: the only file that knows of CuPy."""
+"""NumPy or CuPy, decided by the array itself: the only file that knows of CuPy.
 
+Everything runs where its arrays lie. To run on a GPU, move model and data there, and the results back:
+
+    model, x, y = to_device(model), to_device(x), to_device(y)
+    delta = to_host(pgd(model, x, y, Linf(0.1)))
+"""
+
+import copy
 import sys
 
 import numpy as np
@@ -8,7 +15,7 @@ import numpy as np
 def namespace(*arrays):
     """The module whose functions work on these arrays: ``numpy`` or ``cupy``.
 
-    CuPy is never imported from here: whoever holds a CuPy array has imported it already. Python numbers
+    CuPy is not imported for that: whoever holds a CuPy array has imported it already. Python numbers
     and NumPy scalars go with either.
 
     Parameters
@@ -30,10 +37,78 @@ def namespace(*arrays):
     on_device = any(isinstance(a, cupy.ndarray) for a in arrays)
     on_host = any(isinstance(a, np.ndarray) and a.ndim > 0 for a in arrays)
     if on_device and on_host:
-        raise TypeError("NumPy and CuPy arrays are mixed; move all of them to one side first")
+        raise TypeError("NumPy and CuPy arrays are mixed; move all of them to one side first: to_device, to_host")
     return cupy if on_device else np
 
 
 def like(array, x):
     """The host array ``array`` with the dtype of ``x``, on the device where ``x`` lives."""
     return namespace(x).asarray(array, dtype=x.dtype)
+
+
+def host(array):
+    """The array, or the number, as a NumPy array on the host, copied only from a device."""
+    return np.asarray(array) if namespace(array) is np else array.get()
+
+
+def has_gpu():
+    """Whether CuPy is installed and finds a GPU: without one it can be imported, but nothing can be allocated."""
+    try:
+        import cupy
+
+        return cupy.is_available()
+    except (ImportError, RuntimeError):  # CuPy 13 raises, instead of answering, where the driver is too old
+        return False
+
+
+def to_device(thing):
+    """The same thing on the GPU; what is there already is not copied.
+
+    Parameters
+    ----------
+    thing : array, dict of arrays, or Model
+        Of a model its ``params`` are moved, into a copy of it.
+
+    Returns
+    -------
+    array, dict of arrays, or Model
+
+    Raises
+    ------
+    ImportError
+        If CuPy is not installed.
+    RuntimeError
+        If CuPy finds no GPU.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        raise ImportError("to_device needs CuPy: pip install 'scratchadv[gpu]'") from error
+    if not has_gpu():
+        raise RuntimeError("to_device needs a GPU, and CuPy finds none: is the driver new enough?")
+    return _moved(thing, cupy.asarray)
+
+
+def to_host(thing):
+    """The same thing in NumPy arrays; what is there already is not copied.
+
+    Parameters
+    ----------
+    thing : array, dict of arrays, or Model
+        Of a model its ``params`` are moved, into a copy of it.
+
+    Returns
+    -------
+    array, dict of arrays, or Model
+    """
+    return _moved(thing, host)
+
+
+def _moved(thing, move):
+    if isinstance(thing, dict):
+        return {name: move(array) for name, array in thing.items()}
+    if hasattr(thing, "params"):
+        thing = copy.copy(thing)
+        thing.params = _moved(thing.params, move)
+        return thing
+    return move(thing)

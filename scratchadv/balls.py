@@ -25,7 +25,7 @@ from typing import Any
 
 from . import checks
 from .backend import like, namespace
-from .numerics import per_row, rows, solve_piecewise_linear
+from .numerics import per_row, put_in_rows, rows, solve_piecewise_linear
 
 
 class Ball:
@@ -258,7 +258,7 @@ class L1(NormBall):
         xp = namespace(g)
         a = abs(rows(g))
         m = xp.zeros_like(a)
-        xp.put_along_axis(m, a.argmax(axis=1)[:, None], self.eps, axis=1)
+        put_in_rows(m, a.argmax(axis=1)[:, None], self.eps)
         return xp.sign(g) * m.reshape(g.shape)
 
     def support(self, g):
@@ -288,12 +288,12 @@ class L1(NormBall):
     def _max_capped(self, a, b):
         """Fill the components to their caps, the steepest first, until the budget ε is spent."""
         xp = namespace(a)
-        order = xp.argsort(-a, axis=1, stable=True)
+        order = xp.argsort(-a, axis=1, kind="stable")
         b = xp.where(a > 0, b, 0)
         filled = xp.take_along_axis(b, order, axis=1)
         spent = xp.cumsum(filled, axis=1, dtype=float) - filled
         m = xp.empty_like(a)
-        xp.put_along_axis(m, order, xp.clip(self.eps - spent, 0, filled).astype(a.dtype), axis=1)
+        put_in_rows(m, order, xp.clip(self.eps - spent, 0, filled).astype(a.dtype))
         return m
 
 
@@ -367,7 +367,7 @@ class L0(Ball):
         """A mask of the k highest scores in each row, the first of equals."""
         xp = namespace(score)
         mask = xp.zeros(score.shape, dtype=bool)
-        xp.put_along_axis(mask, xp.argsort(-score, axis=1, stable=True)[:, : self.k], True, axis=1)
+        put_in_rows(mask, xp.argsort(-score, axis=1, kind="stable")[:, : self.k], True)
         return mask
 
 
@@ -483,7 +483,7 @@ class Boxed:
         return self.ball.contains(delta, atol) & rows(in_box).all(axis=1)
 
     def _on_magnitudes(self, solve, v):
-        xp = namespace(v)
+        xp = namespace(v, self.x)
         low, high = self.bounds()
         room = xp.where(v > 0, high, -xp.asarray(low)).astype(v.dtype)
         return xp.sign(v) * solve(rows(abs(v)), rows(room)).reshape(v.shape)

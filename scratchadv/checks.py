@@ -28,17 +28,18 @@ def count(name, value, least=0):
 
 def box(lower, upper):
     """Refuse a pixel range that is empty or not a number."""
+    one_side(lower, upper)
     if not np.all(lower <= upper):  # also refuses NaN
         raise ValueError(f"the box [{lower}, {upper}] is empty: lower <= upper was expected")
 
 
 def inside_box(x, lower, upper, hint=""):
     """Refuse x outside [lower, upper]; rounding is forgiven."""
-    xp = namespace(x)
+    xp = namespace(x, lower, upper)
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
     if outside.any():
-        value = xp.broadcast_to(x, outside.shape)[outside][0].item()
+        value = xp.broadcast_to(xp.asarray(x), outside.shape)[outside][0].item()
         raise ValueError(f"x holds {value:g}, outside the box [{lower}, {upper}]{hint}")
 
 
@@ -85,6 +86,7 @@ def labels(y, z, name="y"):
 
 def examples(model, x, y, name="y"):
     """Refuse examples and labels that the model cannot be asked about; costs the logits of one example."""
+    one_side(x, y, *getattr(model, "params", {}).values())
     images(x)
     z = model.logits(x[:1])
     labels(y, namespace(z).broadcast_to(z, (len(x), *z.shape[1:])), name)
@@ -99,9 +101,21 @@ def attack(model, x, y, threat, target=None):
 
 
 def same_shape(a, x, name):
-    """Refuse an array that is not shaped like x."""
+    """Refuse an array that is not shaped like x, or does not lie where x lies."""
+    one_side(a, x)
     if a.shape != x.shape:
         raise ValueError(f"{name} has shape {a.shape}; the shape of x, {x.shape}, was expected")
+
+
+def one_side(*arrays):
+    """Refuse a mix of NumPy and CuPy arrays."""
+    namespace(*arrays)
+
+
+def on_host(what, *arrays):
+    """Refuse arrays on a device, for what is done by SciPy."""
+    if namespace(*arrays) is not np:
+        raise TypeError(f"{what} runs on NumPy arrays only; move these with to_host first")
 
 
 def _label_shape(y, n, name):

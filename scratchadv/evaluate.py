@@ -86,6 +86,7 @@ def stands(model, x, y, threat, attacks):
     -------
     array of bool, shape (N,)
     """
+    checks.attack(model, x, y, threat)
     standing = predict(model, x) == y
     for attack in attacks:
         left = namespace(x).flatnonzero(standing)

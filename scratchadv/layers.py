@@ -22,6 +22,9 @@ from .kernels.windows import output_size
 class Layer:
     """What the layers without parameters share."""
 
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
     def initial(self, shape, rng, dtype):
         """No parameters; the shape stays."""
         return {}, shape

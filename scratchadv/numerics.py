@@ -47,6 +47,11 @@ def per_row(values, x):
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
+def put_in_rows(a, index, values):
+    """``a[i, index[i, j]] = values[i, j]`` in place; ``numpy.put_along_axis``, which CuPy 13 has not."""
+    a[namespace(a).arange(len(a))[:, None], index] = values
+
+
 def solve_piecewise_linear(phi, knots, target):
     r"""Row by row the :math:`t` with :math:`\varphi(t) =` ``target``, for a monotone, piecewise linear φ.
 

@@ -50,7 +50,7 @@ def worst_margin(theta, theta0, x, y, ball):
         If the arguments do not fit each other.
     """
     _check(theta, x, y)
-    m = y * (rows(x) @ theta.ravel() + theta0)
+    m = y * (_scores(theta, x) + theta0)
     if isinstance(ball, Ball):  # symmetric and the same for all: one row serves every example
         return m - ball.support(theta[None])
     return m - ball.at(x).support(-per_row(y, x) * theta)
@@ -170,21 +170,21 @@ def fit(x, y, ball, *, tol=1e-6):
     if not 0 < tol < 1:
         raise ValueError(f"tol = {tol} must be between 0 and 1")
     y = y.astype(float)
-    flat = rows(x).astype(float)
-    center = flat.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
-    yx = y[:, None] * (flat - center)
+    yx = rows(x).astype(float)  # the only copy: asking for memory costs more than the solution
+    center = yx.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
+    yx -= center
+    yx *= y[:, None]
     theta, theta0, a, iterations = _solver(ball)(yx, y, ball, tol)
-    theta0 -= center @ theta
-
-    m = worst_margin(theta, theta0, flat, y, ball)
+    theta, theta0 = theta.reshape(x.shape[1:]), theta0 - center @ theta
+    m = worst_margin(theta, theta0, x, y, ball)
     separable = bool(m.min() > 0)
     if separable:
         scale = 2 ** np.ceil(np.log2(max(1.0, -np.log(tol) / m.min())))  # a power of two: no rounding
         theta, theta0 = scale * theta, scale * theta0
-        m = worst_margin(theta, theta0, flat, y, ball)
+        m = worst_margin(theta, theta0, x, y, ball)
     value = float(softplus(-m).mean())
     bound = 0.0 if separable else lower_bound(a, yx, y, ball)
-    found = RobustLogisticFit(theta.reshape(x.shape[1:]), float(theta0), value, bound, separable, iterations)
+    found = RobustLogisticFit(theta, float(theta0), value, bound, separable, iterations)
     if not separable and not found.gap <= tol:
         warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 2)
     return found
@@ -243,6 +243,12 @@ def _plain(yx, y, ball, tol):
         if lower_bound(a, yx, y, ball) > 0:
             break
     return beta[:-1], float(beta[-1]), a, 1
+
+
+def _scores(theta, x, block=2048):
+    """θᵀx, block by block: of float32 images and float64 weights NumPy would copy all images at once."""
+    xp = namespace(x)
+    return xp.concatenate([rows(x[i : i + block]) @ theta.ravel() for i in range(0, len(x), block)])
 
 
 def _check(theta, x, y):

@@ -391,7 +391,7 @@ def test_from_half_the_distance_of_the_means_no_pixel_helps(sample, norm, share)
     half = np.linalg.norm(means.ravel(), ORDER[norm]) / 2
     h = entropy((y > 0).mean())
     np.testing.assert_allclose(fit(x, y, norm(share * half)).objective, h, rtol=1e-6)
-    if half > 0.1:
+    if half > 0.1 and abs(critical_radius(x, y, norm) / half - 0.8) > 0.01:  # just there no infimum is attained
         assert fit(x, y, norm(0.8 * half)).objective < h * (1 - 1e-5)
 
 

@@ -1,0 +1,32 @@
+"""What several rooms of the tests share."""
+
+import os
+import sys
+
+import pytest
+from hypothesis import settings
+
+from scratchadv.backend import has_gpu
+from scratchadv.testing.device import gpu
+
+# New examples at every run on a developer's machine; in CI the same ones, so that it fails for what was changed.
+settings.register_profile("ci", derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """The module of arrays on a device: a strict pretender on any machine, and CuPy where there is a GPU."""
+    if request.param == "real":
+        return request.getfixturevalue("cupy")
+    monkeypatch.setitem(sys.modules, "cupy", gpu)
+    return gpu
+
+
+@pytest.fixture
+def cupy():
+    """CuPy itself, with a GPU."""
+    module = pytest.importorskip("cupy", reason="CuPy is not installed")
+    if not has_gpu():
+        pytest.skip("CuPy finds no GPU")
+    return module
