@@ -10,8 +10,8 @@ Read in this order:
 6. ``robust_logistic.py``: the min-max problem of the slides, solved with a certificate; ``solvers/`` is how
 7. ``training.py``, ``evaluate.py``: adversarial training; judging by predicting again
 8. ``reproduce/linear.py``: the slides' linear experiment, ``scratchadv reproduce linear``
-9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, from one page to a table of rules
-10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` compares all three
+9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, first on one page
+10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` checks them
 11. ``reproduce/networks.py``: the slides' networks, ``scratchadv reproduce networks``
 """
 
