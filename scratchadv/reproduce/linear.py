@@ -17,7 +17,7 @@ from ..numerics import softplus
 from ..optim import SGD
 from ..progress import progress
 from ..training import fit
-from .table import markdown, write_json, write_text
+from .table import markdown, publish
 
 SEEDS = 5
 BATCH = 100
@@ -92,13 +92,8 @@ def run(data="auto", eps=SLIDES_EPS, seed=0, *, out, report=print):
     spread = spread_over_seeds(experiment, range(seed, seed + SEEDS))
     setting = describe(experiment, seed)
     table = markdown("Linear models: 0 against 1", setting, *tabulate(numbers, spread, comparable(experiment)))
-    write_text(out / "table.md", table)
     result = {"setting": setting, "numbers": numbers, "spread over seeds": spread}
-    write_json(out / "result.json", result)
-    for name, figure in figures(experiment).items():
-        plots.save(figure, out / f"{name}.png")
-    report(table)
-    report(f"{time.perf_counter() - began:.1f} s; table, numbers and figures are in {out}")
+    publish(out, began, table, result, partial(figures, experiment), report)
     return result
 
 
@@ -286,11 +281,10 @@ def draw_error_over_eps(experiment):
     grid = np.linspace(0, max(0.5, 1.25 * experiment.eps), 51)
     colors = {"plain": plots.WRONG, "robust": "#2166ac", "optimum": plots.RIGHT}
     lines = []
-    for key, model in experiment.models.items():
-        for box, style in (("", "-"), (", box", "--")):
-            balls = (Linf(eps).within(*BOX) if box else Linf(eps) for eps in grid)
-            errors = [attacked_error(model, data.x_test, data.y_test, ball) for ball in balls]
-            lines.append((NAMES[key] + box, errors, {"color": colors[key], "ls": style}))
+    for key, box in progress([(key, box) for key in NAMES for box in ("", ", box")], "attacks over ε"):
+        balls = (Linf(eps).within(*BOX) if box else Linf(eps) for eps in grid)
+        errors = [attacked_error(experiment.models[key], data.x_test, data.y_test, ball) for ball in balls]
+        lines.append((NAMES[key] + box, errors, {"color": colors[key], "ls": "--" if box else "-"}))
     return plots.curves(
         grid, lines, "ε (ℓ∞)", "test error under δ*", (experiment.eps, f"trained at ε = {experiment.eps:g}")
     )

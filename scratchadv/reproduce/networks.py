@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import datasets, plots, zoo
+from .. import datasets, zoo
 from ..attacks import fgsm, fgsm_random_start, pgd
 from ..balls import Linf
 from ..evaluate import judge, robust_accuracy
@@ -18,7 +18,7 @@ from ..models import CNN, MLP
 from ..models.protocol import predict
 from ..optim import SGD, steps
 from .networks_figures import NAMES, figures
-from .table import markdown, write_json, write_text
+from .table import markdown, publish
 
 BOX = (0, 1)
 TUTORIAL_EPS = 0.1
@@ -109,12 +109,7 @@ def run(data="auto", eps=TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, 
     comparable = loaded.source.startswith("MNIST") and eps == TUTORIAL_EPS
     table = markdown("Networks: ten digits", setting, *tabulate(numbers, plan, comparable))
     result = {"setting": setting, "numbers": numbers}
-    write_text(out / "table.md", table)
-    write_json(out / "result.json", result)
-    for name, figure in figures(experiment, STEPS, ALPHA).items():
-        plots.save(figure, out / f"{name}.png")
-    report(table)
-    report(f"{time.perf_counter() - began:.0f} s; table, numbers and figures are in {out}")
+    publish(out, began, table, result, partial(figures, experiment, STEPS, ALPHA), report)
     return result
 
 

@@ -1,6 +1,9 @@
 """What every experiment writes: a Markdown table under its whole setting, and the same as JSON."""
 
 import json
+import time
+
+from ..plots import save
 
 
 def markdown(title, setting, header, rows):
@@ -38,3 +41,27 @@ def write_text(path, text):
 def write_json(path, result):
     """Write a result as JSON, whole or not at all."""
     write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def publish(out, began, table, result, figures, report):
+    """Write ``table.md`` and ``result.json``, then the figures, and report the table and how long all took.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        The folder, there already.
+    began : float
+        ``time.perf_counter()`` at the beginning.
+    table : str
+    result : dict
+    figures : callable
+        Gives a dict of file name to figure; drawn last, so that a figure that fails costs no number.
+    report : callable
+        Takes each line of the report.
+    """
+    write_text(out / "table.md", table)
+    write_json(out / "result.json", result)
+    report(table)
+    for name, figure in figures().items():
+        save(figure, out / f"{name}.png")
+    report(f"{time.perf_counter() - began:.1f} s; table, numbers and figures are in {out}")

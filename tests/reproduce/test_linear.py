@@ -276,7 +276,7 @@ def half_a_picture(self, path, **options):
     raising()
 
 
-@pytest.mark.parametrize("step", ["train", "measure", "spread_over_seeds", "markdown", "write_json", "figures"])
+@pytest.mark.parametrize("step", ["train", "measure", "spread_over_seeds", "markdown", "publish", "figures"])
 def test_a_run_that_fails_leaves_no_part_of_a_file(step, tmp_path):
     """Whatever step fails, what lies in the folder afterwards is whole"""
     with pytest.raises(OSError, match="no space left"):
