@@ -99,7 +99,7 @@ class Conv:
     def forward(self, params, x):
         """``(N, H, W, C)`` to ``(N, Ho, Wo, features)``."""
         z = kernel.conv(x, params["weight"], self.stride, self.padding)
-        z += params["bias"]
+        z += namespace(z).tile(params["bias"], (*z.shape[1:3], 1))  # of an image's shape: rows of F are short loops
         return z, x
 
     def input_gradient(self, params, x, dz):
@@ -117,7 +117,9 @@ class ReLU(Layer):
 
     def forward(self, params, z):
         """In place."""
-        y = namespace(z).maximum(z, 0, out=z)
+        xp = namespace(z)
+        zeros = xp.zeros(z.shape[1:], dtype=z.dtype)  # NumPy's maximum of two arrays is three times that with a scalar
+        y = xp.maximum(z, zeros, out=z)
         return y, y
 
     def input_gradient(self, params, y, dy):

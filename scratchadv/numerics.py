@@ -85,5 +85,5 @@ def solve_piecewise_linear(phi, knots, target):
     t_low, t_high = at(low), at(high)
     phi_low, phi_high = phi(t_low), phi(t_high)
     rise = phi_high - phi_low
-    share = (target - phi_low) / xp.where(rise > 0, rise, 1)
-    return t_low + xp.clip(share, 0, 1) * (t_high - t_low)
+    share = xp.clip(target - phi_low, 0, rise) / xp.where(rise > 0, rise, 1)
+    return t_low + share * (t_high - t_low)

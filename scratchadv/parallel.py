@@ -13,7 +13,7 @@ from functools import cache
 
 from .backend import namespace
 
-CACHE = 4 << 20  # bytes of activations that one chunk may fill
+CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
 DEVICE = 512 << 20  # the same on a GPU, which has no such cache but only so much memory
 
 _threads = ContextVar("threads", default=None)
@@ -60,16 +60,22 @@ def map_chunks(f, model, *arrays):
     xp, n = namespace(arrays[0]), len(arrays[0])
     on_host = xp.__name__ == "numpy"
     threads = _cores() if on_host else 1
-    size = _chunk.get() or min(_fitting(model, arrays[0], CACHE if on_host else DEVICE), -(-n // threads))
+    size = _chunk.get() or _even(n, threads, _fitting(model, arrays[0], CACHE if on_host else DEVICE))
     if n <= size or getattr(_worker, "busy", False):
         return f(*arrays)
     parts = (_in_threads if on_host else map)(_part_of(f, arrays, size), range(0, n, size))
     return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _fitting(model, x, room=CACHE):
-    numbers = getattr(model, "activations", 0) + 4 * x[0].size
+def _fitting(model, x, room):
+    """How many examples the room holds: their activations, and about ten arrays like x."""
+    numbers = getattr(model, "activations", 0) + 10 * x[0].size
     return max(1, room // (numbers * x.dtype.itemsize))
+
+
+def _even(n, threads, most):
+    """A size of at most ``most`` that gives all threads the same number of chunks."""
+    return -(-n // (threads * -(-n // (threads * most))))
 
 
 @contextmanager
@@ -98,7 +104,7 @@ def sum_chunks(f, model, *arrays):
 
     The chunks depend on the model and the number of examples alone, and their sums are added up in order: the result
     is the same to the last bit for any number of threads. There are a power of two of them, so that threads end
-    together, and they are larger than for attacks, because every one makes gradients as large as the parameters.
+    together.
 
     Parameters
     ----------
@@ -116,7 +122,7 @@ def sum_chunks(f, model, *arrays):
     sums : dict of array
     """
     xp, n = namespace(arrays[0]), len(arrays[0])
-    pieces = 1 << (max(1, n // (2 * _fitting(model, arrays[0]))) - 1).bit_length()
+    pieces = 1 << (max(1, n // _fitting(model, arrays[0], CACHE)) - 1).bit_length()
     size = _chunk.get() or -(-n // pieces)
     if xp.__name__ != "numpy" or n <= size:
         return f(*arrays)

@@ -572,8 +572,8 @@ def test_a_device_is_given_what_fits_its_memory(device, monkeypatch):
         return sizes
 
     assert run() == [N]
-    monkeypatch.setattr(parallel, "DEVICE", 4 * (4 * X[0].nbytes))
-    assert run() == [4, 2]
+    monkeypatch.setattr(parallel, "DEVICE", 4 * (10 * X[0].nbytes))
+    assert run() == [3, 3]  # at most four, as even as can be
     assert threads == {threading.get_ident()}
 
 

@@ -8,12 +8,16 @@ w, so the three functions are each other's derivatives.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ..backend import namespace
 from . import winograd
-from .windows import output_size, pad, patches
+from .windows import output_size, pad, patches, scratch
+
+BLOCK = 400_000  # entries of windows and their products that a core's own cache holds
 
 
-def conv(x, w, stride=1, padding=0):
+def conv(x, w, stride=1, padding=0, out=None):
     """The convolution.
 
     Parameters
@@ -21,6 +25,8 @@ def conv(x, w, stride=1, padding=0):
     x : array, shape (N, H, W, C)
     w : array, shape (kh, kw, C, F)
     stride, padding : int
+    out : array, shape (N, Ho, Wo, F), optional
+        Where to write z, a view too.
 
     Returns
     -------
@@ -28,12 +34,26 @@ def conv(x, w, stride=1, padding=0):
         With Ho = ⌊(H + 2 padding − kh) / stride⌋ + 1.
     """
     n, h, wide, _ = x.shape
-    kh, kw, c, f = w.shape
-    x = pad(x, (padding, padding), (padding, padding))
-    if winograd.fits(x, w, stride):
-        return winograd.conv(x, w)
-    z = patches(x, (kh, kw), stride) @ w.reshape(kh * kw * c, f)
-    return z.reshape(n, output_size(h, kh, stride, padding), output_size(wide, kw, stride, padding), f)
+    ho, wo = output_size(h, w.shape[0], stride, padding), output_size(wide, w.shape[1], stride, padding)
+    z = namespace(x).empty((n, ho, wo, w.shape[3]), dtype=x.dtype) if out is None else out
+    product, entries = _by_windows, w[..., 0].size + w.shape[3]
+    if winograd.fits(z, w, stride):
+        product, entries, w = winograd.conv, winograd.entries(w), winograd.turned(w)
+    block = max(1, BLOCK // max(1, ho * wo * entries) if isinstance(x, np.ndarray) else n)
+    for i in range(0, n, block):
+        part = pad(x[i : i + block], (padding, padding), (padding, padding))
+        product(part, w, stride, z[i : i + block])
+    return z
+
+
+def _by_windows(x, w, stride, out):
+    """The windows as rows times the kernel as a matrix."""
+    rows, w = patches(x, w.shape[:2], stride), w.reshape(-1, w.shape[3])
+    if out.flags.c_contiguous:
+        namespace(x).matmul(rows, w, out=out.reshape(-1, w.shape[1]))
+    else:
+        product = scratch("products", (len(rows), w.shape[1]), x)
+        out[...] = namespace(x).matmul(rows, w, out=product).reshape(out.shape)
 
 
 def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
@@ -85,8 +105,8 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
     dz = pad(dz, above, left)
     for r in rows:
         for c in columns:
-            part = w[r.taps, c.taps].transpose(0, 1, 3, 2)
-            dx[:, r.pixels, c.pixels] = conv(dz[:, r.windows(above), c.windows(left)], part)
+            part = w[r.taps, c.taps].swapaxes(2, 3)
+            conv(dz[:, r.windows(above), c.windows(left)], part, out=dx[:, r.pixels, c.pixels])
     return dx
 
 
@@ -95,7 +115,8 @@ def _by_taps(dz, w, size, stride, padding):
     n, ho, wo, f = dz.shape
     kh, kw, c, _ = w.shape
     xp = namespace(dz)
-    taps = (w.reshape(kh * kw * c, f) @ dz.reshape(-1, f).T).reshape(kh, kw, c, n, ho, wo)
+    taps = dz.reshape(-1, f) @ w.reshape(kh * kw * c, f).T
+    taps = xp.ascontiguousarray(taps.T).reshape(kh, kw, c, n, ho, wo)  # a tap's numbers together, for the sums
     dx = xp.zeros((c, n, size[0] + 2 * padding, size[1] + 2 * padding), dtype=dz.dtype)
     for i in range(kh):
         for j in range(kw):

@@ -1,5 +1,6 @@
 """Projected gradient descent (on the slides' terms; it ascends the loss)."""
 
+import math
 from functools import partial
 
 from ... import checks
@@ -95,8 +96,8 @@ def pgd(
 def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, best_value, callback=None):
     """One restart from delta (None: zero), on top of the best δ and value so far (None: δ = 0)."""
     xp, delta_set = namespace(x), threat.at(x)
-    if best is None:
-        best, best_value = xp.zeros_like(x), loss.value(model.logits(x), y)
+    if best is None:  # a start at zero is its own first iterate
+        best, best_value = xp.zeros_like(x), -math.inf if delta is None else loss.value(model.logits(x), y)
     delta = xp.zeros_like(x) if delta is None else delta
     for t in range(steps + 1):
         if t < steps:
@@ -106,7 +107,7 @@ def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, bes
         if callback:
             callback(t, delta, value)
         better = value > best_value
-        best = xp.where(per_row(better, x), delta, best)
+        best = delta if better.all() else xp.where(per_row(better, x), delta, best)
         best_value = xp.where(better, value, best_value)
         if t < steps:
             delta = delta_set.ascend(delta, g, alpha) if normalized else delta_set.project(delta + alpha * g)
