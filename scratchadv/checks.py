@@ -100,6 +100,16 @@ def attack(model, x, y, threat, target=None):
         examples(model, x, target, "target")
 
 
+def smallest_change(model, x, y, pixels, target=None):
+    """Refuse bad input to an attack that looks for the smallest change; ``pixels`` is (lower, upper) or None."""
+    examples(model, x, y)
+    if pixels is not None:
+        box(*pixels)
+        inside_box(x, *pixels)
+    if target is not None:
+        examples(model, x, target, "target")
+
+
 def same_shape(a, x, name):
     """Refuse an array that is not shaped like x, or does not lie where x lies."""
     one_side(a, x)

@@ -44,3 +44,16 @@ def loss_and_gradient(model, loss, x, y):
     r"""L(y, f(x)), ``(N,)``, and :math:`\nabla_x L(y, f(x))`, shaped like x."""
     z, pull = model.vjp_x(x)
     return loss.value(z, y), pull(loss.grad(z, y))
+
+
+def jacobian(model, x):
+    """All logits and their gradients by x: z, ``(N, K)``, and J, ``(N, K, *D)``; K pulls, one a class.
+
+    A binary model has z ``(N,)`` and J ``(N, 1, *D)``.
+    """
+    xp = namespace(x)
+    z, pull = model.vjp_x(x)
+    if z.ndim == 1:
+        return z, pull(xp.ones_like(z))[:, None]
+    units = xp.eye(z.shape[1], dtype=z.dtype)
+    return z, xp.stack([pull(xp.broadcast_to(unit, z.shape)) for unit in units], axis=1)

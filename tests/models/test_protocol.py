@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import LogisticRegression
-from scratchadv.models.protocol import labels_of, loss_and_gradient, predict
+from scratchadv.models.protocol import jacobian, labels_of, loss_and_gradient, predict
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -84,3 +84,16 @@ def test_loss_and_gradient_agree_with_central_differences(seed):
         step = h * (np.arange(3) == j)
         up, down = (cross_entropy.value(model.logits(x + side), y) for side in (step, -step))
         np.testing.assert_allclose(g[:, j], (up - down) / (2 * h), rtol=1e-6, atol=1e-8)
+
+
+def test_the_jacobian_of_a_linear_model_is_its_weights():
+    """z = x W: J = Wᵀ for every example; one logit: θ"""
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
+    z, j = jacobian(Softmax(w), x)
+    np.testing.assert_array_equal(z, x @ w, strict=True)
+    np.testing.assert_array_equal(j, np.broadcast_to(w.T, (5, 3, 4)), strict=True)
+    theta = rng.normal(size=(2, 2))
+    z, j = jacobian(LogisticRegression(theta, 0.5), rng.normal(size=(3, 2, 2)))
+    assert z.shape == (3,)
+    np.testing.assert_allclose(j, np.broadcast_to(theta, (3, 1, 2, 2)), rtol=1e-12)
