@@ -1,160 +1,159 @@
-"""PGD races on a CPU: this library against PyTorch eager, Foolbox, torchattacks and ART.
+"""Attacks and training on a CPU: this library against PyTorch eager, Foolbox, torchattacks and ART.
 
-    pip install -e '.[peers]' && python benchmarks/attacks.py [--rounds 5] [--images 400]
+    pip install -e '.[peers]' && python benchmarks/attacks.py [pgd] [training] [scale] [worst-case] [--rounds 5]
 
-The same trained weights, the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]), 10 steps of 0.02 without random start. Every
-peer runs at the batch size that is best for it, found first; then all run in turn. A contestant counts only if its
-attacked loss is ours to 1e-4.
+The same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]) for all; all run in turn, and medians are
+printed. Every peer runs at the batch size that is best for it, found first.
+
+pgd         10 steps of 0.02 without random start, attacked loss equal to 1e-4
+training    one epoch of SGD on 6,000 images, plain and against FGSM
+scale       PGD-40 on 500 and on all test images: seconds an image, and the peak memory of a process of its own
+worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %
 """
 
 import argparse
+import multiprocessing
 import platform
+import re
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import peers
 from race import race, table
 
-from scratchadv import datasets, parallel
-from scratchadv.attacks import pgd
+from scratchadv import datasets
+from scratchadv.attacks import fgsm, pgd
 from scratchadv.balls import Linf
+from scratchadv.evaluate import robust_accuracy
 from scratchadv.layers import Conv, Dense
 from scratchadv.models import CNN, MLP
-from scratchadv.optim import SGD
+from scratchadv.models.protocol import predict
+from scratchadv.optim import SGD, Adam
 from scratchadv.training import fit
 
 EPS, STEPS, ALPHA = 0.1, 10, 0.02
+THREAT = Linf(EPS).within(0, 1)
 BATCHES = (50, 100, 200, 400)
 
 
 def main():
-    """Run the races and print their tables."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--images", type=int, default=400)
-    arguments = arguments.parse_args()
-    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; median of {arguments.rounds} runs\n")
+    """Run the races that were asked for and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    races = {"pgd": race_pgd, "training": race_training, "scale": measure_scale, "worst-case": race_worst_case}
+    parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=10_000, help="test images of the worst case")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.races) - set(races):
+        parser.error(f"no race named {', '.join(sorted(unknown))}")
+    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; medians of {arguments.rounds} runs\n")
     data = datasets.load("mnist")
-    models = {"CNN of the tutorial": (CNN(), 1), "MLP 784-200-10": (MLP((784, 200, 10)), 10)}
-    for name, (model, more) in models.items():
-        fit(model, data.x_train[:6000], data.y_train[:6000], epochs=1, optimizer=SGD(0.1), rng=np.random.default_rng(0))
-        n = arguments.images * more
+    for name in arguments.races or races:
+        races[name](data, arguments)
+
+
+def race_pgd(data, arguments):
+    """PGD-10 on the CNN and the MLP of the tutorial."""
+    for name, model, n in (("CNN", CNN(), 400), ("MLP 784-200-10", MLP((784, 200, 10)), 4000)):
+        model = trained(model, data)
         x, y = data.x_test[:n], data.y_test[:n]
         print(f"## PGD-{STEPS} on the {name}, {n} images\n")
-        seconds = race(contestants(model, x, y), arguments.rounds)
-        print(table(seconds, "scratchadv"))
+        print(table(race(pgd_contestants(model, x, y), arguments.rounds), "scratchadv"))
         print(f"\nthe products alone, at this machine's sgemm rate: {floor(model, x):.3f} s\n", flush=True)
 
 
-def contestants(model, x, y):
+def pgd_contestants(model, x, y):
     """All that are installed, each at its best batch size and checked to find what we find."""
-    ours = model.loss.value(model.logits(x + attack(model, x, y)), y).mean()
-    runs = {"scratchadv": lambda: attack(model, x, y)}
-    for name, peer in peers(model, x, y).items():
-        best = min(BATCHES, key=lambda batch: seconds_of(peer, batch))
-        found = model.loss.value(model.logits(peer(best).astype(x.dtype)), y).mean()
-        print(f"{name}: batches of {best}, attacked loss {found:.5f} (ours {ours:.5f})")
-        assert abs(found - ours) <= 1e-4 * max(1, ours), f"{name} does not run the same attack"
-        runs[name] = lambda peer=peer, best=best: peer(best)
+
+    def ours():
+        return x + pgd(model, x, y, THREAT, steps=STEPS, alpha=ALPHA)
+
+    def loss(x):
+        return model.loss.value(model.logits(x.astype(np.float32)), y).mean()
+
+    runs, reached = {"scratchadv": ours}, loss(ours())
+    for name, peer in peers.attacks(model, x, y, eps=EPS, alpha=ALPHA, steps=STEPS).items():
+        best = min(BATCHES, key=lambda batch: seconds_of(partial(peer, batch)))
+        found = loss(peer(best))
+        print(f"{name}: batches of {best}, attacked loss {found:.5f} (ours {reached:.5f})")
+        assert abs(found - reached) <= 1e-4 * max(1, reached), f"{name} does not run the same attack"
+        runs[name] = partial(peer, best)
     print()
     return runs
 
 
-def attack(model, x, y):
-    """The contestant of this library."""
-    return pgd(model, x, y, Linf(EPS).within(0, 1), steps=STEPS, alpha=ALPHA)
+def race_training(data, arguments):
+    """One epoch of the CNN, plain and adversarial."""
+    x, y = data.x_train[:6000], data.y_train[:6000]
+    for name, attack, eps in (("", None, None), ("FGSM-adversarial ", partial(fgsm, threat=THREAT), EPS)):
+
+        def ours(attack=attack):
+            fit(CNN(), x, y, epochs=1, optimizer=SGD(0.1), attack=attack, rng=np.random.default_rng(0), progress=False)
+
+        runs = {"scratchadv": ours, "PyTorch": peers.training(CNN(), x, y, 100, eps)}
+        print(f"## One epoch of {name}training of the CNN, {len(x):,} images in batches of 100\n")
+        print(table(race(runs, arguments.rounds), "scratchadv"), "\n", flush=True)
 
 
-def peers(model, x, y):
-    """The peers by name: functions of a batch size that give the attacked images, ours in layout."""
-    import torch
-
-    net = torch_twin(torch, model).eval()
-    tx, ty = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y)
-
-    def batched(attack):
-        def run(batch):
-            found = [attack(a, b) for a, b in zip(tx.split(batch), ty.split(batch), strict=True)]
-            return torch.cat(found).permute(0, 2, 3, 1).numpy()
-
-        return run
-
-    def eager(x, y):
-        delta = torch.zeros_like(x, requires_grad=True)
-        for _ in range(STEPS):
-            (g,) = torch.autograd.grad(torch.nn.functional.cross_entropy(net(x + delta), y, reduction="sum"), delta)
-            step = (delta.detach() + ALPHA * g.sign()).clamp(-EPS, EPS)
-            delta = ((x + step).clamp(0, 1) - x).requires_grad_()
-        return (x + delta).detach()
-
-    runs = {"PyTorch eager loop": batched(eager)}
-    for make in (foolbox_attack, torchattacks_attack, art_attack):
-        try:
-            runs[make.__doc__] = batched(make(torch, net))
-        except ImportError:
-            print(f"({make.__doc__} is not installed)")
-    return runs
+def measure_scale(data, arguments):
+    """Seconds an image of PGD-40 for few and for many images, and its memory."""
+    model = trained(CNN(), data)
+    print("## PGD-40 on the CNN, by the number of images\n")
+    print("| images | seconds | ms an image | peak memory of the process, MB |\n| ---: | ---: | ---: | ---: |")
+    for n in (500, len(data.x_test)):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, memory = pool.apply(pgd_40, (model, data.x_test[:n], data.y_test[:n]))
+        print(f"| {n:,} | {seconds:.1f} | {1e3 * seconds / n:.2f} | {memory:.0f} |", flush=True)
+    print()
 
 
-def foolbox_attack(torch, net):
-    """Foolbox"""
-    import foolbox
-
-    model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.LinfPGD(abs_stepsize=ALPHA, steps=STEPS, random_start=False)
-    return lambda x, y: attack.run(model, x, y, epsilon=EPS)
-
-
-def torchattacks_attack(torch, net):
-    """torchattacks"""
-    import torchattacks
-
-    return torchattacks.PGD(net, eps=EPS, alpha=ALPHA, steps=STEPS, random_start=False)
+def pgd_40(model, x, y):
+    """Seconds of PGD-40, and the most memory that this process ever had, in MB (Linux)."""
+    pgd(model, x[:100], y[:100], THREAT, steps=1)
+    seconds = seconds_of(lambda: pgd(model, x, y, THREAT, steps=40, alpha=0.01), warm=True)
+    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())  # getrusage counts the parent's too
+    return seconds, int(peak[1]) / 1024
 
 
-def art_attack(torch, net):
-    """ART"""
-    from art.attacks.evasion import ProjectedGradientDescentPyTorch
-    from art.estimators.classification import PyTorchClassifier
+def race_worst_case(data, arguments):
+    """The error of the CNN under ten restarts, once each: it takes minutes."""
+    model, n = trained(CNN(), data), arguments.images
+    x, y = data.x_test[:n], data.y_test[:n]
+    setting = {"eps": EPS, "alpha": 0.01, "steps": 40, "restarts": 10}
 
-    classifier = PyTorchClassifier(
-        net, torch.nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(0, 1), device_type="cpu"
-    )
-    options = {"eps": EPS, "eps_step": ALPHA, "max_iter": STEPS, "num_random_init": 0, "batch_size": 10_000}
-    attack = ProjectedGradientDescentPyTorch(classifier, verbose=False, **options)
-    return lambda x, y: torch.from_numpy(attack.generate(x.numpy(), np.eye(10, dtype=np.float32)[y.numpy()]))
+    def ours():
+        attacks = [partial(pgd, steps=40, alpha=0.01, rng=np.random.default_rng(i)) for i in range(10)]
+        return 1 - robust_accuracy(model, x, y, THREAT, attacks)
+
+    def error(peer):
+        return (predict(model, peer(100).astype(np.float32)) != y).mean()
+
+    print(f"## Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each\n")
+    print("| contestant | error | seconds | ratio |\n| --- | ---: | ---: | ---: |")
+    began, reached = time.perf_counter(), ours()
+    reference = time.perf_counter() - began
+    print(f"| scratchadv | {reached:.4f} | {reference:.1f} | 1.00 |", flush=True)
+    for name, peer in peers.attacks(model, x, y, **setting).items():
+        began, found = time.perf_counter(), error(peer)
+        seconds = time.perf_counter() - began
+        print(f"| {name} | {found:.4f} | {seconds:.1f} | {seconds / reference:.2f} |", flush=True)
+        assert abs(found - reached) <= 0.01, f"{name} does not find the same error"
+    print()
 
 
-def torch_twin(torch, model):
-    """The same network in PyTorch; images there are NCHW, so the first dense layer's rows are reordered."""
-    layers, image, shape = [], None, model.shape
-    for i, layer in enumerate(model.layers):
-        shape = layer.initial(shape, np.random.default_rng(0), np.float32)[1]
-        if isinstance(layer, Conv | Dense):
-            weight, bias = model.params[f"{i}.weight"], model.params[f"{i}.bias"]
-        if isinstance(layer, Conv):
-            twin = torch.nn.Conv2d(weight.shape[2], layer.features, layer.size, layer.stride, layer.padding)
-            weight, image = weight.transpose(3, 2, 0, 1), shape
-        elif isinstance(layer, Dense):
-            twin = torch.nn.Linear(*weight.shape)
-            if image:
-                weight, image = weight.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(weight.shape), None
-            weight = weight.T
-        else:
-            twin = {"ReLU": torch.nn.ReLU, "Flatten": torch.nn.Flatten}[type(layer).__name__]()
-        if isinstance(layer, Conv | Dense):
-            twin.weight.data, twin.bias.data = torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(bias)
-        layers.append(twin)
-    return torch.nn.Sequential(*layers)
+def trained(model, data):
+    """The model after one epoch on 6,000 images."""
+    x, y = data.x_train[:6000], data.y_train[:6000]
+    fit(model, x, y, epochs=1, optimizer=Adam(1e-3), rng=np.random.default_rng(0), progress=False)
+    return model
 
 
 def floor(model, x):
     """Seconds that the products of the attack would take at the rate of one large product on all cores."""
     a = np.ones((3000, 3000), np.float32)
-    laps = [time.perf_counter()]
-    for _ in range(5):
-        a @ a
-        laps.append(time.perf_counter())
-    rate = 2 * 3000**3 / min(np.diff(laps))
+    rate = 2 * 3000**3 / min(seconds_of(lambda: a @ a, warm=True) for _ in range(5))
     flops, shape = 0, model.shape
     for layer in model.layers:
         params, after = layer.initial(shape, np.random.default_rng(0), np.float32)
@@ -166,14 +165,14 @@ def floor(model, x):
     return 2 * flops * STEPS * len(x) / rate
 
 
-def seconds_of(peer, batch):
-    """Seconds of the second of two runs."""
-    peer(batch)
+def seconds_of(run, warm=False):
+    """Seconds of a run, after one that does not count."""
+    if not warm:
+        run()
     began = time.perf_counter()
-    peer(batch)
+    run()
     return time.perf_counter() - began
 
 
 if __name__ == "__main__":
-    with parallel.limit():
-        main()
+    main()

@@ -6,6 +6,7 @@ import numbers
 import numpy as np
 
 from .backend import namespace
+from .parallel import one_blas_thread
 
 
 def radius(name, value):
@@ -88,7 +89,8 @@ def examples(model, x, y, name="y"):
     """Refuse examples and labels that the model cannot be asked about; costs the logits of one example."""
     one_side(x, y, *getattr(model, "params", {}).values())
     images(x)
-    z = model.logits(x[:1])
+    with one_blas_thread():
+        z = model.logits(x[:1])
     labels(y, namespace(z).broadcast_to(z, (len(x), *z.shape[1:])), name)
 
 

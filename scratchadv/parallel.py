@@ -79,8 +79,11 @@ def _even(n, threads, most):
 
 
 @contextmanager
-def _one_blas_thread():
-    """BLAS on one thread; its own number is back when the last of several callers at once has left."""
+def one_blas_thread():
+    """BLAS on one thread; its own number is back when the last of several callers at once has left.
+
+    Also for small products before work in threads: BLAS's own threads go on spinning for 20 ms and get in the way.
+    """
     with _blas_lock:
         _blas_holders.append(_blas_holders[0] if _blas_holders else _blas().limit(limits=1, user_api="blas"))
     try:
@@ -149,7 +152,7 @@ def _in_threads(work, items):
         _worker.busy = True
         return work(item)
 
-    with _one_blas_thread():
+    with one_blas_thread():
         return list(_pool(_cores(), os.getpid()).map(busy, items))
 
 

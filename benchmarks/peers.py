@@ -1,0 +1,152 @@
+"""The peers that the races are run against: the same network in PyTorch, attacked by their libraries."""
+
+import numpy as np
+
+from scratchadv.layers import Conv, Dense
+
+
+def torch_twin(torch, model):
+    """The same network in PyTorch; images there are NCHW, so the first dense layer's rows are reordered."""
+    layers, image, shape = [], None, model.shape
+    for i, layer in enumerate(model.layers):
+        shape = layer.initial(shape, np.random.default_rng(0), np.float32)[1]
+        if isinstance(layer, Conv | Dense):
+            weight, bias = model.params[f"{i}.weight"], model.params[f"{i}.bias"]
+        if isinstance(layer, Conv):
+            twin = torch.nn.Conv2d(weight.shape[2], layer.features, layer.size, layer.stride, layer.padding)
+            weight, image = weight.transpose(3, 2, 0, 1), shape
+        elif isinstance(layer, Dense):
+            twin = torch.nn.Linear(*weight.shape)
+            if image:
+                weight, image = weight.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(weight.shape), None
+            weight = weight.T
+        else:
+            twin = {"ReLU": torch.nn.ReLU, "Flatten": torch.nn.Flatten}[type(layer).__name__]()
+        if isinstance(layer, Conv | Dense):
+            weight = np.array(weight, order="C")  # a copy: training one twin must not train the other
+            twin.weight.data, twin.bias.data = torch.from_numpy(weight), torch.from_numpy(bias.copy())
+        layers.append(twin)
+    return torch.nn.Sequential(*layers)
+
+
+def to_torch(torch, x, y):
+    """Images as NCHW tensors, and labels."""
+    return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y)
+
+
+def eager(torch, net, eps, alpha, steps, restarts=None):
+    """PyTorch eager loop"""
+    cross_entropy = torch.nn.functional.cross_entropy
+
+    def run(x, y):
+        delta = torch.zeros_like(x)
+        if restarts:
+            delta = (x + delta.uniform_(-eps, eps)).clamp(0, 1) - x
+        for _ in range(steps):
+            delta.requires_grad_()
+            (g,) = torch.autograd.grad(cross_entropy(net(x + delta), y, reduction="sum"), delta)
+            step = (delta.detach() + alpha * g.sign()).clamp(-eps, eps)
+            delta = (x + step).clamp(0, 1) - x
+        return x + delta
+
+    return _repeated(torch, net, run, restarts)
+
+
+def foolbox(torch, net, eps, alpha, steps, restarts=None):
+    """Foolbox"""
+    import foolbox
+
+    model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.LinfPGD(abs_stepsize=alpha, steps=steps, random_start=bool(restarts))
+    attack = attack.repeat(restarts) if restarts else attack
+    if not restarts:
+        return lambda x, y: attack.run(model, x, y, epsilon=eps)
+    return lambda x, y: attack(model, x, y, epsilons=eps)[1]
+
+
+def torchattacks(torch, net, eps, alpha, steps, restarts=None):
+    """torchattacks"""
+    import torchattacks
+
+    def attack():
+        return torchattacks.PGD(net, eps=eps, alpha=alpha, steps=steps, random_start=bool(restarts))
+
+    return torchattacks.MultiAttack([attack() for _ in range(restarts)]) if restarts else attack()
+
+
+def art(torch, net, eps, alpha, steps, restarts=None):
+    """ART"""
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    classifier = PyTorchClassifier(
+        net, torch.nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(0, 1), device_type="cpu"
+    )
+    options = {"eps": eps, "eps_step": alpha, "max_iter": steps, "num_random_init": restarts or 0}
+    attack = ProjectedGradientDescentPyTorch(classifier, verbose=False, batch_size=10_000, **options)
+    return lambda x, y: torch.from_numpy(attack.generate(x.numpy(), np.eye(10, dtype=np.float32)[y.numpy()]))
+
+
+PEERS = eager, foolbox, torchattacks, art
+
+
+def attacks(model, x, y, **setting):
+    """The peers that are installed, by name: functions of a batch size that give the attacked images, NHWC."""
+    import torch
+
+    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
+
+    def batched(attack):
+        def run(batch):
+            found = [attack(a, b).detach() for a, b in zip(tx.split(batch), ty.split(batch), strict=True)]
+            return torch.cat(found).permute(0, 2, 3, 1).numpy()
+
+        return run
+
+    runs = {}
+    for make in PEERS:
+        try:
+            runs[make.__doc__] = batched(make(torch, net, **setting))
+        except ImportError:
+            print(f"({make.__doc__} is not installed)")
+    return runs
+
+
+def training(model, x, y, batch_size, epsilon=None):
+    """One epoch of SGD, and with ``epsilon`` of FGSM-adversarial training, on the PyTorch twin."""
+    import torch
+
+    cross_entropy = torch.nn.functional.cross_entropy
+    tx, ty = to_torch(torch, x, y)
+
+    def epoch():
+        net = torch_twin(torch, model).train()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for rows in torch.randperm(len(tx)).split(batch_size):
+            a, b = tx[rows], ty[rows]
+            if epsilon:
+                delta = torch.zeros_like(a, requires_grad=True)
+                (g,) = torch.autograd.grad(cross_entropy(net(a + delta), b), delta)
+                a = (a + epsilon * g.sign()).clamp(0, 1)
+            optimizer.zero_grad()
+            cross_entropy(net(a), b).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def _repeated(torch, net, run, restarts):
+    """The first of the restarts that fools, example by example; the clean image where none does."""
+    if not restarts:
+        return run
+
+    def worst(x, y):
+        found = x.clone()
+        for _ in range(restarts):
+            tried = run(x, y)
+            with torch.no_grad():
+                fooled = net(tried).argmax(1) != y
+            found[fooled] = tried[fooled]
+        return found
+
+    return worst
