@@ -6,6 +6,8 @@ with stride s and padding q; x counts as zero outside. The two gradients are the
 w, so the three functions are each other's derivatives.
 """
 
+import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -36,14 +38,19 @@ def conv(x, w, stride=1, padding=0, out=None):
     n, h, wide, _ = x.shape
     ho, wo = output_size(h, w.shape[0], stride, padding), output_size(wide, w.shape[1], stride, padding)
     z = namespace(x).empty((n, ho, wo, w.shape[3]), dtype=x.dtype) if out is None else out
-    product, entries = _by_windows, w[..., 0].size + w.shape[3]
-    if winograd.fits(z, w, stride):
-        product, entries, w = winograd.conv, winograd.entries(w), winograd.turned(w)
-    block = max(1, BLOCK // max(1, ho * wo * entries) if isinstance(x, np.ndarray) else n)
-    for i in range(0, n, block):
-        part = pad(x[i : i + block], (padding, padding), (padding, padding))
-        product(part, w, stride, z[i : i + block])
+    in_tiles = winograd.fits(z, w.shape, stride)
+    product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (_by_windows, w)
+    for i in _blocks(z, w.shape, in_tiles):
+        product(pad(x[i], (padding, padding), (padding, padding)), w, stride, z[i])
     return z
+
+
+def _blocks(z, kernel, in_tiles):
+    """The images in slices small enough for a core's own cache; on a device all at once."""
+    n, ho, wo, f = z.shape
+    entries = 4 * (kernel[-2] + f) if in_tiles else math.prod(kernel[:-1]) + f  # for one output pixel
+    block = max(1, BLOCK // max(1, ho * wo * entries) if isinstance(z, np.ndarray) else n)
+    return [slice(i, i + block) for i in range(0, n, block)]
 
 
 def _by_windows(x, w, stride, out):
@@ -70,9 +77,16 @@ def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
     -------
     dw : array, shape (kh, kw, C, F)
     """
-    f = dz.shape[3]
-    rows = patches(pad(x, (padding, padding), (padding, padding)), kernel, stride)
-    return (rows.T @ dz.reshape(-1, f)).reshape(*kernel, x.shape[3], f)
+    w_shape = *kernel, x.shape[3], dz.shape[3]
+    in_tiles = winograd.fits(dz, w_shape, stride)
+    product = winograd.kernel_gradient if in_tiles else partial(_kernel_gradient_by_windows, kernel)
+    blocks = _blocks(dz, w_shape, in_tiles)
+    dw = sum(product(pad(x[i], (padding, padding), (padding, padding)), dz[i], stride) for i in blocks)
+    return winograd.turned_back(dw) if in_tiles else dw.reshape(w_shape)
+
+
+def _kernel_gradient_by_windows(kernel, x, dz, stride):
+    return patches(x, kernel, stride).T @ dz.reshape(-1, dz.shape[3])
 
 
 def conv_input_gradient(dz, w, size, stride=1, padding=0):

@@ -23,15 +23,10 @@ A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # Aᵀ of the paper
 BB, GG, AA = np.kron(B, B), np.kron(G, G), np.kron(A, A)
 
 
-def fits(z, w, stride):
-    """Whether the tiles fit the outputs, and enough channels share the work of turning them."""
-    in_tiles = w.shape[:2] == (3, 3) and stride == 1 and z.shape[1] % 2 == z.shape[2] % 2 == 0
-    return in_tiles and min(w.shape[2:]) >= 16 and isinstance(z, np.ndarray)
-
-
-def entries(w):
-    """How many numbers of tiles and products one output pixel takes."""
-    return 4 * (w.shape[2] + w.shape[3])
+def fits(z, kernel, stride):
+    """Whether tiles fit the outputs, and enough channels share the work of turning them; kernel is a shape."""
+    in_tiles = kernel[:2] == (3, 3) and stride == 1 and z.shape[1] % 2 == z.shape[2] % 2 == 0
+    return in_tiles and min(kernel[2:]) >= 16 and isinstance(z, np.ndarray)
 
 
 def turned(w):
@@ -39,13 +34,34 @@ def turned(w):
     return (GG.astype(w.dtype) @ w.reshape(9, -1)).reshape(16, *w.shape[2:])
 
 
+def turned_back(u):
+    """The adjoint of ``turned``: ``(3, 3, C, F)``."""
+    return (GG.T.astype(u.dtype) @ u.reshape(16, -1)).reshape(3, 3, *u.shape[1:])
+
+
 def conv(x, u, stride, out):
     """The convolution of padded images with the turned kernel, written to ``out``; the stride is 1."""
-    d = windows(x, (4, 4), 2).transpose(3, 4, 0, 1, 2, 5)
-    tiles = scratch("tiles", (16, math.prod(d.shape[2:])), x)
-    tiles.reshape(d.shape)[...] = d
-    v = np.matmul(BB.astype(x.dtype), tiles, out=scratch("patches", tiles.shape, x)).reshape(16, -1, d.shape[5])
+    v = _turned_tiles(x)
     m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), x)).reshape(16, -1)
     z = np.matmul(AA.astype(x.dtype), m, out=scratch("tiles", (4, m.shape[1]), x))
     into = windows(out, (2, 2), 2).transpose(3, 4, 0, 1, 2, 5)
     into[...] = z.reshape(into.shape)
+
+
+def kernel_gradient(x, dz, stride):
+    """The gradient by the turned kernel, ``(16, C, F)``."""
+    v, f = _turned_tiles(x), dz.shape[3]
+    d = windows(dz, (2, 2), 2).transpose(3, 4, 0, 1, 2, 5)
+    tiles = scratch("tiles", d.shape, x)
+    tiles[...] = d
+    dm = scratch("products", (16, v.shape[1] * f), x)
+    np.matmul(AA.T.astype(x.dtype), tiles.reshape(4, -1), out=dm)
+    return v.swapaxes(1, 2) @ dm.reshape(16, -1, f)
+
+
+def _turned_tiles(x):
+    """Bᵀ d B for all tiles d, ``(16, N th tw, C)``, in a buffer."""
+    d = windows(x, (4, 4), 2).transpose(3, 4, 0, 1, 2, 5)
+    tiles = scratch("tiles", (16, math.prod(d.shape[2:])), x)
+    tiles.reshape(d.shape)[...] = d
+    return np.matmul(BB.astype(x.dtype), tiles, out=scratch("patches", tiles.shape, x)).reshape(16, -1, d.shape[5])
