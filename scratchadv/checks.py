@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from .backend import namespace
-from .parallel import one_blas_thread
+from .blas import one_blas_thread
 
 
 def radius(name, value):

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 
+from . import checks
 from .backend import namespace
+from .blas import one_blas_thread
 
 CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
 DEVICE = 512 << 20  # the same on a GPU, which has no such cache but only so much memory
@@ -19,7 +21,6 @@ DEVICE = 512 << 20  # the same on a GPU, which has no such cache but only so muc
 _threads = ContextVar("threads", default=None)
 _chunk = ContextVar("chunk", default=None)
 _worker = threading.local()
-_blas_lock, _blas_holders = threading.Lock(), []
 
 
 @contextmanager
@@ -29,8 +30,11 @@ def limit(threads=None, chunk=None):
     Parameters
     ----------
     threads, chunk : int, optional
-        Results do not depend on them, beyond rounding.
+        At least 1. Results do not depend on them, beyond rounding.
     """
+    for name, number in {"threads": threads, "chunk": chunk}.items():
+        if number is not None:
+            checks.count(name, number, least=1)
     tokens = _threads.set(threads), _chunk.set(chunk)
     try:
         yield
@@ -76,30 +80,6 @@ def _fitting(model, x, room):
 def _even(n, threads, most):
     """A size of at most ``most`` that gives all threads the same number of chunks."""
     return -(-n // (threads * -(-n // (threads * most))))
-
-
-@contextmanager
-def one_blas_thread():
-    """BLAS on one thread; its own number is back when the last of several callers at once has left.
-
-    Also for small products before work in threads: BLAS's own threads go on spinning for 20 ms and get in the way.
-    """
-    with _blas_lock:
-        _blas_holders.append(_blas_holders[0] if _blas_holders else _blas().limit(limits=1, user_api="blas"))
-    try:
-        yield
-    finally:
-        with _blas_lock:
-            limiter = _blas_holders.pop()
-            if not _blas_holders:
-                limiter.restore_original_limits()
-
-
-@cache
-def _blas():
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def sum_chunks(f, model, *arrays):

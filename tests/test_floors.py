@@ -9,9 +9,9 @@ import pytest
 import scratchadv
 
 FLOORS = [
-    "backend",
-    "numerics kernels parallel checks progress archive configuration",
-    "balls losses layers optim datasets engine checkpoint",
+    "backend blas",
+    "numerics kernels checks progress archive configuration",
+    "balls losses layers optim datasets engine checkpoint parallel",
     "models solvers",
     "attacks robust_logistic training",
     "evaluate transfer defenses certify testing zoo plots",

@@ -273,3 +273,11 @@ def test_limits_are_of_one_thread():
         thread.start()
         thread.join()
     assert found == [sizes_seen(Light, X)]
+
+
+@pytest.mark.parametrize(("wrong", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError)])
+@pytest.mark.parametrize("name", ["threads", "chunk"])
+def test_a_limit_that_is_no_count_is_refused(name, wrong, error):
+    """threads >= 1 and chunk >= 1, whole numbers"""
+    with pytest.raises(error, match=name), limit(**{name: wrong}):
+        pass
