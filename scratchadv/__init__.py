@@ -8,7 +8,7 @@ Read in this order:
 4. ``attacks/exact.py``: the linear chapter in one line
 5. ``attacks/gradient/fgsm.py``, ``attacks/gradient/pgd.py``: up the loss inside Δ
 6. ``robust_logistic.py``: the min-max problem of the slides, solved with a certificate; ``solvers/`` is how
-7. ``training.py``, ``evaluate.py``: adversarial training; judging by predicting again
+7. ``training.py``, ``evaluate``: adversarial training; judging by predicting again
 8. ``reproduce/linear.py``: the slides' linear experiment, ``scratchadv reproduce linear``
 9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, first on one page
 10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` checks them

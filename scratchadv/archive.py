@@ -1,13 +1,12 @@
 """Arrays and a description in one ``.npz`` file: no pickle, written whole or not at all, refused if damaged."""
 
 import json
-import os
-import uuid
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from . import files
 from .backend import host
 
 ABOUT = "about"  # the entry that holds the description, as JSON text
@@ -28,16 +27,9 @@ def write(path, kind, about, arrays):
     arrays : dict of str to array
         On the host or on a device; their dtypes are kept.
     """
-    path, text = Path(path), json.dumps({"scratchadv": kind, "format": FORMAT, "names": list(arrays), **about})
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # the same folder, so that replacing is atomic
-    try:
-        with part.open("xb") as file:
-            np.savez(file, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    text = json.dumps({"scratchadv": kind, "format": FORMAT, "names": list(arrays), **about})
+    with files.whole(path, "xb") as file:
+        np.savez(file, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
 
 
 def read(path, kind):

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 from . import __version__
@@ -12,6 +13,8 @@ examples:
   scratchadv reproduce linear --data strokes         the embedded digits, no network needed
   scratchadv reproduce linear --eps 0.1 --seed 3     another radius, another run of SGD
   scratchadv reproduce networks --quick              networks, FGSM, PGD and adversarial training in two minutes
+  scratchadv reproduce attacks --quick               all attacks: success, size of the change, cost, pictures
+  scratchadv museum                                  the bugs of attacks, and the law that kills each
   SCRATCHADV_DATA=~/data scratchadv reproduce linear reads ~/data/mnist/train-images-idx3-ubyte.gz and the rest
 """
 
@@ -61,6 +64,28 @@ def parser():
     _common(networks, "networks", eps=0.1)
     networks.add_argument("--quick", action="store_true", help="all of it on less data, in about two minutes")
     networks.set_defaults(run=_networks)
+    attacks = experiments.add_parser(
+        "attacks",
+        help="every white-box attack on those networks: success, size of the change, cost",
+        description="The attacks of the second deck and their successors on the networks of 'reproduce networks': "
+        "success, size of the change, queries, gradients and seconds, and pictures. Trains the networks first where "
+        "they are not in the cache.",
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+    )
+    _common(attacks, "attacks", eps=0.1)
+    attacks.add_argument("--quick", action="store_true", help="all of it on little data, in a few minutes")
+    attacks.set_defaults(run=_attacks)
+    museum = commands.add_parser(
+        "museum",
+        help="the bugs of attacks, and the law that kills each",
+        description="Bugs that users of attack libraries met, as wrong variants of this library's own code: what went "
+        "wrong, where, which law of the attack contract kills it, and the smallest counterexample. Takes about half a "
+        "minute; needs hypothesis.",
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+    )
+    museum.set_defaults(run=_museum)
     return top
 
 
@@ -82,3 +107,25 @@ def _networks(arguments):
     from .reproduce import networks
 
     networks.run(arguments.data, arguments.eps, arguments.seed, arguments.quick, out=arguments.out)
+
+
+def _attacks(arguments):
+    from .reproduce import attacks
+
+    attacks.run(arguments.data, arguments.eps, arguments.seed, arguments.quick, out=arguments.out)
+
+
+def _museum(arguments):
+    try:
+        from .testing.museum import tour
+    except ModuleNotFoundError as error:
+        raise ValueError(f"the museum needs {error.name}: pip install 'scratchadv[test]'") from error
+    killed = 0
+    for exhibit, error in tour():
+        print(f"{exhibit.number:2}  {exhibit.wrong} ({exhibit.where})")
+        print(
+            textwrap.fill(str(error or "NOT KILLED"), 116, initial_indent="    ", subsequent_indent="      "),
+            flush=True,
+        )
+        killed += error is not None
+    print(f"\n{killed} bugs killed")

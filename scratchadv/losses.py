@@ -23,7 +23,14 @@ class Loss(Protocol):
         """The derivative of the value by ``z``, shape of ``z``."""
 
 
-class Logistic:
+class _Plain:
+    """A loss without parameters: its name says all."""
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+class Logistic(_Plain):
     r"""The logistic loss of the slides, for labels −1/+1.
 
     .. math:: L(y, z) = \Psi(y z), \qquad \Psi(m) = \log(1 + \exp(-m)), \qquad \Psi'(m) = -\tau(-m)
@@ -41,7 +48,7 @@ class Logistic:
         return -y * sigmoid(-y * z)
 
 
-class CrossEntropy:
+class CrossEntropy(_Plain):
     r"""The cross-entropy of the softmax, for labels 0 to K − 1.
 
     .. math:: L(y, z) = \log \sum_k e^{z_k} - z_y, \qquad \nabla_z L = p - e_y, \quad p = \mathrm{softmax}(z)
@@ -63,7 +70,7 @@ class CrossEntropy:
         return p
 
 
-class Margin:
+class Margin(_Plain):
     r"""How far the best other class is above the label: positive exactly where the model errs.
 
     .. math:: L(y, z) = \max_{k \neq y} z_k - z_y, \qquad \text{binary: } L(y, z) = -y z
@@ -109,6 +116,7 @@ class Targeted:
     """
 
     loss: Loss
+    of_pairs = True
 
     def value(self, z, y):
         """L(y) − L(target), shape ``(N,)``."""
@@ -117,6 +125,168 @@ class Targeted:
     def grad(self, z, y):
         """The difference of the two gradients, shape of ``z``."""
         return self.loss.grad(z, y[:, 0]) - self.loss.grad(z, y[:, 1])
+
+
+class LogitDifference(_Plain):
+    r"""How far the target is above the label; its labels are pairs, ``(N, 2)``, as for ``Targeted``.
+
+    .. math:: z_{target} - z_y, \qquad \text{binary: } \tfrac{1}{2}(y_{target} - y) z
+
+    It equals :math:`L(y) - L(y_{target})` of cross-entropy, whose normalisers cancel.
+
+    Source: the adversarial-ml tutorial, chapter 3, "Targeted attacks", the first objective.
+    """
+
+    of_pairs = True
+
+    def value(self, z, y):
+        """z_target − z_y, shape ``(N,)``."""
+        return _along(z, self.grad(z, y))
+
+    def grad(self, z, y):
+        """+1 at the target, −1 at the label, shape of ``z``."""
+        if z.ndim == 1:
+            return (_sign(y[:, 1], z) - _sign(y[:, 0], z)) / 2
+        g = namespace(z).zeros_like(z)
+        g[_rows(z), y[:, 1]] += 1
+        g[_rows(z), y[:, 0]] -= 1
+        return g
+
+
+class TargetMinusRest(_Plain):
+    r"""The target's logit minus all the others; its labels are pairs, ``(N, 2)``, of which the target counts.
+
+    .. math:: z_{target} - \sum_{k \neq target} z_k, \qquad \text{binary: } y_{target} z
+
+    A shift of all logits changes the value, by the same for every δ, and not the gradient.
+
+    Source: the adversarial-ml tutorial, chapter 3, "Targeted attacks", the second objective.
+    """
+
+    of_pairs = True
+
+    def value(self, z, y):
+        """The target's logit minus the sum of the others, shape ``(N,)``."""
+        return _along(z, self.grad(z, y))
+
+    def grad(self, z, y):
+        """+1 at the target, −1 everywhere else, shape of ``z``."""
+        if z.ndim == 1:
+            return _sign(y[:, 1], z)
+        g = -namespace(z).ones_like(z)
+        g[_rows(z), y[:, 1]] = 1
+        return g
+
+
+class TargetMargin(_Plain):
+    r"""How far the target is above the best other class: positive exactly where the attack has reached its target.
+
+    .. math:: z_{target} - \max_{k \neq target} z_k, \qquad \text{binary: } y_{target} z
+
+    Its labels are pairs, ``(N, 2)``, of which the target counts.
+
+    Source: Carlini and Wagner (2017), :math:`-f_6` without its bound from below.
+    """
+
+    of_pairs = True
+
+    def value(self, z, y):
+        """The margin by which the target wins, shape ``(N,)``."""
+        return -margin.value(z, y[:, 1])
+
+    def grad(self, z, y):
+        """+1 at the target, −1 at the best other class, shape of ``z``."""
+        return -margin.grad(z, y[:, 1])
+
+
+class TargetedDLR(_Plain):
+    r"""The difference of logits ratio towards a target; its labels are pairs, ``(N, 2)``, as for ``Targeted``.
+
+    .. math:: \frac{z_{target} - z_y}{z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2}, \qquad
+              z_{\pi_1} \geq z_{\pi_2} \geq \dots
+
+    It does not change when all logits are shifted or multiplied by the same positive number. Four classes are needed.
+    Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0.
+
+    Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness", equation 7.
+    """
+
+    of_pairs = True
+
+    def value(self, z, y):
+        """The ratio, shape ``(N,)``."""
+        return _ratio(z, *self._parts(z, y))[0]
+
+    def grad(self, z, y):
+        """The derivative of numerator and denominator, shape of ``z``."""
+        return _ratio(z, *self._parts(z, y))[1]
+
+    @staticmethod
+    def _parts(z, y):
+        order = _largest(z, 4)
+        below = namespace(z).zeros_like(z)
+        below[_rows(z), order[:, 0]] = 1
+        below[_rows(z), order[:, 2]] = below[_rows(z), order[:, 3]] = -0.5
+        return logit_difference.grad(z, y), below
+
+
+class DLR(_Plain):
+    r"""The difference of logits ratio: the margin in units of how far the logits spread.
+
+    .. math:: \frac{\max_{k \neq y} z_k - z_y}{z_{\pi_1} - z_{\pi_3}}, \qquad
+              z_{\pi_1} \geq z_{\pi_2} \geq \dots
+
+    It does not change when all logits are shifted or multiplied by the same positive number, so a model cannot hide
+    behind logits that are too large for cross-entropy's gradient. Three classes are needed: with two, or one logit,
+    the ratio is ±1 and has no gradient, and ``margin`` is the loss to take (an attack with normalised steps does not
+    see its scale). Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0.
+
+    With a target ``objective`` makes it ``TargetedDLR``, not the difference of two ratios.
+
+    Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness", equation 6.
+    """
+
+    targeted = TargetedDLR()
+
+    def value(self, z, y):
+        """The ratio, shape ``(N,)``: between −1 and 0 where the model is right, else positive."""
+        return _ratio(z, *self._parts(z, y))[0]
+
+    def grad(self, z, y):
+        """The derivative of numerator and denominator, shape of ``z``."""
+        return _ratio(z, *self._parts(z, y))[1]
+
+    @staticmethod
+    def _parts(z, y):
+        order = _largest(z, 3)
+        below = namespace(z).zeros_like(z)
+        below[_rows(z), order[:, 0]], below[_rows(z), order[:, 2]] = 1, -1
+        return margin.grad(z, y), below
+
+
+def _ratio(z, above, below):
+    """<above, z> / <below, z> row by row, and its derivative by z."""
+    xp = namespace(z)
+    n, d = _along(z, above), _along(z, below)
+    d = xp.maximum(d, abs(n) / 1e6)  # ties at the top: 0 below
+    d = xp.where(d > 0, d, 1)
+    value = n / d
+    return value, (above - value[:, None] * below) / d[:, None]
+
+
+def _largest(z, n):
+    """The n classes of the largest logits, largest first."""
+    if z.ndim == 1 or z.shape[1] < n:
+        have = "one logit" if z.ndim == 1 else f"{z.shape[1]} classes"
+        raise ValueError(
+            f"the difference of logits ratio needs {n} classes, not {have}: use margin, with a target logit_difference"
+        )
+    return namespace(z).argsort(-z, axis=1, kind="stable")[:, :n]
+
+
+def _along(z, g):
+    """<g, z> row by row, ``(N,)``."""
+    return g * z if z.ndim == 1 else (g * z).sum(axis=1)
 
 
 def _sign(y, z):
@@ -129,12 +299,22 @@ def _rows(z):
 
 
 def objective(loss, y, target):
-    """The loss to maximise and its labels: ``loss`` and ``y``, or with a target the pair of labels."""
+    """The loss to maximise and its labels: ``loss`` and ``y``, or with a target the pair of labels.
+
+    With a target a loss of pairs stays itself, one that has a ``targeted`` form of its own becomes that, and all
+    others become :class:`Targeted`.
+    """
+    of_pairs = getattr(loss, "of_pairs", False)
     if target is None:
+        if of_pairs:
+            raise ValueError(f"the loss {type(loss).__name__} needs the labels to reach: pass target")
         return loss, y
-    return Targeted(loss), namespace(y).stack([y, target], axis=1)
+    pairs = namespace(y).stack([y, target], axis=1)
+    return loss if of_pairs else getattr(loss, "targeted", None) or Targeted(loss), pairs
 
 
 logistic = Logistic()
 cross_entropy = CrossEntropy()
 margin = Margin()
+dlr, targeted_dlr = DLR(), TargetedDLR()
+logit_difference, target_minus_rest, target_margin = LogitDifference(), TargetMinusRest(), TargetMargin()

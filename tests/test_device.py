@@ -359,14 +359,17 @@ def test_a_box_that_is_left_is_refused_on_a_device(device):
 
 # Losses.
 
-BINARY = [losses.logistic, losses.margin]
-MULTI = [losses.cross_entropy, losses.margin]
+OF_PAIRS = [losses.logit_difference, losses.target_minus_rest, losses.target_margin]
+BINARY = [losses.logistic, losses.margin, *OF_PAIRS]
+MULTI = [losses.cross_entropy, losses.margin, losses.dlr, losses.targeted_dlr, *OF_PAIRS]
 
 
 def test_all_losses_are_here():
     """The lists are whole"""
     have = {type(loss) for loss in BINARY + MULTI} | {losses.Targeted}
-    found = [c for _, c in inspect.getmembers(losses, inspect.isclass) if c.__module__ == losses.__name__]
+    found = [
+        c for n, c in inspect.getmembers(losses, inspect.isclass) if c.__module__ == losses.__name__ and n[0] != "_"
+    ]
     assert have == set(found) - {losses.Loss}
 
 
@@ -378,8 +381,10 @@ def test_a_loss_is_the_same_on_a_device(loss, y, z, device):
     """Value and gradient, of the targeted objective too"""
 
     def f(z, y, target):
-        pair, both = losses.objective(loss, y, target)
-        return loss.value(z, y), loss.grad(z, y), pair.value(z, both), pair.grad(z, both)
+        asked = [losses.objective(loss, y, target)]
+        if not getattr(loss, "of_pairs", False):
+            asked.append((loss, y))
+        return [(some.value(z, its), some.grad(z, its)) for some, its in asked]
 
     for dtype in (np.float64, np.float32):
         same(device, f, z.astype(dtype), y, np.roll(y, 1))
@@ -484,25 +489,53 @@ def generator():
     return np.random.default_rng(7)
 
 
+def seeded(attack, **fixed):
+    """The attack with fixed options and luck."""
+    return lambda *args, **options: attack(*args, rng=generator(), **fixed, **options)
+
+
 ATTACKS = {
     "exact": attacks.exact,
     "fgsm": attacks.fgsm,
-    "fgsm_random_start": lambda *args, **options: attacks.fgsm_random_start(*args, rng=generator(), **options),
+    "fgsm_random_start": seeded(attacks.fgsm_random_start),
     "pgd": partial(attacks.pgd, steps=5),
     "pgd, plain": partial(attacks.pgd, steps=5, normalized=False, alpha=0.5),
-    "pgd, restarts": lambda *args, **options: attacks.pgd(*args, steps=3, restarts=3, rng=generator(), **options),
+    "pgd, restarts": seeded(attacks.pgd, steps=3, restarts=3),
     "pgd, another loss": partial(attacks.pgd, steps=3, loss=losses.margin),
+    "iterated_fgsm": partial(attacks.iterated_fgsm, steps=3),
+    "momentum_fgsm": partial(attacks.momentum_fgsm, steps=3),
+    "apgd": partial(attacks.apgd, steps=5),
+    "apgd, restarts": seeded(attacks.apgd, steps=4, restarts=2),
+    "apgd, until wrong": partial(attacks.apgd, steps=5, until_wrong=True),
+    "square": seeded(attacks.square, queries=10),
+    "standard": seeded(attacks.standard, steps=3, targets=2, queries=10),
+    "bounded, fab": attacks.bounded(partial(attacks.fab, steps=3)),
 }
 THREATS = [*BALLS[:-1], *BOXED]
+KNOWN = {"square": {Linf, L2}, "standard": {Linf, L2}, "bounded": {Linf, L2, L1}}  # all others know every ball
+AGAINST = [
+    (name, threat)
+    for name in ATTACKS
+    for threat in THREATS
+    if type(getattr(threat, "ball", threat)) in KNOWN.get(name.split(",")[0], {Linf, L2, L1, L0})
+]
+SMALLEST = {
+    "fab": (partial(attacks.fab, steps=4), [L2, Linf, L1]),
+    "fab, restarts": (seeded(attacks.fab, steps=3, restarts=2, eps=0.5), [L2, Linf, L1]),
+    "deepfool": (partial(attacks.deepfool, steps=5), [L2, Linf]),
+    "carlini_wagner": (partial(attacks.carlini_wagner, steps=4, searches=3, c=1.0), [L2, Linf, L0]),
+    "jsma": (attacks.jsma, [None]),
+    "jsma, probabilities": (partial(attacks.jsma, theta=-0.5, of="probabilities"), [None]),
+}
 
 
 def test_all_attacks_are_here():
-    """The table is whole"""
-    assert {name.split(",")[0] for name in ATTACKS} == set(attacks.__all__)
+    """The tables are whole; two have tests of their own"""
+    have = {name.split(",")[0] for name in [*ATTACKS, *SMALLEST]} | {"saliency_map", "lbfgs"}
+    assert have == set(attacks.__all__)
 
 
-@pytest.mark.parametrize("threat", THREATS, ids=str)
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(("name", "threat"), AGAINST, ids=str)
 def test_an_attack_is_the_same_on_a_device(name, threat, device):
     """δ, and the judgement of it, on a linear model; and on a network, with a target too"""
 
@@ -514,7 +547,46 @@ def test_an_attack_is_the_same_on_a_device(name, threat, device):
     same(device, f, MODELS["logistic"], X, SIGNS)
     if name != "exact":
         same(device, f, MODELS["cnn"], X, CLASSES)
+    if name not in ("exact", "standard"):
         same(device, f, MODELS["mlp"], X, CLASSES, TARGETS)
+
+
+@pytest.mark.parametrize("box", [(0, 1), None], ids=["box", "no box"])
+@pytest.mark.parametrize(
+    ("attack", "norm"),
+    [pytest.param(a, norm, id=f"{name}-{norm}") for name, (a, norms) in SMALLEST.items() for norm in norms],
+)
+def test_a_smallest_change_is_the_same_on_a_device(attack, norm, box, device):
+    """δ, and the prediction at x + δ, of which one is misclassified already; float32 stays float32"""
+    norm = {} if norm is None else {"norm": norm}
+
+    def f(model, x, y, target=None):
+        delta = attack(model, x, y, target=target, box=box, **norm)
+        return delta, predict(model, x + delta)
+
+    for model, target in (("logistic", None), ("cnn", None), ("mlp", TARGETS)):
+        model, options = MODELS[model], [] if target is None else [target]
+        y = predict(model, X)
+        y[0] = -y[0] if model is MODELS["logistic"] else (y[0] + 1) % K
+        delta, _ = same(device, f, model, X, y, *options)
+        assert delta.any()
+    delta, _ = f(*moved((MODELS["cnn"], X.astype(np.float32), CLASSES)))
+    assert isinstance(delta, device.ndarray)
+    assert delta.dtype == np.float32
+
+
+@pytest.mark.parametrize("of", ["logits", "probabilities"])
+@pytest.mark.parametrize("theta", [1, -1])
+def test_a_saliency_map_is_the_same_on_a_device(of, theta, device):
+    """S+ and S-"""
+    for model in (MODELS["logistic"], MODELS["cnn"]):
+        same(device, partial(attacks.saliency_map, theta=theta, of=of), model, X, targets(model))
+
+
+def test_lbfgs_asks_for_host_arrays(device):
+    """SciPy minimises on the host: a TypeError that says what to do"""
+    with pytest.raises(TypeError, match="lbfgs runs on NumPy arrays only; move these with to_host first"):
+        attacks.lbfgs(*moved((MODELS["mlp"], X, CLASSES)), target=to_device(TARGETS))
 
 
 def test_pgd_begins_where_it_is_told_on_a_device(device):
@@ -544,16 +616,15 @@ def test_the_worst_case_over_attacks_is_the_same_on_a_device(model, device):
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
-def test_chunks_change_nothing_on_a_device(chunk, device):
-    """pgd in chunks = pgd"""
+@pytest.mark.parametrize("name", [name for name, threat in AGAINST if threat == BOXED[1] and name != "exact"])
+def test_chunks_change_nothing_on_a_device(name, chunk, device):
+    """An attack in chunks = the attack"""
 
     def f(model, x, y):
         with parallel.limit(chunk=chunk):
-            return attacks.pgd(model, x, y, BOXED[0], steps=3)
+            return ATTACKS[name](model, x, y, BOXED[1])
 
-    check_same(
-        device, f(*moved((MODELS["cnn"], X, CLASSES))), attacks.pgd(MODELS["cnn"], X, CLASSES, BOXED[0], steps=3)
-    )
+    check_same(device, f(*moved((MODELS["cnn"], X, CLASSES))), ATTACKS[name](MODELS["cnn"], X, CLASSES, BOXED[1]))
 
 
 def test_a_device_is_given_what_fits_its_memory(device, monkeypatch):
@@ -686,6 +757,8 @@ def test_the_exact_solvers_ask_for_host_arrays(device):
 
 ENTRANCES = {
     **{name: partial(lambda attack, m, x, y: attack(m, x, y, BOXED[0]), attack) for name, attack in ATTACKS.items()},
+    **{name: partial(lambda attack, m, x, y: attack(m, x, y), attack) for name, (attack, _) in SMALLEST.items()},
+    "saliency_map": attacks.saliency_map,
     "judge": lambda m, x, y: judge(m, x, y, 0 * x, BOXED[0]),
     "robust_accuracy": lambda m, x, y: robust_accuracy(m, x, y, BOXED[0], [attacks.fgsm]),
     "fit": lambda m, x, y: fit(m, x, y, epochs=1, progress=False),
@@ -718,6 +791,9 @@ def test_a_model_refuses_x_from_the_other_side(model, device):
 MIXED = {
     "target of fgsm": lambda m, x, y, h: attacks.fgsm(m, x, y, BOXED[0], target=TARGETS),
     "target of pgd": lambda m, x, y, h: attacks.pgd(m, x, y, BOXED[0], target=TARGETS),
+    "target of square": lambda m, x, y, h: ATTACKS["square"](m, x, y, BOXED[0], target=TARGETS),
+    "target of deepfool": lambda m, x, y, h: attacks.deepfool(m, x, y, target=TARGETS),
+    "rival of fab": lambda m, x, y, h: attacks.fab(m, x, y, rival=TARGETS),
     "target of judge": lambda m, x, y, h: judge(m, x, y, x, BOXED[0], target=TARGETS),
     "start": lambda m, x, y, h: attacks.pgd(m, x, y, BOXED[0], start=h),
     "start without a box": lambda m, x, y, h: attacks.pgd(m, x, y, Linf(0.1), start=h),

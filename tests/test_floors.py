@@ -9,7 +9,7 @@ import pytest
 import scratchadv
 
 FLOORS = [
-    "backend blas",
+    "backend blas files",
     "numerics kernels checks progress archive configuration",
     "balls losses layers optim datasets engine checkpoint parallel",
     "models solvers",

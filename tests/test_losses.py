@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.losses import cross_entropy, logistic, margin, objective
+from scratchadv.losses import (
+    DLR,
+    Targeted,
+    cross_entropy,
+    dlr,
+    logistic,
+    logit_difference,
+    margin,
+    objective,
+    target_margin,
+    target_minus_rest,
+    targeted_dlr,
+)
 from scratchadv.models.protocol import labels_of
+from scratchadv.testing.gradients import check_gradients
 
 few = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -259,3 +272,168 @@ def test_golden_margin():
     np.testing.assert_array_equal(margin.grad(z, np.array([0, 1])), [[-1, 1, 0], [0, -1, 1]])
     np.testing.assert_array_equal(margin.value(np.array([2.0, -0.5]), np.array([1, 1])), [-2, 0.5])
     np.testing.assert_array_equal(margin.grad(np.array([2.0, -0.5]), np.array([1, -1])), [-1, 1])
+
+
+# The logit objectives of targeted attacks and the difference of logits ratio
+
+
+NEW = [logit_difference, target_minus_rest, target_margin, dlr, targeted_dlr]
+ratios = pytest.mark.parametrize("loss", [dlr, targeted_dlr], ids=["dlr", "targeted dlr"])
+
+
+def name(loss):
+    return type(loss).__name__
+
+
+def drawn(seed, dtype=np.float64, n=6):
+    """Logits of 4 to 7 classes at least 0.1 apart, labels, and targets other than they are."""
+    rng = np.random.default_rng(seed)
+    k = rng.integers(4, 8)
+    z = 3 * rng.random((n, k)).argsort(axis=1) + 2.9 * rng.random((n, k)) - 7
+    y = rng.integers(0, k, n)
+    return z.astype(dtype), y, (y + rng.integers(1, k, n)) % k
+
+
+def labels_for(loss, y, t):
+    return np.stack([y, t], axis=1) if getattr(loss, "of_pairs", False) else y
+
+
+@pytest.mark.parametrize("loss", NEW, ids=name)
+@few
+@given(seed=seeds)
+def test_three_gradients_of_the_formula_are_one(loss, seed):
+    """By hand, by the engine from the formula of the paper, by central differences; the values too"""
+    z, y, t = drawn(seed)
+    assert check_gradients(loss, z, labels_for(loss, y, t), tol=1e-5).compared > 10
+
+
+@pytest.mark.parametrize("loss", NEW[:3], ids=name)
+@few
+@given(seed=seeds, same=st.booleans())
+def test_three_gradients_of_the_binary_formula_are_one(loss, seed, same):
+    """One logit z is worth z for +1 and 0 for -1, or z / 2 and -z / 2"""
+    z, y = draw(seed, binary=True)
+    t = y if same else -y
+    check_gradients(loss, z, labels_for(loss, y, t))
+
+
+@ratios
+@few
+@given(seed=seeds, scale=st.sampled_from([2.0**-40, 0.5, 4.0, 2.0**60]), shift=st.integers(-64, 64))
+def test_dlr_does_not_change_with_shift_and_scale(loss, seed, scale, shift):
+    """L(a z + c) = L(z) and a grad L(a z + c) = grad L(z) for a > 0, to the last bit where a z + c is exact"""
+    z, y, t = drawn(seed)
+    z, labels = np.round(8 * z) / 8, labels_for(loss, y, t)
+    other = scale * (z + shift)
+    np.testing.assert_array_equal(loss.value(other, labels), loss.value(z, labels))
+    np.testing.assert_array_equal(scale * loss.grad(other, labels), loss.grad(z, labels))
+
+
+@few
+@given(seed=seeds, dtype=dtypes)
+def test_dlr_is_between_minus_one_and_zero_exactly_where_the_model_is_right(seed, dtype):
+    """argmax z = y iff -1 <= L <= 0"""
+    z, y, _ = drawn(seed, dtype, n=20)
+    value = dlr.value(z, y)
+    np.testing.assert_array_equal(value > 0, z.argmax(axis=1) != y)
+    assert (value >= -1).all()
+
+
+@pytest.mark.parametrize("loss", NEW, ids=name)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_new_losses_keep_dtype_shape_and_input_and_do_not_mix_examples(loss, dtype):
+    """Float32 stays float32, z and y stay, value(z, y)_i = value(z_i, y_i)"""
+    z, y, t = drawn(5, dtype)
+    labels = labels_for(loss, y, t)
+    before, labels_before = z.copy(), labels.copy()
+    value, g = loss.value(z, labels), loss.grad(z, labels)
+    assert (value.dtype, g.dtype, value.shape, g.shape) == (dtype, dtype, (6,), z.shape)
+    np.testing.assert_array_equal(z, before)
+    np.testing.assert_array_equal(labels, labels_before)
+    for i in range(6):
+        np.testing.assert_array_equal(loss.value(z[i : i + 1], labels[i : i + 1]), value[i : i + 1])
+        np.testing.assert_array_equal(loss.grad(z[i : i + 1], labels[i : i + 1]), g[i : i + 1])
+
+
+def test_golden_ratios():
+    """z = (1, 5, 3, 2): for y = 1 (3 - 5) / (5 - 2); towards 0 from 1 (1 - 5) / (5 - (2 + 1) / 2) = -8 / 7"""
+    z = np.array([[1.0, 5.0, 3.0, 2.0]])
+    np.testing.assert_allclose(dlr.value(z, np.array([1])), [-2 / 3], rtol=1e-15)
+    # n = z_2 - z_1, d = z_1 - z_3: (dn - L dd) / 3 = (0, -1 + 2/3, 1, -2/3) / 3
+    np.testing.assert_allclose(dlr.grad(z, np.array([1])), [[0, -1 / 9, 1 / 3, -2 / 9]], rtol=1e-15)
+    np.testing.assert_allclose(dlr.value(z, np.array([0])), [4 / 3], rtol=1e-15)
+    pair = np.array([[1, 0]])
+    np.testing.assert_allclose(targeted_dlr.value(z, pair), [-8 / 7], rtol=1e-15)
+    # d = z_1 - (z_3 + z_0) / 2 = 7/2: (1 - 4/7, -1 + 8/7, 0, -4/7) / (7/2)
+    np.testing.assert_allclose(targeted_dlr.grad(z, pair), [[6 / 49, 2 / 49, 0, -8 / 49]], rtol=1e-14)
+
+
+def test_golden_targets():
+    """z = (1, 5, 3), from 1 to 2: 3 - 5; 3 - (1 + 5); 3 - 5. From 1 to 1: 0; 5 - 4; 5 - 3"""
+    z, pairs = np.array([[1.0, 5.0, 3.0]] * 2), np.array([[1, 2], [1, 1]])
+    np.testing.assert_array_equal(logit_difference.value(z, pairs), [-2, 0])
+    np.testing.assert_array_equal(logit_difference.grad(z, pairs), [[0, -1, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(target_minus_rest.value(z, pairs), [-3, 1])
+    np.testing.assert_array_equal(target_minus_rest.grad(z, pairs), [[-1, -1, 1], [-1, 1, -1]])
+    np.testing.assert_array_equal(target_margin.value(z, pairs), [-2, 2])
+    np.testing.assert_array_equal(target_margin.grad(z, pairs), [[0, -1, 1], [0, 1, -1]])
+
+
+@ratios
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ties_at_the_top_leave_dlr_finite(loss, dtype):
+    """All logits equal: 0; the denominator 0 and the label below: 10^6, not infinity"""
+    z = np.array([[1, 1, 1, 1, 1], [2, 2, 2, 2, 1]], dtype)
+    labels = labels_for(loss, np.array([0, 4]), np.array([1, 0]))
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(loss.value(z, labels), [0, 1e6], rtol=1e-6)
+        assert np.isfinite(loss.grad(z, labels)).all()
+
+
+@pytest.mark.parametrize("z", [np.zeros(2), np.zeros((2, 2))], ids=["one logit", "2 classes"])
+def test_dlr_refuses_too_few_classes(z):
+    """In words that say what to take instead"""
+    y, have = np.array([1, 1]), "one logit" if z.ndim == 1 else "2 classes"
+    for f in (dlr.value, dlr.grad):
+        with pytest.raises(ValueError, match=f"needs 3 classes, not {have}: use margin"):
+            f(z, y)
+    with pytest.raises(ValueError, match="needs 4 classes, not 3 classes"):
+        targeted_dlr.value(np.zeros((2, 3)), np.array([[0, 1], [0, 1]]))
+
+
+@few
+@given(seed=seeds)
+def test_a_target_turns_each_loss_into_the_one_of_pairs(seed):
+    """dlr becomes its targeted form, a loss of pairs stays, others become L(y) - L(t); without t pairs are refused"""
+    z, y, t = drawn(seed)
+    pairs = np.stack([y, t], axis=1)
+    for loss, expected in ((dlr, targeted_dlr), (DLR(), targeted_dlr), (margin, Targeted(margin))):
+        np.testing.assert_array_equal(objective(loss, y, t)[0].value(z, pairs), expected.value(z, pairs))
+    for loss in (targeted_dlr, logit_difference, target_minus_rest, target_margin, Targeted(margin)):
+        found, labels = objective(loss, y, t)
+        assert found is loss
+        np.testing.assert_array_equal(labels, pairs)
+        with pytest.raises(ValueError, match=f"the loss {name(loss)} needs the labels to reach: pass target"):
+            objective(loss, y, None)
+
+
+@few
+@given(seed=seeds)
+def test_the_logit_difference_is_targeted_cross_entropy(seed):
+    """z_t - z_y = L(y) - L(t), and for one logit with the logistic loss"""
+    z, y, t = drawn(seed)
+    pairs = np.stack([y, t], axis=1)
+    np.testing.assert_allclose(logit_difference.value(z, pairs), Targeted(cross_entropy).value(z, pairs), atol=1e-13)
+    z, y = draw(seed, binary=True)
+    for t in (y, -y):
+        pairs = np.stack([y, t], axis=1)
+        np.testing.assert_allclose(logit_difference.value(z, pairs), Targeted(logistic).value(z, pairs), atol=1e-13)
+
+
+@few
+@given(seed=seeds, binary=st.booleans())
+def test_the_target_margin_is_positive_exactly_where_the_target_is_predicted(seed, binary):
+    """L > 0 iff the label of z is t"""
+    z, y = draw(seed, binary, n=20)
+    t = -y if binary else (y + 1) % z.shape[1]
+    np.testing.assert_array_equal(target_margin.value(z, np.stack([y, t], axis=1)) > 0, labels_of(z) == t)

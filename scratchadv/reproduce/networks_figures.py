@@ -7,7 +7,7 @@ import numpy as np
 from .. import plots
 from ..attacks import fgsm, pgd
 from ..balls import L2, Linf
-from ..evaluate import stands
+from ..evaluate import accuracy_over_eps
 from ..losses import cross_entropy
 from ..models import MLP
 from ..models.protocol import predict
@@ -141,16 +141,16 @@ def draw_accuracy_over_eps(experiment, steps):
     """Accuracy under PGD over ε for all networks, with the box."""
     x, y = (part[: experiment.plan.curve] for part in (experiment.data.x_test, experiment.data.y_test))
     grid = np.linspace(0, max(0.3, 2 * experiment.eps), 9)
-    lines = []
+    threats = [Linf(eps).within(0, 1) for eps in grid]
     colors = dict(zip(NAMES, ("#f4a582", plots.WRONG, "#2166ac", plots.RIGHT), strict=True))
+    lines = []
     for key, model in experiment.models.items():
-        standing, accuracy = np.ones(len(x), dtype=bool), []
-        for eps in grid:  # who fell at a smaller radius has fallen
-            attack = partial(pgd, steps=steps, alpha=max(eps / 10, 1e-9))
-            threat = Linf(eps).within(0, 1)
-            if standing.any():
-                standing[standing] = stands(model, x[standing], y[standing], threat, [attack])
-            accuracy.append(standing.mean())
+        accuracy = accuracy_over_eps(model, x, y, threats, [partial(_tenths, steps=steps)]).accuracy
         lines.append((NAMES[key], accuracy, {"color": colors[key], "marker": "o", "ms": 3}))
     label = f"PGD-{steps} accuracy, {len(x):,} images, box"
     return plots.curves(grid, lines, "ε (ℓ∞)", label, (experiment.eps, f"ε = {experiment.eps:g}"))
+
+
+def _tenths(model, x, y, threat, steps):
+    """PGD in steps of a tenth of the radius."""
+    return pgd(model, x, y, threat, steps=steps, alpha=threat.radius / 10)

@@ -3,6 +3,8 @@
 import json
 import time
 
+from ..evaluate.worst import markdown as table
+from ..files import write_text
 from ..plots import save
 
 
@@ -17,25 +19,7 @@ def markdown(title, setting, header, rows):
     header : list of str
     rows : list of list of str
     """
-    cells = [header, *rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-
-    def line(row):
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    head = [f"# {title}", "", *(f"- {name}: {value}" for name, value in setting.items()), ""]
-    return "\n".join([*head, line(header), rule, *map(line, rows)]) + "\n"
-
-
-def write_text(path, text):
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return f"# {title}\n\n" + table(setting, header, rows)
 
 
 def write_json(path, result):

@@ -409,8 +409,7 @@ def _loss_reference(loss):
 def _margin(loss, z, y):
     if z.ndim == 1:
         return -(y * z)
-    others = np.arange(z.shape[1]) != y[:, None]
-    return ops.max(ops.where(others, z, -np.inf), axis=1) - _at_label(z, y)
+    return _best_other(z, y) - _at_label(z, y)
 
 
 def _targeted(loss, z, y):
@@ -418,8 +417,35 @@ def _targeted(loss, z, y):
     return inner(z, y[:, 0]) - inner(z, y[:, 1])
 
 
+def _logit_difference(loss, z, y):
+    return (y[:, 1] - y[:, 0]) / 2 * z if z.ndim == 1 else _at_label(z, y[:, 1]) - _at_label(z, y[:, 0])
+
+
+def _target_minus_rest(loss, z, y):
+    return y[:, 1] * z if z.ndim == 1 else 2 * _at_label(z, y[:, 1]) - z.sum(axis=1)
+
+
+def _dlr(loss, z, y):
+    largest = _largest_first(z)
+    return _margin(loss, z, y) / (largest[:, 0] - largest[:, 2])
+
+
+def _targeted_dlr(loss, z, y):
+    largest = _largest_first(z)
+    return _logit_difference(loss, z, y) / (largest[:, 0] - (largest[:, 2] + largest[:, 3]) / 2)
+
+
 def _at_label(z, y):
     return z[np.arange(len(y)), y]
+
+
+def _best_other(z, y):
+    others = np.arange(z.shape[1]) != y[:, None]
+    return ops.max(ops.where(others, z, -np.inf), axis=1)
+
+
+def _largest_first(z):
+    return z[np.arange(len(z))[:, None], np.argsort(-ops.plain(z), axis=1)]
 
 
 LOSSES = {
@@ -427,5 +453,10 @@ LOSSES = {
     losses.CrossEntropy: lambda loss, z, y: ops.log_sum_exp(z)[:, 0] - _at_label(z, y),
     losses.Margin: _margin,
     losses.Targeted: _targeted,
+    losses.LogitDifference: _logit_difference,
+    losses.TargetMinusRest: _target_minus_rest,
+    losses.TargetMargin: lambda loss, z, y: -_margin(loss, z, y[:, 1]),
+    losses.DLR: _dlr,
+    losses.TargetedDLR: _targeted_dlr,
 }
-"""For each loss its map of tensors."""
+"""For each loss its map of tensors; no denominator of a ratio may be zero."""

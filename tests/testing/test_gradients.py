@@ -1,5 +1,6 @@
 """Laws of ``check_gradients``: what is right passes, every planted error is found and named, kinks are no errors."""
 
+import inspect
 import subprocess
 import sys
 from functools import partial
@@ -10,10 +11,20 @@ import pytest
 from scratchadv import layers, losses
 from scratchadv.engine import ops
 from scratchadv.layers import AveragePool, Conv, Dense, Dropout, Flatten, MaxPool, ReLU, Tanh
-from scratchadv.losses import Targeted, cross_entropy, logistic, margin
+from scratchadv.losses import (
+    Targeted,
+    cross_entropy,
+    dlr,
+    logistic,
+    logit_difference,
+    margin,
+    target_margin,
+    target_minus_rest,
+    targeted_dlr,
+)
 from scratchadv.models import LogisticRegression, Network, SoftmaxRegression
 from scratchadv.testing import check_gradients
-from scratchadv.testing.gradients import LAYERS
+from scratchadv.testing.gradients import LAYERS, LOSSES
 
 RNG = np.random.default_rng(0)
 X, IMAGES, Y = RNG.normal(size=(4, 5)), RNG.normal(size=(2, 6, 7, 3)), np.array([0, 2, 1, 2])
@@ -51,15 +62,26 @@ def test_the_layers_of_the_library_pass(layer, x):
 
 
 BINARY = RNG.choice([-1, 1], 4)
+PAIRS, BINARY_PAIRS = np.stack([Y, (Y + 1) % 5], axis=1), np.stack([BINARY, -BINARY], axis=1)
 RIGHT_LOSSES = [
     (cross_entropy, X, Y),
     (margin, X, Y),
-    (Targeted(cross_entropy), X, np.stack([Y, (Y + 1) % 5], axis=1)),
-    (Targeted(margin), X, np.stack([Y, (Y + 1) % 5], axis=1)),
+    (dlr, X, Y),
+    *[(Targeted(loss), X, PAIRS) for loss in (cross_entropy, margin)],
+    *[(loss, X, PAIRS) for loss in (targeted_dlr, logit_difference, target_minus_rest, target_margin)],
     (logistic, X[:, 0], BINARY),
     (margin, X[:, 0], BINARY),
-    (Targeted(logistic), X[:, 0], np.stack([BINARY, -BINARY], axis=1)),
+    (Targeted(logistic), X[:, 0], BINARY_PAIRS),
+    *[(loss, X[:, 0], BINARY_PAIRS) for loss in (logit_difference, target_minus_rest, target_margin)],
 ]
+
+
+def test_the_engine_knows_all_losses():
+    """The table of maps of tensors is whole, and so is the list above"""
+    found = {
+        c for n, c in inspect.getmembers(losses, inspect.isclass) if c.__module__ == losses.__name__ and n[0] != "_"
+    }
+    assert set(LOSSES) == found - {losses.Loss} == {type(loss) for loss, _, _ in RIGHT_LOSSES}
 
 
 @pytest.mark.parametrize(("loss", "z", "y"), RIGHT_LOSSES, ids=name)

@@ -7,7 +7,7 @@ from ... import checks
 from ...backend import namespace
 from ...losses import objective
 from ...models.protocol import loss_and_gradient
-from ...numerics import per_row
+from ...numerics import per_row, rows
 from ...parallel import map_chunks
 
 
@@ -83,22 +83,22 @@ def pgd(
     alpha = 2.5 * threat.radius / steps if alpha is None else checks.radius("alpha", alpha)
     restarts = checks.count("restarts", restarts, least=1)
     loss, y = objective(loss or model.loss, y, target)
-    climb = partial(_climb, model, threat, loss, steps, alpha, normalized)
+    run = partial(_climb, model, threat, loss, steps, alpha, normalized)
     best = best_value = None
     for restart, delta in enumerate(_starts(x, threat, start, restarts, rng)):
         if callback:  # sees whole batches
-            best, best_value = climb(x, y, delta, best, best_value, callback=partial(callback, restart))
+            best, best_value = run(x, y, delta, best, best_value, callback=partial(callback, restart))
         else:
-            best, best_value = map_chunks(climb, model, x, y, delta, best, best_value)
+            best, best_value = map_chunks(run, model, x, y, delta, best, best_value)
     return best
 
 
-def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, best_value, callback=None):
+def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, best_value, callback=None, momentum=None):
     """One restart from delta (None: zero), on top of the best δ and value so far (None: δ = 0)."""
     xp, delta_set = namespace(x), threat.at(x)
     if best is None:  # a start at zero is its own first iterate
         best, best_value = xp.zeros_like(x), -math.inf if delta is None else loss.value(model.logits(x), y)
-    delta = xp.zeros_like(x) if delta is None else delta
+    delta, velocity = xp.zeros_like(x) if delta is None else delta, 0
     for t in range(steps + 1):
         if t < steps:
             value, g = loss_and_gradient(model, loss, x + delta, y)
@@ -110,8 +110,16 @@ def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, bes
         best = delta if better.all() else xp.where(per_row(better, x), delta, best)
         best_value = xp.where(better, value, best_value)
         if t < steps:
+            if momentum is not None:
+                g = velocity = momentum * velocity + _unit_l1(g)
             delta = delta_set.ascend(delta, g, alpha) if normalized else delta_set.project(delta + alpha * g)
     return best, best_value
+
+
+def _unit_l1(g):
+    """g / ‖g‖₁ row by row; zero stays zero."""
+    length = abs(rows(g)).sum(axis=1)
+    return g / per_row(namespace(g).where(length > 0, length, 1), g)
 
 
 def _starts(x, threat, start, restarts, rng):

@@ -1,14 +1,12 @@
 """Laws of judging: success is predicting again, inside Delta(x)."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.balls import L0, L1, L2, Linf
-from scratchadv.evaluate import judge, robust_accuracy, stands
+from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy, logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
@@ -171,6 +169,8 @@ DELTA = np.zeros((1, 2))
         ({"y": np.array([0])}, ValueError, "y holds 0"),
         ({"target": np.array([2])}, ValueError, "target holds 2"),
         ({"target": np.array([1, 1])}, ValueError, "target has shape"),
+        ({"bits": 0}, ValueError, "bits = 0 must be >= 1"),
+        ({"bits": 8.0}, TypeError, "bits must be a whole number"),
     ],
 )
 def test_bad_input_is_refused(wrong, error, message):
@@ -181,35 +181,60 @@ def test_bad_input_is_refused(wrong, error, message):
         judge(**good | wrong)
 
 
+# Rounding
+
+
+def levels(seed, n=8, dtype=np.float64):
+    """Images of three 8-bit pixels."""
+    return (np.random.default_rng(seed).integers(0, 256, (n, 3)) / 255).astype(dtype)
+
+
 @few
-@given(seed=seeds)
-def test_stands_is_the_worst_case_over_attacks(seed):
-    """stands = right when clean and after each attack alone, example by example; more attacks only lower it"""
-    rng = np.random.default_rng(seed)
-    model, x, threat = LogisticRegression(rng.standard_normal(3)), rng.random((20, 3)), Linf(0.3)
-    y = rng.choice([-1, 1], 20)
-    attacks = [partial(noise, seed=k) for k in range(3)]
-    alone = [judge(model, x, y, noise(model, x, y, threat, seed=k), threat).success for k in range(3)]
-    right = predict(model, x) == y
-    np.testing.assert_array_equal(stands(model, x, y, threat, []), right)
-    np.testing.assert_array_equal(stands(model, x, y, threat, attacks), right & ~np.any(alone, axis=0))
-    assert robust_accuracy(model, x, y, threat, attacks) == (right & ~np.any(alone, axis=0)).mean()
-    assert robust_accuracy(model, x, y, threat, attacks) <= robust_accuracy(model, x, y, threat, attacks[:1])
+@given(seeds, st.sampled_from([1, 4, 8]), st.sampled_from([np.float32, np.float64]))
+def test_rounded_inputs_are_pictures(seed, bits, dtype):
+    """prediction = f(r(x + delta)), r to the nearest multiple of 1/(2^bits - 1); norm = |r(x + delta) - r(x)|"""
+    model, x, y, delta = draw(seed, dtype)
+    delta = np.clip(delta, -x, 1 - x)
+    found = judge(model, x, y, delta, L2(0.5).within(0, 1), bits=bits)
+    steps = 2**bits - 1
+    image, clean = (np.rint(a * steps).astype(int) / steps for a in (x + delta, x))
+    assert abs(image - (x + delta)).max() <= 0.5 / steps + 1e-7
+    np.testing.assert_array_equal(found.prediction, predict(model, image.astype(dtype)))
+    np.testing.assert_allclose(found.norm, np.linalg.norm(image - clean, axis=1), atol=1e-6)
+    np.testing.assert_array_equal(found.inside, judge(model, x, y, delta, L2(0.5).within(0, 1)).inside)
 
 
-def noise(model, x, y, threat, seed):
-    """A weak attack that depends on the example alone, not on who is left beside it."""
-    return np.stack([threat.sample(np.random.default_rng([seed, *(row * 1e6).astype(int)]), row[None])[0] for row in x])
+@few
+@given(seeds, st.integers(0, 40))
+def test_rounding_keeps_the_linf_ball_of_whole_levels(seed, k):
+    """x on the levels, eps = k/255, |delta| <= eps: |r(x + delta) - x| <= eps"""
+    model, _, y, _ = draw(seed)
+    x, threat = levels(seed), Linf(k / 255).within(0, 1)
+    delta = threat.sample(np.random.default_rng(seed), x)
+    assert (judge(model, x, y, delta, threat, bits=8).norm <= k / 255 + 1e-12).all()
 
 
-def test_the_fallen_are_not_attacked_again():
-    """An attack sees only the examples that stood until then."""
-    model, x, y = LogisticRegression(np.array([1.0])), np.array([[0.1], [0.5], [-0.2]]), np.array([1, 1, 1])
-    seen = []
+@pytest.mark.parametrize(("level", "bits", "success"), [(127.7, None, True), (127.7, 8, False), (127.4, 8, True)])
+def test_golden_rounding_undoes_an_attack(level, bits, success):
+    """+1 iff the pixel is at least 127.8/255; 127.7/255 is fooled, but the picture holds 128/255 (PEER_BUGS 29)"""
+    model, x = LogisticRegression(np.array([1.0]), -127.8 / 255), np.array([[128 / 255]])
+    found = judge(model, x, np.array([1]), level / 255 - x, Linf(0.01).within(0, 1), bits=bits)
+    assert found.success.tolist() == [success]
 
-    def attack(model, x, y, threat):
-        seen.append(x[:, 0].tolist())
-        return np.full_like(x, -0.3)
 
-    np.testing.assert_array_equal(stands(model, x, y, Linf(0.3), [attack, attack]), [False, True, False])
-    assert seen == [[0.1, 0.5], [0.5]]
+def test_levels_are_those_of_the_box():
+    """In the box [-1, 1] one bit has the levels -1 and 1; without a box they are 0 and 1, and x must lie in [0, 1]"""
+    model, y = LogisticRegression(np.array([1.0])), np.array([1, 1])
+    x = np.array([[-0.2], [0.3]])
+    found = judge(model, x, y, 0 * x, Linf(1).within(-1, 1), bits=1)
+    np.testing.assert_allclose(found.loss, np.logaddexp(0, [1.0, -1.0]))
+    found = judge(model, np.array([[0.2], [0.7]]), y, 0 * x, Linf(1), bits=1)
+    np.testing.assert_allclose(found.loss, np.logaddexp(0, [0.0, -1.0]))
+    with pytest.raises(ValueError, match=r"x holds -0\.2, outside the box"):
+        judge(model, x, y, 0 * x, Linf(1), bits=1)
+
+
+def test_the_norm_counts_changed_pixels_only():
+    """x between two levels, delta = 0: no pixel of the picture has changed"""
+    model, x, y = LogisticRegression(np.ones(3)), np.full((1, 3), 0.3), np.array([1])
+    assert judge(model, x, y, 0 * x, L0(1).within(0, 1), bits=8).norm.tolist() == [0]

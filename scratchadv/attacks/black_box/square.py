@@ -1,0 +1,309 @@
+"""The square attack: random search with windows of the image, which only needs logits."""
+
+import math
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ... import checks
+from ...backend import host, like, namespace
+from ...balls import L2, Boxed, Linf
+from ...losses import margin, objective, target_margin
+from ...models.protocol import labels_of
+from ...numerics import per_row, rows
+from ...parallel import map_chunks
+
+HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
+
+
+def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, rng=None, seeds=None):
+    r"""Change a random square window to a corner of Δ(x); keep what raises the loss.
+
+    For ℓ∞ the search begins with vertical stripes, each channel of a column at +ε or −ε. Then
+
+    .. math:: \delta'_{W, c} = \pm\epsilon, \qquad
+              \delta \leftarrow \delta' \text{ where } L(y, f(x + \delta')) > L(y, f(x + \delta)),
+
+    cut off at the pixel range, for a window W of about a share p of the pixels at a random place, with one random sign
+    for each channel c. The share is halved on the way. For ℓ2 the start is a grid of 5 × 5 bumps, and what a second
+    window holds, and what the ball still has room for, is moved into W, in the shape of two bumps of opposite signs.
+
+    Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
+
+    Parameters
+    ----------
+    model : Model
+        Only its ``logits`` are called.
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Ball or Boxed
+        Linf or L2, with or without a box.
+    queries : int
+        The most logits that are asked for an example; the first are those of x itself. (One more call, with the first
+        example, checks the labels.)
+    p : float
+        The share of pixels in the first windows.
+    target : array, shape (N,), optional
+        Labels to reach.
+    loss : Loss, optional
+        Default: ``margin``, with a target ``target_margin``.
+    rng : numpy.random.Generator, optional
+        Draws the seeds.
+    seeds : array of int, shape (N,), optional
+        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        The first that is misclassified (or reaches its target), else that of the highest loss, δ = 0 included. dtype
+        of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
+
+    Source: Andriushchenko, Croce, Flammarion and Hein (2020), "Square Attack", algorithms 1 to 3; the schedule of p is
+    that of its code, which has one step, at 500, more than the paper.
+    """
+    checks.attack(model, x, y, threat, target)
+    window = _window_of(threat)
+    queries, p = checks.count("queries", queries, least=1), checks.radius("p", p)
+    default = margin if target is None else target_margin
+    loss, labels = objective(loss or default, y, target)
+    search = partial(_search, model, threat, window, loss, queries, p)
+    return map_chunks(search, model, x, y, target, labels, _seeds(len(x), rng, seeds))[0]
+
+
+def _window_of(threat):
+    ball = threat.ball if isinstance(threat, Boxed) else threat
+    if isinstance(ball, Linf):
+        return _stripes, _corner
+    if isinstance(ball, L2):
+        return _bumps, _moved
+    raise TypeError(f"square knows Linf and L2, not {type(ball).__name__}")
+
+
+def _seeds(n, rng, seeds):
+    if (rng is None) == (seeds is None):
+        raise ValueError("square is random: pass either rng or seeds")
+    if seeds is None:
+        return rng.integers(0, 2**64, n, dtype=np.uint64)
+    if not isinstance(seeds, np.ndarray) or seeds.dtype.kind not in "iu":
+        raise TypeError("seeds must be a NumPy array of whole numbers")
+    if seeds.shape != (n,):
+        raise ValueError(f"seeds has shape {seeds.shape}; one for each example, ({n},), was expected")
+    return seeds.astype(np.uint64)
+
+
+class _State(NamedTuple):
+    """The examples that still stand, one row each; δ and its bounds as images (n, H, W, C)."""
+
+    row: Any  # where it is in the batch
+    x: Any
+    y: Any
+    target: Any
+    labels: Any
+    low: Any
+    high: Any
+    delta: Any
+    value: Any
+    seeds: Any
+
+    def only(self, keep):
+        if keep.all():
+            return self
+        *arrays, seeds = self
+        return _State(*(a if a is None else a[keep] for a in arrays), seeds[host(keep)])
+
+
+def _search(model, threat, window, loss, queries, p, x, y, target, labels, seeds):
+    """The search for a chunk of examples; infinite is the value of what has fallen."""
+    xp, (start, change) = namespace(x), window
+    state = _begin(threat, x, y, target, labels, seeds)
+    state = state._replace(value=_value(model, loss, state, state.delta))
+    delta, clean = state.delta.copy(), state.value
+    state = state.only(clean < math.inf)
+    for query in range(1, queries):
+        if not len(state.row):
+            break
+        tried = (
+            start(threat.radius, state)
+            if query == 1
+            else change(threat.radius, state, query, _share(p, query, queries))
+        )
+        value = _value(model, loss, state, tried)
+        better = (value > state.value) | (query == 1)  # the stripes are where the search begins, better or not
+        state = state._replace(
+            delta=xp.where(per_row(better, tried), tried, state.delta), value=xp.where(better, value, state.value)
+        )
+        fallen = state.value == math.inf
+        if fallen.any():
+            delta[state.row[fallen]] = state.delta[fallen]
+            state = state.only(~fallen)
+    better = state.value > clean[state.row]
+    delta[state.row[better]] = state.delta[better]
+    return (delta.reshape(x.shape),)
+
+
+def _begin(threat, x, y, target, labels, seeds):
+    xp = namespace(x)
+    image = x.shape if x.ndim == 4 else (len(x), 1, rows(x).shape[1], 1)
+    low, high = (
+        threat.at(x).bounds() if isinstance(threat, Boxed) else (xp.full_like(x, s) for s in (-math.inf, math.inf))
+    )
+    low, high, delta = (a.reshape(image) for a in (low, high, xp.zeros_like(x)))
+    return _State(xp.arange(len(x)), x, y, target, labels, low, high, delta, None, seeds)
+
+
+def _value(model, loss, state, delta):
+    """The loss, infinite where the example has fallen: one query each."""
+    z = model.logits(state.x + delta.reshape(state.x.shape))
+    fallen = labels_of(z) != state.y if state.target is None else labels_of(z) == state.target
+    return namespace(z).where(fallen, math.inf, loss.value(z, state.labels)).astype(z.dtype)
+
+
+def _share(p, query, queries):
+    """The share of pixels: halved at fixed parts of the search, whose first window is query 2."""
+    return p / 2 ** sum(10_000 * (query - 2) / queries > at for at in HALVED_AT)
+
+
+# ℓ∞
+
+
+def _stripes(eps, state):
+    n, _, w, c = state.delta.shape
+    signs = _signs(_uniform(state.seeds, 1, w * c), state).reshape(n, 1, w, c)
+    return _clip(eps * signs + 0 * state.delta, state)
+
+
+def _corner(eps, state, query, share):
+    """A window at ±ε; where that changes nothing, at ∓ε."""
+    _, h, w, c = state.delta.shape
+    u = _uniform(state.seeds, query, 2 + c)
+    inside = _window(u, state, *_sides(share, h, w))
+    signs = _signs(u[:, 2:], state)[:, None, None, :]
+    xp = namespace(state.delta)
+    tried = _clip(xp.where(inside, eps * signs, state.delta), state)
+    same = rows(tried == state.delta).all(axis=1)
+    return xp.where(per_row(same, tried) & inside, _clip(-eps * signs + 0 * tried, state), tried)
+
+
+# ℓ2
+
+
+def _bumps(eps, state):
+    """A grid of about 5 × 5 bumps, each channel of each with a random sign, scaled to the sphere."""
+    n, h, w, c = state.delta.shape
+    a, b = max(h // 5, 1), max(w // 5, 1)
+    down, right = h // a, w // b
+    signs = _uniform(state.seeds, 1, down * right * c).reshape(n, down, right, c) < 0.5
+    bumps = np.zeros((n, h, w, c))
+    top, left = (h - a * down) // 2, (w - b * right) // 2
+    grid = (1 - 2 * signs).repeat(a, axis=1).repeat(b, axis=2) * np.tile(_eta(a, b), (down, right))[..., None]
+    bumps[:, top : top + a * down, left : left + b * right] = grid
+    return _clip(L2(eps).linear_max(like(bumps, state.delta)), state)
+
+
+def _moved(eps, state, query, share):
+    """What two windows hold and the ball has left, all of it in the first window, in a new shape."""
+    xp, delta, (_, h, w, c) = namespace(state.delta), state.delta, state.delta.shape
+    a, b = _sides(share, h, w, least=3)
+    u = _uniform(state.seeds, query, 5 + c)
+    inside, emptied = (_window(corner, state, a, b) for corner in (u[:, :2], u[:, 2:4]))
+    old = xp.where(inside, delta, 0)
+    shape = _signs(u[:, 5:], state)[:, None, None, :] * _placed(u, state, a, b) + _unit(old)
+    spare = xp.maximum(eps**2 - (delta**2).sum(axis=(1, 2, 3), keepdims=True), 0) / c
+    held = xp.where(inside | emptied, delta**2, 0).sum(axis=(1, 2), keepdims=True)
+    new = _unit(xp.where(inside, shape, 0)) * xp.sqrt(held + spare)
+    return _clip(xp.where(inside, new, xp.where(emptied, 0, delta)), state)
+
+
+def _placed(u, state, a, b):
+    """η, or for square windows as often its transpose, at the place of the first window; zero elsewhere."""
+    _, h, w, _ = state.delta.shape
+    eta = _eta(a, b)
+    both = np.stack([eta, eta.T if a == b else eta])
+    (top, left), turned = _corners(u, state, a, b), (u[:, 4] < 0.5).astype(int)
+    i, j = (np.arange(side)[None] - corner[:, None] for side, corner in ((h, top), (w, left)))
+    outside = ((i < 0) | (i >= a))[:, :, None] | ((j < 0) | (j >= b))[:, None, :]
+    eta = both[turned[:, None, None], i.clip(0, a - 1)[:, :, None], j.clip(0, b - 1)[:, None, :]]
+    return like(np.where(outside, 0, eta)[..., None], state.delta)
+
+
+@cache
+def _eta(a, b):
+    r"""Two bumps of opposite signs side by side, ``(a, b)``, of ℓ2 norm one.
+
+    A bump is :math:`\sum_{k \geq d} (k + 1)^{-2}` at distance d, in rows or columns, from its centre.
+    """
+    if a < b:
+        return _eta(b, a).T
+    eta = np.concatenate([_bump(a // 2, b), -_bump(a - a // 2, b)])
+    return eta / np.linalg.norm(eta)
+
+
+def _bump(a, b):
+    i, j = abs(np.arange(a) - a // 2), abs(np.arange(b) - b // 2)
+    terms = 1 / np.arange(1, max(a // 2, b // 2) + 2) ** 2
+    bump = terms[::-1].cumsum()[::-1][np.maximum(i[:, None], j)]
+    return bump / max(np.linalg.norm(bump), 1e-12)  # a bump of no rows has no length
+
+
+def _unit(v):
+    """Each channel over its ℓ2 norm; zero stays zero."""
+    xp = namespace(v)
+    length = xp.sqrt((v * v).sum(axis=(1, 2), keepdims=True))
+    return v / xp.where(length > 0, length, 1)
+
+
+# Windows and luck
+
+
+def _sides(share, h, w, least=1):
+    """Rows and columns of a window: a square where it fits, for ℓ2 of an odd side, at least 3."""
+    side = max(round(math.sqrt(share * h * w)), least)
+    side += least > 1 and side % 2 == 0
+    a, b = min(side, h), min(side, w)
+    if a < side:
+        b = max(b, min(round(share * h * w / a), w))
+    elif b < side:
+        a = max(a, min(round(share * h * w / b), h))
+    return a, b
+
+
+def _window(u, state, a, b):
+    """Where the window of a rows and b columns lies, ``(n, H, W, 1)``: its corner from two numbers in [0, 1)."""
+    xp, (_, h, w, _) = namespace(state.delta), state.delta.shape
+    top, left = (xp.asarray(corner)[:, None] for corner in _corners(u, state, a, b))
+    i, j = xp.arange(h) - top, xp.arange(w) - left
+    return (((i >= 0) & (i < a))[:, :, None] & ((j >= 0) & (j < b))[:, None, :])[..., None]
+
+
+def _corners(u, state, a, b):
+    _, h, w, _ = state.delta.shape
+    return (u[:, 0] * (h - a + 1)).astype(int), (u[:, 1] * (w - b + 1)).astype(int)
+
+
+def _signs(u, state):
+    return like(np.where(u < 0.5, -1.0, 1.0), state.delta)
+
+
+def _clip(delta, state):
+    xp = namespace(delta)
+    return xp.minimum(xp.maximum(delta, state.low), state.high)
+
+
+def _uniform(seeds, query, m):
+    """M numbers in [0, 1) for each seed, other ones for each query, ``(n, m)``: SplitMix64 at those places.
+
+    A generator with a state would have to be asked example by example.
+    """
+    place = np.arange(1, m + 1, dtype=np.uint64) + (np.uint64(query) << np.uint64(32))
+    z = seeds[:, None] + place * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53

@@ -1,0 +1,86 @@
+"""DeepFool."""
+
+from functools import partial
+
+from ... import checks
+from ...backend import namespace
+from ...balls import L2, Linf
+from ...models.protocol import logits
+from ...parallel import map_chunks
+from .hyperplane import known_norm, nearest_boundary, rounding
+from .targets import advantage, boundaries, clip, is_fooled, rivals_of, room, where_standing
+
+
+def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, overshoot=0.02, candidates=10):
+    r"""Step to the nearest boundary as it looks when the logits are made linear, and again, until it is crossed.
+
+    .. math::
+        r^{[t+1]} = r^{[t]} + \arg\min_d \left\{\lVert d \rVert : \min_k |f_k + \langle w_k, d \rangle| = 0\right\},
+        \qquad \delta^{[t]} = (1 + \text{overshoot})\, r^{[t]}
+
+    with :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` at :math:`x + \delta^{[t]}`. The step is
+    :math:`|f_k|\, w_k / \lVert w_k \rVert_2^2` for ℓ2 and :math:`|f_k|\, \mathrm{sign}(w_k) / \lVert w_k \rVert_1` for
+    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it. On a linear model without a box the
+    length of δ is the exact distance to the nearest boundary times 1 + overshoot.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        float32 or float64, inside the box.
+    y : array, shape (N,)
+        The true labels.
+    target : array, shape (N,), optional
+        Labels to reach; the boundary is then the one between the target and the best other class.
+    norm : {L2, Linf}
+    box : (lower, upper) or None
+        The range of x + δ.
+    steps : int
+        At most so many.
+    overshoot : float
+        How far δ goes beyond the boundary, relative to its length.
+    candidates : int
+        Only so many classes, those with the largest logits at x and the label among them, are looked at.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        dtype of x. Zero where x is misclassified already (or at its target), and zero where ``steps`` were not enough;
+        ``evaluate.judge`` tells the two apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Source: Moosavi-Dezfooli, Fawzi and Frossard (2016), "DeepFool: a simple and accurate method to fool deep neural
+    networks", algorithms 1 (binary) and 2, equation 11 for the norms.
+    """
+    checks.smallest_change(model, x, y, box, target)
+    known_norm(norm, L2, Linf)
+    steps, candidates = checks.count("steps", steps, least=1), checks.count("candidates", candidates, least=2)
+    walk = partial(_walk, model, norm, steps, checks.radius("overshoot", overshoot))
+    z = logits(model, x)
+    standing, rivals = ~is_fooled(z, y, target), rivals_of(z, y, candidates)
+    run = partial(map_chunks, walk, model)
+    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *room(x, box))
+
+
+def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
+    """Only examples that still stand take steps; a δ that fools is put away."""
+    xp = namespace(x)
+    found, left = xp.zeros_like(x), xp.arange(len(x))
+    r = xp.zeros_like(x)
+    delta = r
+    for _ in range(steps):
+        f, w = boundaries(model, x + delta, y, target, rivals)
+        w, _, step = nearest_boundary(norm, w, f, x + delta)
+        r = r + step
+        delta = clip((1 + overshoot) * r, low, high)
+        fooled = advantage(model.logits(x + delta), y, target) > rounding(w, x + delta)
+        found[left[fooled]] = delta[fooled]
+        if fooled.all():
+            break
+        state = (left, x, y, target, rivals, low, high, r, delta)
+        left, x, y, target, rivals, low, high, r, delta = (a if a is None else a[~fooled] for a in state)
+    return (found,)

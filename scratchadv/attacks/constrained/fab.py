@@ -1,0 +1,185 @@
+"""The fast adaptive boundary attack."""
+
+from functools import partial
+
+from ... import checks
+from ...backend import namespace
+from ...balls import L1, L2, Linf
+from ...models.protocol import logits
+from ...numerics import per_row
+from ...parallel import map_chunks
+from .hyperplane import inner, known_norm, nearest_boundary, nearest_point, rounding
+from .targets import advantage, around, boundaries, clip, is_fooled, rivals_of, room, where_standing
+
+
+def fab(
+    model,
+    x,
+    y,
+    *,
+    target=None,
+    rival=None,
+    norm=L2,
+    box=(0, 1),
+    steps=100,
+    alpha_max=0.1,
+    eta=1.05,
+    beta=0.9,
+    restarts=1,
+    eps=None,
+    rng=None,
+):
+    r"""Step to the nearest linearised boundary, drawn towards x, and turn back whenever it is crossed.
+
+    .. math::
+        \delta^{[t+1]} = \mathrm{clip}\left((1 - \alpha)(\delta^{[t]} + \eta\, d^{[t]}) + \alpha\, \eta\, d_x\right),
+        \qquad \alpha = \min\left(\frac{\lVert d^{[t]} \rVert}{\lVert d^{[t]} \rVert + \lVert d_x \rVert},
+        \alpha_{max}\right)
+
+    where :math:`d^{[t]}` and :math:`d_x` are the smallest steps, in the box, from :math:`x + \delta^{[t]}` and from x
+    to the hyperplane that the nearest boundary becomes when the logits are made linear at :math:`x + \delta^{[t]}`.
+    A δ that fools is kept if it is the smallest so far, and shrunk by β before the next step. At the end of a run
+    three secant steps shorten the best δ. Two things are added to the paper: where half of the steps have found no δ
+    that fools, α is 0 from there on, as far boundaries may not be reached otherwise; and the step from x to the
+    boundary made linear at the best δ is tried, which on linear models is the answer.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        float32 or float64, inside the box.
+    y : array, shape (N,)
+        The true labels.
+    target : array, shape (N,), optional
+        Labels to reach. One gradient a step, where an untargeted attack takes one for every other class.
+    rival : array, shape (N,), optional
+        Look at the boundary between y and this class only, and be content with any wrong prediction: one gradient a
+        step. This is the targeted FAB of AutoAttack.
+    norm : {L2, Linf, L1}
+    box : (lower, upper) or None
+        The range of x + δ.
+    steps : int
+        Of each run.
+    alpha_max, eta, beta : float
+        The largest bias towards x, the overshoot, and the backward step.
+    restarts : int
+        Runs; the first begins at x, the others at random points at distance min(ε, ‖best δ so far‖) / 2 from x.
+    eps : float, optional
+        ε, in the units of x; needed for more than one run.
+    rng : numpy.random.Generator, optional
+        Draws the random points; needed for more than one run.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        dtype of x. Zero where x is misclassified already (or at its target), and zero where no δ was found that
+        fools; ``evaluate.judge`` tells the two apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Source: Croce and Hein (2020), "Minimally distorted adversarial examples with a fast adaptive boundary attack",
+    algorithm 1.
+    """
+    checks.smallest_change(model, x, y, box, target)
+    known_norm(norm, L1, L2, Linf)
+    steps, restarts = checks.count("steps", steps, least=1), checks.count("restarts", restarts, least=1)
+    options = (checks.radius(*option) for option in (("alpha_max", alpha_max), ("eta", eta), ("beta", beta)))
+    if restarts > 1 and (rng is None or eps is None):
+        raise ValueError(f"restarts = {restarts} begin at random points: pass rng and eps")
+    z = logits(model, x)
+    rivals = _rivals(model, x, y, z, target, rival)
+    search = partial(_search, model, norm, steps, *options)
+    standing, delta = ~is_fooled(z, y, target), namespace(x).zeros_like(x)
+    for start in _starts(norm, x, restarts, eps, rng):
+        run = partial(_in_chunks, search, model)
+        delta = where_standing(standing, run, x, y, target, rivals, *room(x, box), start, delta)
+    return delta
+
+
+def _in_chunks(search, model, *arrays):
+    return map_chunks(search, model, *arrays)[0]
+
+
+def _rivals(model, x, y, z, target, rival):
+    if rival is None:
+        return rivals_of(z, y)
+    checks.examples(model, x, rival, "rival")
+    if target is not None:
+        raise ValueError("target and rival exclude each other")
+    return rival[:, None]
+
+
+def _starts(norm, x, restarts, eps, rng):
+    """None for x itself, then random δ of length ε / 2, all of them drawn for the whole batch."""
+    yield None
+    for _ in range(restarts - 1):
+        direction = norm(1).sample(rng, x)
+        yield direction * per_row(checks.radius("eps", eps) / 2 / norm(1).norm(direction), x)
+
+
+def _search(model, norm, steps, alpha_max, eta, beta, x, y, target, rivals, low, high, start, best):
+    """One run, on top of the best δ so far (zero: none)."""
+    xp, length = namespace(x), norm(1).norm
+    delta = xp.zeros_like(x) if start is None else clip(_no_longer(length, start, _size(length, best) / 2), low, high)
+
+    def steps_from(delta):
+        """The smallest steps to the nearest boundary, made linear at x + δ: from there and from x; its rounding."""
+        f, w = boundaries(model, x + delta, y, target, rivals)
+        w, f, step = nearest_boundary(norm, w, f, x + delta, *around(delta, low, high))
+        return step, nearest_point(norm, w, f - inner(w, delta), low, high), rounding(w, x + delta)
+
+    def keep(delta, best, unsure):
+        fooled = advantage(model.logits(x + delta), y, target) > unsure
+        better = fooled & (length(delta) < _size(length, best))
+        return fooled, xp.where(per_row(better, x), delta, best)
+
+    for t in range(steps):
+        step, from_x, unsure = steps_from(delta)
+        a, b = length(step), length(from_x)
+        alpha = xp.minimum(a / xp.maximum(a + b, 1e-30), alpha_max)
+        alpha = per_row(xp.where((length(best) > 0) | (2 * t < steps), alpha, 0), x)
+        delta = clip((1 - alpha) * (delta + eta * step) + alpha * eta * from_x, low, high)
+        fooled, best = keep(delta, best, unsure)
+        delta = xp.where(per_row(fooled, x), beta * delta, delta)
+    _, from_x, unsure = steps_from(best)
+    _, best = keep(clip(1.001 * from_x, low, high), best, unsure)
+    return (_final_search(model, x, y, target, best, unsure),)
+
+
+def _final_search(model, x, y, target, best, unsure, steps=3):
+    """The smallest s best that fools, by secants: near the boundary the logits are almost linear in s.
+
+    The secants aim 1 % above the boundary, and out of reach of rounding.
+    """
+    xp = namespace(x)
+
+    def at(s):
+        return advantage(model.logits(x + per_row(s, x) * best), y, target)
+
+    below, above = xp.zeros(len(x), x.dtype), xp.ones(len(x), x.dtype)
+    f_below, f_above = at(below), at(above)
+    for _ in range(steps):
+        rise = f_above - f_below
+        s = below + (2 * unsure - f_below) * (above - below) / xp.where(rise > 0, rise, 1)
+        s = xp.where(rise > 0, xp.minimum(s + (above - s) / 100, above), above)
+        f = at(s)
+        fooled = f > unsure
+        above, f_above = xp.where(fooled, s, above), xp.where(fooled, f, f_above)
+        below, f_below = xp.where(fooled, below, s), xp.where(fooled, f_below, f)
+    return per_row(above, x) * best
+
+
+def _size(length, best):
+    """‖best‖, infinite where there is none."""
+    xp = namespace(best)
+    size = length(best)
+    return xp.where(size > 0, size, xp.inf).astype(best.dtype)
+
+
+def _no_longer(length, delta, most):
+    xp = namespace(delta)
+    size = length(delta)
+    return delta * per_row(xp.minimum(1, most / xp.where(size > 0, size, 1)), delta)

@@ -1,0 +1,256 @@
+"""The Jacobian-based saliency map attack: change few components, two at a time."""
+
+import math
+from functools import partial
+
+from ... import checks
+from ...backend import namespace
+from ...losses import cross_entropy, logistic
+from ...models.protocol import logits
+from ...numerics import per_row, rows
+from ...parallel import map_chunks
+from .targets import clip, is_fooled, room, where_standing
+
+
+def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, box=(0, 1), of="logits"):
+    r"""Move the two most salient components by θ, again and again, until the target is reached.
+
+    .. math::
+        (p_1, p_2) = \arg\max_{p < q} \, (-\alpha \beta) \ \text{ where } \alpha > 0 > \beta, \qquad
+        \alpha = \sum_{i \in \{p, q\}} \frac{\partial F_t}{\partial X_i}, \quad
+        \beta = \sum_{i \in \{p, q\}} \sum_{j \neq t} \frac{\partial F_j}{\partial X_i}
+
+    For θ < 0 the signs are turned: :math:`\alpha < 0 < \beta`. A component that has reached the edge of the box leaves
+    the search; with :math:`|\theta|` below the width of the box one may be moved several times. An example ends when
+    the target is reached, when no pair is left with these signs, or when the budget Υ is spent.
+
+    Without a target the attack goes away from y (the "non-targeted JSMA"): t is y, and the signs of α and β are turned.
+
+    Parameters
+    ----------
+    model : Model
+        A binary one counts as two classes with the logits z/2 (label +1) and −z/2.
+    x : array, shape (N, *D)
+        float32 or float64, inside the box.
+    y : array, shape (N,)
+        The true labels.
+    target : array, shape (N,), optional
+        Labels t to reach.
+    theta : float
+        The change θ of a component in one step, in the units of x: up if positive, down if negative.
+    upsilon : float
+        Υ in [0, 1], the share of the P components that may change: there are :math:`\lfloor P \Upsilon / 2 \rfloor`
+        steps.
+    box : pair or None
+        The lowest and the highest value of x + δ; None: unbounded, and no component ever leaves the search.
+    of : {"logits", "probabilities"}
+        What F is. The default is the paper's choice for its experiments, since the softmax distorts the derivatives of
+        what it is sure of. Probabilities sum to one: with them β = −α, and the pair is that of the largest α alone.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        dtype of x. Zero where x is misclassified already (or at its target), and where the attack failed: predict
+        again to tell the two apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before any step.
+
+    Source: slides "Jacobian-based Saliency Map Attacks (JSMA)"; Papernot et al. (2016), "The Limitations of Deep
+    Learning in Adversarial Settings", algorithms 2 and 3; without a target Wiyatno and Xu (2018), "Maximal
+    Jacobian-based Saliency Map Attack".
+    """
+    checks.smallest_change(model, x, y, box, target)
+    move = partial(_move_pairs, model, _theta(theta), _pairs(upsilon, x), _known(of))
+    standing = ~is_fooled(logits(model, x), y, target)
+    return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
+
+
+def saliency_map(model, x, target, *, theta=1.0, of="logits"):
+    r"""How much each single component speaks for the target, as pictures.
+
+    .. math::
+        S^+_i = \begin{cases} 0 & \text{if } \alpha_i < 0 \text{ or } \beta_i > 0 \\
+                \alpha_i |\beta_i| & \text{otherwise} \end{cases} \qquad
+        \alpha_i = \frac{\partial F_t}{\partial X_i}, \quad \beta_i = \sum_{j \neq t} \frac{\partial F_j}{\partial X_i}
+
+    and :math:`S^-_i` for θ < 0 with the signs turned: the components whose decrease speaks for the target.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        float32 or float64.
+    target : array, shape (N,)
+        The labels t.
+    theta : float
+        Only its sign counts: S⁺ or S⁻.
+    of : {"logits", "probabilities"}
+        What F is.
+
+    Returns
+    -------
+    array, shape (N, *D)
+        Never negative, dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Source: slides "Saliency map", "Saliency Computation"; Papernot et al. (2016), equations 8 and 9.
+    """
+    checks.examples(model, x, target, "target")
+    _known(of)
+    sign = math.copysign(1, _theta(theta))
+
+    def s(x, t):
+        xp = namespace(x)
+        z, alpha, beta = _derivatives(model, x, t, of)
+        alpha, beta = sign * alpha, sign * beta
+        if of == "probabilities":
+            f_t = per_row(xp.exp(-_log_loss(z).value(z, t)), x)
+            alpha, beta = f_t * alpha, f_t * beta
+        return (xp.where((alpha > 0) & (beta < 0), -alpha * beta, 0),)
+
+    return map_chunks(s, model, x, target)[0]
+
+
+def _move_pairs(model, theta, steps, of, x, y, target, low, high):
+    """δ for examples that have yet to be fooled, zero where that fails."""
+    xp, t = namespace(x), y if target is None else target
+    sign = math.copysign(1, theta) * (-1 if target is None else 1)
+    delta, left = xp.zeros_like(x), xp.arange(len(x))
+    for _ in range(steps):
+        z, alpha, beta = _derivatives(model, x[left] + delta[left], t[left], of)
+        p, q, found = best_pair(sign * rows(alpha), -sign * rows(beta), rows(_free(theta, delta, low, high)[left]))
+        go = found & ~is_fooled(z, y[left], None if target is None else target[left])
+        left, p, q = left[go], p[go], q[go]
+        if not len(left):
+            break
+        step = xp.zeros_like(rows(x))
+        step[left, p] = step[left, q] = theta
+        delta = clip(delta + step.reshape(x.shape), low, high)
+    fooled = is_fooled(model.logits(x + delta), y, target)
+    return (xp.where(per_row(fooled, x), delta, 0),)
+
+
+def _free(theta, delta, low, high):
+    """What has not reached the edge of the box."""
+    if low is None:
+        return namespace(delta).ones(delta.shape, dtype=bool)
+    return delta < high if theta > 0 else delta > low
+
+
+def best_pair(alpha, gamma, free):
+    r"""Row by row the pair p < q of free components with the largest product of its two sums, both positive.
+
+    .. math:: \arg\max_{p < q} (\alpha_p + \alpha_q)(\gamma_p + \gamma_q)
+
+    A component with two others that are at least as large in both numbers can be left out: one of the two is free to
+    take its place. What remains is few, some ten to thirty of the 784 pixels of a digit, and found by one sort.
+
+    Parameters
+    ----------
+    alpha, gamma : array, shape (N, P)
+    free : array of bool, shape (N, P)
+
+    Returns
+    -------
+    p, q : array of int, shape (N,)
+    found : array of bool, shape (N,)
+        Whether any pair has two positive sums.
+    """
+    xp, each = namespace(alpha), namespace(alpha).arange(len(alpha))
+    alpha, gamma = _scaled(alpha, free), _scaled(gamma, free)
+    order = _best_first(alpha, gamma)
+    alpha, gamma = (xp.take_along_axis(a, order, axis=1) for a in (alpha, gamma))
+    best, p, q = xp.zeros_like(alpha[:, 0]), xp.zeros_like(each), xp.zeros_like(each)
+    for i in range(order.shape[1] - 1):
+        a, g = alpha[:, i : i + 1] + alpha[:, i + 1 :], gamma[:, i : i + 1] + gamma[:, i + 1 :]
+        value = xp.maximum(a, 0) * xp.maximum(g, 0)
+        j = value.argmax(axis=1)
+        better = value[each, j] > best
+        best, p, q = xp.where(better, value[each, j], best), xp.where(better, i, p), xp.where(better, i + 1 + j, q)
+    p, q = order[each, p], order[each, q]
+    return xp.minimum(p, q), xp.maximum(p, q), best > 0
+
+
+def _scaled(a, free):
+    """By the largest magnitude, so that no product underflows; −∞, which is in no pair, where it is not free."""
+    xp = namespace(a)
+    largest = abs(a).max(axis=1, keepdims=True)
+    return xp.where(free, a / xp.where(largest > 0, largest, 1), -math.inf)
+
+
+def _best_first(alpha, gamma):
+    """The components of each row that can be in the best pair, as many as the fullest row has, the rest behind them."""
+    xp = namespace(alpha)
+    order = xp.argsort(-alpha, axis=1, kind="stable")
+    gamma = xp.take_along_axis(gamma, order, axis=1)
+    keep = gamma > _second_before(gamma)
+    front = xp.argsort(~keep, axis=1, kind="stable")[:, : max(1, int(keep.sum(axis=1).max()))]
+    return xp.take_along_axis(order, front, axis=1)
+
+
+def _second_before(a):
+    """The second largest of all entries before each, row by row; −∞ where there are not two.
+
+    In windows of 1, 2, 4, … entries, each of two that are known, for there is no running second maximum to call.
+    """
+    xp, window = namespace(a), 1
+    first, second = _shifted(a, 1), xp.full_like(a, -math.inf)
+    while window < a.shape[1]:
+        older, second_older = _shifted(first, window), _shifted(second, window)
+        second = xp.maximum(xp.minimum(first, older), xp.maximum(second, second_older))
+        first, window = xp.maximum(first, older), 2 * window
+    return second
+
+
+def _shifted(a, by):
+    """Each entry moved ``by`` places on, −∞ before the first."""
+    xp = namespace(a)
+    return xp.concatenate([xp.full_like(a[:, :by], -math.inf), a[:, :-by]], axis=1)
+
+
+def _derivatives(model, x, t, of):
+    """The logits, ∂F_t/∂X and Σ ∂F_j/∂X over j ≠ t, shaped like x; of probabilities both divided by F_t > 0.
+
+    The factor changes no sign and no order of pairs, and may be too small for a float.
+    """
+    xp = namespace(x)
+    z, pull = model.vjp_x(x)
+    if of == "probabilities" or z.ndim == 1:
+        alpha = pull(-_log_loss(z).grad(z, t) if of == "probabilities" else t.astype(z.dtype) / 2)
+        return z, alpha, -alpha
+    one_hot = xp.zeros_like(z)
+    one_hot[xp.arange(len(z)), t] = 1
+    return z, pull(one_hot), pull(1 - one_hot)
+
+
+def _log_loss(z):
+    """The loss that is −log F_t."""
+    return logistic if z.ndim == 1 else cross_entropy
+
+
+def _theta(theta):
+    theta = math.copysign(checks.radius("|theta|", abs(theta)), theta)
+    if theta == 0:
+        raise ValueError("theta = 0 changes nothing: a number above or below 0 was expected")
+    return theta
+
+
+def _pairs(upsilon, x):
+    """⌊P Υ / 2⌋, up to rounding."""
+    upsilon = checks.radius("upsilon", upsilon)
+    if upsilon > 1:
+        raise ValueError(f"upsilon = {upsilon} must be a share, at most 1")
+    return math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)
+
+
+def _known(of):
+    if of not in ("logits", "probabilities"):
+        raise ValueError(f"of = {of!r}; 'logits' or 'probabilities' was expected")
+    return of

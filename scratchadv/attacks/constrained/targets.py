@@ -1,0 +1,92 @@
+"""What the attacks that look for the smallest change share: who is fooled, and how far away the boundaries are."""
+
+from ...backend import namespace
+from ...balls import L2
+from ...losses import margin
+from ...models.protocol import labels_of
+from ...numerics import rows
+
+
+def is_fooled(z, y, target=None):
+    """Whether the prediction is wrong, or with a target right on it, ``(N,)``."""
+    return labels_of(z) != y if target is None else labels_of(z) == target
+
+
+def advantage(z, y, target=None):
+    """How far the wrong classes, or the target, are above the others, ``(N,)``: fooled where it is > 0."""
+    return margin.value(z, y) if target is None else -margin.value(z, target)
+
+
+def rivals_of(z, y, candidates=None):
+    """The classes other than y, largest logit first, ``(N, C)``; None for a binary model, which has but one.
+
+    ``candidates`` counts the label too: C is at most candidates − 1.
+    """
+    if z.ndim == 1:
+        return None
+    xp = namespace(z)
+    z = z.copy()
+    z[xp.arange(len(z)), y] = xp.inf
+    return xp.argsort(-z, axis=1, kind="stable")[:, 1:candidates]
+
+
+def boundaries(model, x, y, target=None, rivals=None):
+    r"""The boundaries around x made linear: :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` for every rival k.
+
+    With a target there is one boundary, between it and the best other class.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+    target : array, shape (N,), optional
+    rivals : array, shape (N, C), optional
+        Not needed for a binary model, or with a target.
+
+    Returns
+    -------
+    f : array, shape (N, C)
+        Negative where the label (or another class than the target) wins.
+    w : array, shape (N, C, *D)
+    """
+    xp = namespace(x)
+    z, pull = model.vjp_x(x)
+    directions = _directions(z, y, target, rivals)
+    f = xp.stack([rows(dz * z).sum(axis=1) for dz in directions], axis=1)
+    return f, xp.stack([pull(dz) for dz in directions], axis=1)
+
+
+def _directions(z, y, target, rivals):
+    """The derivative of each f_k by z."""
+    if target is not None:
+        return [-margin.grad(z, target)]
+    if z.ndim == 1:
+        return [margin.grad(z, y)]
+    unit = namespace(z).eye(z.shape[1], dtype=z.dtype)
+    return [unit[k] - unit[y] for k in rivals.T]
+
+
+def room(x, box):
+    """The lowest and highest δ that keep x + δ in the box, each shaped like x; twice None without a box."""
+    return (None, None) if box is None else L2(0).within(*box).at(x).bounds()
+
+
+def around(delta, low, high):
+    """What is left of the room after δ."""
+    return (None, None) if low is None else (low - delta, high - delta)
+
+
+def clip(delta, low, high):
+    """δ cut off at the box."""
+    return delta if low is None else namespace(delta).clip(delta, low, high)
+
+
+def where_standing(standing, f, x, *arrays):
+    """``f(x, *arrays)`` of the standing examples only, and zero for the others, shaped like x."""
+    xp = namespace(x)
+    left = xp.flatnonzero(standing)
+    delta = xp.zeros_like(x)
+    if len(left):
+        delta[left] = f(*(a if a is None else a[left] for a in (x, *arrays)))
+    return delta

@@ -1,0 +1,154 @@
+"""How accuracy falls as the set grows, and as an attack goes on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import namespace
+from ..progress import progress as bar
+from .judging import judge
+from .worst import stands
+
+
+@dataclass(frozen=True)
+class OverEps:
+    """Who stands at each radius.
+
+    Attributes
+    ----------
+    threats : tuple of Ball or Boxed
+        E of them, growing.
+    stands : array of bool, shape (E, N)
+        Once False, False for every larger radius.
+    """
+
+    threats: tuple
+    stands: Any
+
+    @property
+    def eps(self):
+        """The radii, E floats."""
+        return [float(threat.radius) for threat in self.threats]
+
+    @property
+    def accuracy(self):
+        """The share that stands at each radius, E floats that never rise."""
+        return [float(row.mean()) for row in self.stands]
+
+
+def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=False):
+    r"""Who stands as the set grows: an example that fell at one radius has fallen at every larger one.
+
+    The change that fooled it lies in the larger sets too, so the larger radii are tried only on what is left, and the
+    curve cannot rise:
+
+    .. math:: \Delta_{\epsilon}(x) \subseteq \Delta_{\epsilon'}(x) \quad \text{for} \quad \epsilon \leq \epsilon'
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+    threats : sequence of Ball or Boxed
+        The same set with growing radii, such as ``[Linf(eps).within(0, 1) for eps in grid]``. At radius 0 nothing can
+        be attacked: the accuracy is the clean one.
+    attacks : sequence of callable, or dict of str to callable
+        As for ``worst_case``; they find their radius in the threat.
+    bits : int, optional
+        As for ``judge``.
+    progress : bool
+        Show a bar on a terminal.
+
+    Returns
+    -------
+    OverEps
+
+    Raises
+    ------
+    ValueError
+        If the threats do not grow, or differ by more than their radius.
+    """
+    threats = tuple(threats)
+    _check_growth(threats)
+    standing, rows = stands(model, x, y, threats[0], [], bits=bits), []
+    for threat in bar(threats, "accuracy over eps", shown=progress):
+        left = namespace(x).flatnonzero(standing)
+        if threat.radius > 0 and len(left):
+            standing[left] = stands(model, x[left], y[left], threat, attacks, bits=bits)
+        rows.append(standing.copy())
+    return OverEps(threats, namespace(x).stack(rows))
+
+
+def _check_growth(threats):
+    """Refuse sets of which one does not contain the one before."""
+    if not threats:
+        raise ValueError("no threats: at least one radius was expected")
+    radii = [threat.radius for threat in threats]
+    if sorted(set(radii)) != radii:
+        raise ValueError(f"the radii {radii} do not grow; smallest first, each once, was expected")
+    kinds = {str(threat.scaled(1)) for threat in threats}
+    if len(kinds) > 1:
+        raise ValueError(f"the threats differ by more than their radius: {sorted(kinds)}")
+
+
+@dataclass(frozen=True)
+class OverSteps:
+    """What an iterated attack reaches, iterate by iterate.
+
+    Attributes
+    ----------
+    loss : array, shape (S + 1, N)
+        The model's loss at iterate s, the highest of the restarts.
+    stands : array of bool, shape (S + 1, N)
+        Right when clean and at every iterate up to s.
+    """
+
+    loss: Any
+    stands: Any
+
+    @property
+    def accuracy(self):
+        """The share that stands after each step, S + 1 floats that never rise."""
+        return [float(row.mean()) for row in self.stands]
+
+
+def over_steps(model, x, y, threat, attack, *, bits=None):
+    """Loss and accuracy over the steps of an attack, each iterate judged by predicting again.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        All at once, not in chunks: a few hundred images.
+    y : array, shape (N,)
+    threat : Ball or Boxed
+    attack : callable
+        Takes ``callback``, as ``pgd`` does, and calls it with (restart, step, delta, loss) at every iterate.
+    bits : int, optional
+        As for ``judge``.
+
+    Returns
+    -------
+    OverSteps
+
+    Raises
+    ------
+    ValueError
+        If no step was seen.
+    """
+    xp, seen = namespace(x), {}
+
+    def see(restart, step, delta, loss):
+        found = judge(model, x, y, delta, threat, bits=bits)
+        loss, fell = seen.get(step, (found.loss, found.success))
+        seen[step] = xp.maximum(loss, found.loss), fell | found.success
+
+    standing = stands(model, x, y, threat, [], bits=bits)
+    attack(model, x, y, threat, callback=see)
+    if not seen:
+        raise ValueError("the attack never called its callback: no step was seen")
+    losses, fallen = zip(*(seen[step] for step in sorted(seen)), strict=True)
+    rows = []
+    for fell in fallen:
+        standing = standing & ~fell
+        rows.append(standing)
+    return OverSteps(xp.stack(losses), xp.stack(rows))

@@ -1,0 +1,94 @@
+"""Success is another prediction on the final input, inside the set."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import checks
+from ..backend import namespace
+from ..models.protocol import labels_of, logits
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of each example, all of shape ``(N,)``.
+
+    Attributes
+    ----------
+    success : array of bool
+        The final input is fooled (or hits its target), and δ lies in Δ(x).
+    inside : array of bool
+        Whether δ lies in Δ(x).
+    norm : array
+        The size of δ in the norm of the threat.
+    loss : array
+        The model's loss at x + δ and the true label.
+    prediction : array of int
+        The label of x + δ.
+    """
+
+    success: Any
+    inside: Any
+    norm: Any
+    loss: Any
+    prediction: Any
+
+
+def judge(model, x, y, delta, threat, *, target=None, bits=None):
+    r"""Predict again on x + δ, stored in so many bits where asked, and say which examples have fallen.
+
+    With ``bits`` the final input is :math:`r(x + \delta)`, where r rounds every pixel to the nearest of
+    :math:`2^{bits}` levels between the ends of the box: an attack that a picture file undoes is no success. ``inside``
+    is still judged on δ. Rounding moves a pixel by at most half a level (1/510 for 8 bits in [0, 1]), so the ball is
+    kept up to half a level a pixel; for ℓ∞ it is kept exactly if x lies on the levels and ε is a whole number of them.
+    ``norm`` is that of the change between the pictures, :math:`r(x + \delta) - r(x)`.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+        The true labels.
+    delta : array, shape (N, *D)
+    threat : Ball or Boxed
+        The perturbation set Δ that δ had to keep to.
+    target : array, shape (N,), optional
+        Success is then the prediction ``target``; without it any prediction but ``y``.
+    bits : int, optional
+        8 for picture files. The levels are those of the threat's box, or of [0, 1] where it has none.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+    """
+    checks.attack(model, x, y, threat, target)
+    checks.images(delta, "delta")
+    checks.same_shape(delta, x, "delta")
+    image, change = x + delta, delta
+    if bits is not None:
+        image, change = _stored(x, delta, threat, checks.count("bits", bits, least=1))
+    z = logits(model, image)
+    prediction = labels_of(z)
+    delta_set = threat.at(x)
+    inside = delta_set.contains(delta)
+    fooled = prediction != y if target is None else prediction == target
+    return Judgement(fooled & inside, inside, delta_set.norm(change), model.loss.value(z, y), prediction)
+
+
+def _stored(x, delta, threat, bits):
+    """r(x + δ), and how far it is from r(x)."""
+    lower, upper = getattr(threat, "lower", 0), getattr(threat, "upper", 1)
+    checks.inside_box(x, lower, upper)
+    image, clean = (_rounded(a, lower, upper, 2**bits - 1) for a in (x + delta, x))
+    return image, image - clean
+
+
+def _rounded(a, lower, upper, steps):
+    xp = namespace(a)
+    lower, upper = (xp.asarray(side, dtype=a.dtype) for side in (lower, upper))
+    width = xp.where(upper > lower, upper - lower, 1)
+    return lower + xp.rint((xp.clip(a, lower, upper) - lower) / width * steps) / steps * width

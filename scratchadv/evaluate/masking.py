@@ -1,0 +1,154 @@
+"""Signs that gradients are masked: that an attack failed, and not that the model is robust."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .. import checks
+from ..attacks import pgd
+from ..backend import namespace
+from ..balls import Boxed
+from ..models.protocol import loss_and_gradient, predict
+from ..numerics import rows
+from ..parallel import map_chunks
+from .worst import stands
+
+SLACK = 0.01  # the share of examples that another attack may find beyond the gradient's without a word
+
+SIGNS = {
+    "non-finite gradients": "{0:.1%} of the examples have a gradient by x with entries that are NaN or infinite",
+    "zero gradients": "{0:.1%} of the examples have a gradient by x that is zero",
+    "more steps are not stronger": "{0:.1%} of the examples stand after {steps} steps, {1:.1%} after one",
+    "random noise beats the gradient": "{0:.1%} of the examples stand after {steps} steps and fall to random changes, "
+    "{trials} of each example",
+    "black box beats white box": "{0:.1%} of the examples stand after {steps} steps and fall without gradients",
+    "an unbounded attack fails": "{0:.1%} of the examples stand after {steps} steps in a set that holds every image",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sign of masked gradients.
+
+    Attributes
+    ----------
+    sign : str
+        One of the keys of ``SIGNS``.
+    figure : float
+        The share of examples that shows it.
+    words : str
+        A sentence with the figure.
+    """
+
+    sign: str
+    figure: float
+    words: str
+
+    def __str__(self):
+        return f"{self.sign}: {self.words}"
+
+
+def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=None, trials=20, rng=None):
+    """What speaks against believing that the gradient shows the way: a list, empty if nothing does.
+
+    =================================  ==========================================================================
+    sign                               is found where
+    =================================  ==========================================================================
+    ``non-finite gradients``           the loss of any example has a gradient by x with NaN or infinity
+    ``zero gradients``                 the loss of any example has the gradient 0
+    ``more steps are not stronger``    more examples stand after ``steps`` steps than after one
+    ``random noise beats the``         more than 1 % of the examples stand against the gradient and fall to one of
+    ``gradient``                       ``trials`` random points of Δ(x)
+    ``black box beats white box``      the same for ``black_box``
+    ``an unbounded attack fails``      any example stands where every image (of the box, or of the values in x) may
+                                       be reached
+    =================================  ==========================================================================
+
+    All of it is asked of the examples that are right when clean, and shares are shares of those. A sign is a reason to
+    look, not a proof: a cross-entropy that grows without an error, as on models that are unsure, looks the same (try
+    ``partial(pgd, loss=margin)``). No sign is no proof either.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        A few hundred are enough.
+    y : array, shape (N,)
+    threat : Ball or Boxed
+    attack : callable
+        The white-box attack, ``attack(model, x, y, threat, steps=...)``.
+    steps : int
+        How many steps are many.
+    black_box : callable, optional
+        ``black_box(model, x, y, threat)``, such as ``partial(square, queries=1000, rng=rng)``. Without it that sign is
+        not looked for.
+    trials : int
+        Random changes of each example.
+    rng : numpy.random.Generator, optional
+        Draws them. Default: seed 0.
+
+    Returns
+    -------
+    list of Finding
+
+    Source: Athalye, Carlini and Wagner (2018), "Obfuscated gradients give a false sense of security", section 3.1;
+    Carlini et al. (2019), "On evaluating adversarial robustness", section 5.
+    """
+    checks.attack(model, x, y, threat)
+    steps, trials = checks.count("steps", steps, least=2), checks.count("trials", trials, least=1)
+    right = namespace(x).flatnonzero(predict(model, x) == y)
+    if not len(right):
+        return []
+    x, y = x[right], y[right]
+    rng = np.random.default_rng(0) if rng is None else rng
+    after = partial(stands, model, x, y)
+    one, many = (after(threat, [partial(attack, steps=n)]) for n in (1, steps))
+    unbounded = after(_everything(threat, x), [partial(attack, steps=steps)])
+    not_finite, zero = _gradient_faults(model, x, y)
+    beyond = partial(_found_beyond, model, x, y, threat, many)
+    figures = {
+        "non-finite gradients": [_share(not_finite)],
+        "zero gradients": [_share(zero)],
+        "more steps are not stronger": [_share(many), _share(one)] if many.sum() > one.sum() else [0.0],
+        "random noise beats the gradient": [beyond([partial(_noise, rng=rng)] * trials)],
+        "black box beats white box": [beyond([black_box] if black_box else [])],
+        "an unbounded attack fails": [_share(unbounded)],
+    }
+    return [
+        Finding(sign, figure[0], SIGNS[sign].format(*figure, steps=steps, trials=trials))
+        for sign, figure in figures.items()
+        if figure[0] > 0
+    ]
+
+
+def _gradient_faults(model, x, y):
+    """Which examples have an input gradient that is not finite, and which one that is zero."""
+
+    def faults(x, y):
+        g = rows(loss_and_gradient(model, model.loss, x, y)[1])
+        return ~namespace(g).isfinite(g).all(axis=1), (g == 0).all(axis=1)
+
+    return map_chunks(faults, model, x, y)
+
+
+def _found_beyond(model, x, y, threat, standing, attacks):
+    """The share of examples that stand so far and fall to these attacks, if it is worth a word."""
+    left = namespace(x).flatnonzero(standing)
+    fell = len(left) - int(stands(model, x[left], y[left], threat, attacks).sum()) if len(left) else 0
+    return fell / len(x) if fell > SLACK * len(x) else 0.0
+
+
+def _noise(model, x, y, threat, rng):
+    return threat.sample(rng, x)
+
+
+def _everything(threat, x):
+    """The set that holds every image of the box, or of the range of x where there is no box."""
+    boxed = threat if isinstance(threat, Boxed) else threat.within(float(x.min()), float(x.max()))
+    reach = namespace(x).zeros_like(x[:1]) + boxed.upper - boxed.lower
+    return boxed.scaled(float(boxed.norm(reach)[0]))
+
+
+def _share(mask):
+    return float(mask.mean())

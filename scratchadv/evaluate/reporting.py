@@ -1,0 +1,207 @@
+"""One page that says how a model was attacked and what came of it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .. import __version__, files
+from ..attacks import pgd
+from ..backend import host
+from ..models.protocol import predict
+from . import page
+from .curves import OverEps, OverSteps, accuracy_over_eps, over_steps
+from .judging import judge
+from .masking import SIGNS, signs_of_masking
+from .worst import WorstCase, named, worst_case
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is on the page.
+
+    Attributes
+    ----------
+    worst : WorstCase
+    over_eps : OverEps
+    over_steps : OverSteps
+    signs : list of Finding
+    """
+
+    worst: WorstCase
+    over_eps: OverEps
+    over_steps: OverSteps
+    signs: list
+
+
+def report(
+    path,
+    model,
+    x,
+    y,
+    threat,
+    attacks,
+    *,
+    eps=None,
+    iterated=pgd,
+    bits=None,
+    black_box=None,
+    rng=None,
+    class_names=None,
+    setting=None,
+    title="Robustness report",
+    shown=8,
+    progress=False,
+):
+    """Attack, and write a page of HTML: threat model, table, curves over ε and over steps, examples, doubts.
+
+    The page needs nothing but itself: figures lie within it. It is written whole at the end, or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to write; its folder must be there.
+    model : Model
+    x : array, shape (N, *D)
+        A few hundred are quick. Images ``(N, H, W, 1)`` or ``(N, H, W, 3)`` are shown.
+    y : array, shape (N,)
+    threat : Ball or Boxed
+    attacks : sequence of callable, or dict of str to callable
+        As for ``worst_case``.
+    eps : sequence of float, optional
+        The radii of the curve. Default: nine from 0 to twice that of the threat.
+    iterated : callable
+        The attack of the curve over steps and of the search for masked gradients; takes ``callback`` and ``steps``.
+    bits : int, optional
+        As for ``judge``: for all but the search for masked gradients.
+    black_box : callable, optional
+        As for ``signs_of_masking``.
+    rng : numpy.random.Generator, optional
+        As for ``signs_of_masking``.
+    class_names : sequence of str or dict of int to str, optional
+        The names of the labels, by label. Default: the labels.
+    setting : dict, optional
+        What else the numbers depend on, such as data and training: printed in the head.
+    title : str
+    shown : int
+        How many examples are shown, the first ones.
+    progress : bool
+        Show bars on a terminal.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+    """
+    eps = _radii(threat) if eps is None else eps
+    worst = worst_case(model, x, y, threat, attacks, bits=bits, progress=progress)
+    threats = [threat.scaled(radius) for radius in eps]
+    found = Report(
+        worst,
+        accuracy_over_eps(model, x, y, threats, attacks, bits=bits, progress=progress),
+        over_steps(model, x, y, threat, iterated, bits=bits),
+        signs_of_masking(model, x, y, threat, attack=iterated, black_box=black_box, rng=rng),
+    )
+    setting = {"model": _model(model)} | worst.setting() | (setting or {})
+    parts = [
+        _head(worst, setting),
+        _signs(found.signs, black_box),
+        "<h2>Attack by attack</h2>",
+        page.table(*worst.cells()),
+        *_curves(found, threat, named([iterated])[0][0]),
+        *_examples(worst, model, x[:shown], y[:shown], class_names),
+        f'<p class="foot">Written by scratchadv {__version__}.</p>',
+    ]
+    files.write_text(path, page.page(title, *parts))
+    return found
+
+
+def _radii(threat):
+    """Nine radii from 0 to twice that of the threat; whole numbers from 1 where it counts components."""
+    if isinstance(threat.radius, int):
+        return np.unique(np.rint(np.linspace(1, max(1, 2 * threat.radius), 9))).tolist()
+    return np.unique(np.linspace(0, 2 * threat.radius, 9)).tolist()
+
+
+def _model(model):
+    count = sum(int(np.prod(a.shape)) for a in getattr(model, "params", {}).values())
+    return f"{type(model).__name__}, {count:,} parameters"
+
+
+def _head(worst, setting):
+    clean, robust = (f"{100 * float(row.mean()):.1f} %" for row in (worst.standing[0], worst.stands))
+    rows = "".join(f"<dt>{page.escape(key)}</dt><dd>{page.escape(value)}</dd>" for key, value in setting.items())
+    lead = f"<b>{robust}</b> of the examples are classified rightly after every attack; {clean} when clean."
+    return f'<p class="lead">{lead}</p>\n<dl>{rows}</dl>'
+
+
+def _signs(signs, black_box):
+    """The findings, and what was looked for."""
+    notes = [f'<p class="note"><b>{page.escape(f.sign)}</b>: {page.escape(f.words)}.</p>' for f in signs]
+    looked_for = ", ".join(sign for sign in SIGNS if black_box or not sign.startswith("black box"))
+    verdict = "The accuracies on this page may be too high." if signs else "None found."
+    words = f"<p>Looked for: {looked_for}. {verdict}</p>"
+    return "\n".join(["<h2>Signs of masked gradients</h2>", *notes, words])
+
+
+def _curves(found, threat, attack):
+    """Accuracy over ε and over steps, loss over steps."""
+    steps = range(len(found.over_steps.accuracy))
+    eps, mark = found.over_eps.eps, threat.radius if threat.radius <= found.over_eps.eps[-1] else None
+    accuracy = partial(page.curve, top=1, percent=True)
+    loss = found.over_steps.loss.mean(axis=1).tolist()
+    figures = [
+        accuracy(eps, found.over_eps.accuracy, "Accuracy over the radius, worst case", "ε", mark=mark),
+        accuracy(steps, found.over_steps.accuracy, f"Accuracy over the steps of {attack}", "step"),
+        page.curve(steps, loss, f"Mean loss over the steps of {attack}", "step"),
+    ]
+    return ["<h2>Over the radius and over steps</h2>", '<div class="curves">', *figures, "</div>"]
+
+
+def _examples(worst, model, x, y, names):
+    """The first examples: clean, change, final input, each with its prediction; nothing where x holds no images."""
+    if x.ndim != 4 or x.shape[3] not in (1, 3):
+        return []
+    delta = worst.delta[: len(x)]
+    after = judge(model, x, y, delta, worst.threat, bits=worst.bits).prediction
+    x, y, delta, before, after = map(host, (x, y, delta, predict(model, x), after))
+    times = _magnification(delta)
+    lower, upper = (host(getattr(worst.threat, side, end)) for side, end in (("lower", 0), ("upper", 1)))
+    width = np.where(upper > lower, upper - lower, 1)
+    clean, final = ((a - lower) / width for a in (x, x + delta))
+    lines = [
+        ("clean", clean, _captions(before, y, names)),
+        (f"δ × {times}", 0.5 + times * delta / width, [""] * len(x)),
+        ("x + δ", final, _captions(after, y, names)),
+    ]
+    rows = "\n".join(_row(*line) for line in lines)
+    return [
+        "<h2>Examples</h2>",
+        f"<p>The first {len(x)}, with the change of the attack that fooled them; none where they stand or were wrong "
+        "already. ✓ and ✗: the prediction is right or wrong.</p>",
+        f'<div class="scroll"><table class="examples">\n{rows}\n</table></div>',
+    ]
+
+
+def _magnification(delta):
+    """The whole number that makes the largest change visible and keeps it within half of the range."""
+    largest = float(abs(delta).max())
+    return max(1, int(0.5 / largest + 1e-3)) if largest else 1
+
+
+def _captions(labels, y, names):
+    kinds = [("right", "✓") if ok else ("wrong", "✗") for ok in labels == y]
+    words = [names[label] if names is not None else label for label in labels.tolist()]
+    return [f'<span class="{kind}">{page.escape(w)} {m}</span>' for w, (kind, m) in zip(words, kinds, strict=True)]
+
+
+def _row(title, images, captions):
+    cells = (
+        page.picture(image, f"{title}, example {i}") + caption
+        for i, (image, caption) in enumerate(zip(images, captions, strict=True))
+    )
+    return f"<tr><th>{page.escape(title)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

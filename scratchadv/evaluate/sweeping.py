@@ -1,0 +1,109 @@
+"""Models × threats × attacks, here or spread over processes and machines."""
+
+import copy
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ..backend import namespace
+from ..progress import progress as bar
+from .worst import describe, markdown, named, stands
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Who stands in each combination.
+
+    Attributes
+    ----------
+    models, attacks : tuple of str
+        Their names, M and A of them.
+    threats : tuple of Ball or Boxed
+        T of them.
+    stands : array of bool, shape (M, T, A, N)
+        Right when clean and after this attack alone.
+    """
+
+    models: tuple
+    threats: tuple
+    attacks: tuple
+    stands: Any
+
+    @property
+    def alone(self):
+        """The accuracy under each attack alone, ``(M, T, A)``."""
+        return self.stands.mean(axis=3)
+
+    @property
+    def accuracy(self):
+        """The robust accuracy, worst case over the attacks, ``(M, T)``."""
+        return self.stands.all(axis=2).mean(axis=2)
+
+    def table(self):
+        """A row for each model and threat, as Markdown."""
+        rows = [
+            [self.models[m], describe(threat), *(f"{100 * float(a):.2f} %" for a in (*alone, self.accuracy[m, t]))]
+            for m, models in enumerate(self.alone)
+            for (t, threat), alone in zip(enumerate(self.threats), models, strict=True)
+        ]
+        setting = {
+            "examples": f"{self.stands.shape[3]:,}",
+            "numbers": "accuracy after each attack alone, and after all",
+        }
+        return markdown(setting, ["model", "threat", *self.attacks, "worst case"], rows)
+
+
+def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=False):
+    """Every attack on every model under every threat, each alone on all examples that are right when clean.
+
+    Combinations do not see each other: each begins with its own copy of the attack, a random generator inside of it
+    too, so that the result is the same wherever and in whatever order they are computed.
+
+    Parameters
+    ----------
+    models : sequence of Model, or dict of str to Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+    threats : sequence of Ball or Boxed
+        Such as ``[Linf(eps).within(0, 1) for eps in grid]``.
+    attacks : sequence of callable, or dict of str to callable
+        As for ``worst_case``. For other processes they must pickle: no lambdas.
+    bits : int, optional
+        As for ``judge``.
+    executor : concurrent.futures.Executor, optional
+        Where to compute: a ``ProcessPoolExecutor``, or ``dask.distributed.Client(...).get_executor()`` for a cluster.
+        Model, x and y travel with each combination. Default: here, one after the other.
+    progress : bool
+        Show a bar on a terminal.
+
+    Returns
+    -------
+    Sweep
+    """
+    models, attacks, threats = named(models), named(attacks), tuple(threats)
+    if not (models and threats and attacks):
+        raise ValueError(
+            f"{len(models)} models, {len(threats)} threats and {len(attacks)} attacks: one of each at least"
+        )
+    cells = [
+        (model, x, y, threat, attack, bits) for (_, model), threat, (_, attack) in product(models, threats, attacks)
+    ]
+    found = namespace(x).stack(list(bar(_results(cells, executor), "sweep", len(cells), shown=progress)))
+    shape = len(models), len(threats), len(attacks), len(x)
+    return Sweep(tuple(name for name, _ in models), threats, tuple(name for name, _ in attacks), found.reshape(shape))
+
+
+def _results(cells, executor):
+    if executor is None:
+        yield from (_cell(*cell) for cell in cells)
+        return
+    futures = [executor.submit(_cell, *cell) for cell in cells]
+    try:
+        yield from (future.result() for future in futures)
+    finally:  # after an error the rest need not be computed
+        for future in futures:
+            future.cancel()
+
+
+def _cell(model, x, y, threat, attack, bits):
+    return stands(model, x, y, threat, [copy.deepcopy(attack)], bits=bits)

@@ -1,0 +1,28 @@
+"""Contracts: laws that anyone's attack, ball, loss or evaluation must keep, each failure explained in one sentence.
+
+Read ``laws.py`` for the laws of attacks, ``parts.py`` for those of what an attack is made of and of what judges it,
+``hold.py`` for how a counterexample is found and told.
+"""
+
+from .hold import ContractError
+from .laws import LAWS, assert_attack_contract
+from .parts import (
+    BALL_LAWS,
+    EVALUATION_LAWS,
+    LOSS_LAWS,
+    assert_ball_contract,
+    assert_evaluation_contract,
+    assert_loss_contract,
+)
+
+__all__ = [
+    "BALL_LAWS",
+    "EVALUATION_LAWS",
+    "LAWS",
+    "LOSS_LAWS",
+    "ContractError",
+    "assert_attack_contract",
+    "assert_ball_contract",
+    "assert_evaluation_contract",
+    "assert_loss_contract",
+]

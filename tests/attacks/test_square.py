@@ -1,0 +1,356 @@
+"""Laws of the square attack."""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchadv.attacks.black_box.square import square
+from scratchadv.attacks.exact import exact
+from scratchadv.balls import L1, L2, Boxed, Linf
+from scratchadv.layers import Conv
+from scratchadv.losses import cross_entropy, logit_difference, margin, target_margin
+from scratchadv.models import CNN, MLP, LogisticRegression
+from scratchadv.models.protocol import labels_of
+from scratchadv.parallel import limit
+from scratchadv.testing.strategies import linear_problems
+
+inner = importlib.import_module("scratchadv.attacks.black_box.square")
+THREATS = [ball for bare in (Linf(0.15), L2(0.5)) for ball in (bare, bare.within(0, 1))]
+on_all_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
+few = settings(max_examples=30, deadline=None)
+
+
+class Asked:
+    """A model that keeps all it is asked, and has nothing but logits."""
+
+    def __init__(self, logits):
+        self.params, self.logits_of, self.x = {}, logits, []
+
+    def logits(self, x):
+        self.x.append(x.copy())
+        return self.logits_of(x)
+
+
+@pytest.fixture
+def net():
+    """A small convolutional network, 15 images 6 × 6 × 2, and the labels that it gives them."""
+    rng = np.random.default_rng(5)
+    model = CNN((6, 6, 2), (Conv(3),), (8, 4), rng=rng, dtype=np.float64)
+    model.params = {name: 3 * value for name, value in model.params.items()}
+    x = rng.random((15, 6, 6, 2))
+    return model, x, labels_of(model.logits(x))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def is_linf(threat):
+    return isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf)
+
+
+def in_one(run):
+    with limit(threads=1, chunk=10_000):
+        return run()
+
+
+def wrong(model, x, y, delta):
+    return labels_of(model.logits(x + delta)) != y
+
+
+# The search
+
+
+@pytest.mark.parametrize("threat", [Linf(0.08), Linf(0.08).within(0, 1), L2(0.4), L2(0.4).within(0, 1)], ids=str)
+def test_it_fools_and_keeps_to_its_queries(net, threat):
+    """Logits only: ``queries`` for what stands to the end, fewer for what falls, and one more for the labels"""
+    model, x, y = net
+    asked = Asked(model.logits)
+    delta = in_one(lambda: square(asked, x, y, threat, queries=60, rng=rng()))
+    standing = (~wrong(model, x, y, delta)).sum()
+    sizes = [len(each) for each in asked.x]
+    assert sizes[:2] == [1, len(x)]
+    assert len(sizes) == 1 + 60
+    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+    assert standing <= sizes[-1] < len(x)
+    assert standing > 0
+
+
+@on_all_threats
+def test_every_question_is_inside(net, threat):
+    """All that the model is asked is x + δ with δ in Δ(x); for ℓ∞ at a corner, for ℓ2 without box on the sphere"""
+    model, x, y = net[0], net[1][:1], net[2][:1]
+    asked, delta_set = Asked(model.logits), threat.at(x)
+    square(asked, x, y, threat, queries=40, rng=rng())
+    for each in asked.x[3:]:
+        delta = each - x
+        assert delta_set.contains(delta, atol=1e-9).all()
+        if is_linf(threat):
+            low, high = (delta_set.linear_max(0 * x + sign) for sign in (-1, 1))
+            assert (np.isclose(delta, low, atol=1e-12) | np.isclose(delta, high, atol=1e-12)).all()
+        elif not isinstance(threat, Boxed):
+            np.testing.assert_allclose(threat.norm(delta), 0.5, rtol=1e-9)
+
+
+@on_all_threats
+def test_a_question_differs_from_the_best_in_windows(net, threat):
+    """Where nothing is better than the start, each question is the start but for one (ℓ∞) or two (ℓ2) windows"""
+    _, x, _ = net
+    x = x[:1]
+    values = iter([0.0, *np.linspace(-1, -2, 50)])
+    asked = Asked(lambda x: np.array([[0.0, next(values) - 3]]))
+    square(asked, x, np.array([0]), threat, queries=40, rng=rng())
+    start = asked.x[2]
+    for i, each in enumerate(asked.x[3:]):
+        side = inner._sides(inner._share(0.8, i + 2, 40), 6, 6, least=1 if is_linf(threat) else 3)[0]
+        changed = np.argwhere((each != start).any(axis=(0, 3)))
+        assert 0 < len(changed) <= (1 if is_linf(threat) else 2) * side**2
+        if is_linf(threat):
+            assert (np.ptp(changed, axis=0) < side).all()
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["bare", "box"]))
+def test_on_small_linear_models_it_is_exact(seed, box):
+    """ℓ∞, 5 components, 300 queries: it fools where the exact attack does, and else reaches its margin"""
+    random = rng(seed)
+    model = LogisticRegression(random.standard_normal(5), 0.1)
+    x = random.random((4, 5))
+    y = labels_of(model.logits(x))
+    threat = Linf(0.2).within(0, 1) if box == "box" else Linf(0.2)
+    best = margin.value(model.logits(x + exact(model, x, y, threat)), y)
+    delta = square(model, x, y, threat, queries=300, rng=random)
+    found = margin.value(model.logits(x + delta), y)
+    np.testing.assert_array_equal(found > 0, best > 0)
+    np.testing.assert_allclose(found[best <= 0], best[best <= 0], atol=1e-12)
+
+
+@few
+@given(linear_problems(threats=st.sampled_from([*THREATS, Linf(0.0), L2(0.0).within(0, 1)])), st.integers(1, 12))
+def test_square_keeps_the_conventions(problem, queries):
+    """Any shape: seeded, inside Δ(x), not below the clean loss, dtype and shape of x, nothing changed in place"""
+    model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
+    before = x.copy()
+    first, second = (square(model, x, y, threat, queries=queries, rng=rng(1)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert threat.at(x).contains(first).all()
+    assert (first.dtype, first.shape) == (x.dtype, x.shape)
+    assert (margin.value(model.logits(x + first), y) >= margin.value(model.logits(x), y)).all()
+    np.testing.assert_array_equal(x, before)
+
+
+@on_all_threats
+def test_batch_order_split_and_chunks_do_not_matter(net, threat):
+    """square(x[π]) = square(x)[π], a batch = its parts = its chunks, given the same seeds"""
+    model, x, y = net
+    seeds = np.arange(100, 100 + len(x))
+    target = (y + 1) % 4
+
+    def run(part, **options):
+        return square(model, x[part], y[part], threat, queries=40, seeds=seeds[part], **options)
+
+    whole = in_one(lambda: run(slice(None)))
+    for part in (rng(1).permutation(len(x)), slice(0, 4), slice(4, 15)):
+        np.testing.assert_allclose(run(part), whole[part], atol=1e-12)
+    with limit(threads=3, chunk=2):
+        np.testing.assert_allclose(run(slice(None)), whole, atol=1e-12)
+        targeted = run(slice(None), target=target)
+    np.testing.assert_allclose(targeted, in_one(lambda: run(slice(None), target=target)), atol=1e-12)
+
+
+def test_the_generator_draws_one_seed_for_each_example(net):
+    """rng is the same as the seeds drawn from it; two examples alike have different luck"""
+    model, x, y = net
+    x, y = np.repeat(x[:1], 8, axis=0), np.repeat(y[:1], 8)
+    seeds = rng(3).integers(0, 2**64, 8, dtype=np.uint64)
+    found = square(model, x, y, L2(0.2), queries=20, rng=rng(3))
+    np.testing.assert_array_equal(found, square(model, x, y, L2(0.2), queries=20, seeds=seeds))
+    assert len(np.unique(found.reshape(8, -1), axis=0)) > 4
+
+
+@on_all_threats
+def test_more_queries_with_the_same_windows_are_not_weaker(net, threat):
+    """Without a schedule (p so small that every window is the smallest) q queries are the first of 3 q"""
+    model, x, y = net
+    few, many = (square(model, x, y, threat, queries=q, p=1e-9, seeds=np.arange(len(x))) for q in (20, 60))
+    value = [margin.value(model.logits(x + delta), y) for delta in (few, many)]
+    fell = wrong(model, x, y, few)
+    np.testing.assert_array_equal(few[fell], many[fell])
+    assert (value[1] >= value[0]).all()
+    assert (value[1] > value[0]).any()
+
+
+def test_a_target_has_to_be_reached(net):
+    """With a target the search goes on until the prediction is the target"""
+    model, x, y = net
+    target = np.argsort(model.logits(x), axis=1)[:, -2]
+    delta = square(model, x, y, Linf(0.4), queries=300, target=target, rng=rng())
+    hit = labels_of(model.logits(x + delta)) == target
+    assert hit.mean() > 0.5
+    value, clean = (target_margin.value(model.logits(at), np.stack([y, target], axis=1)) for at in (x + delta, x))
+    assert (value >= clean).all()
+
+
+@pytest.mark.parametrize(("of", "target"), [(cross_entropy, False), (logit_difference, True)])
+def test_other_losses_are_climbed(net, of, target):
+    """loss=…: what still stands has no smaller value of it than at x, and a larger one for most"""
+    model, x, y = net
+    target = (y + 1) % 4 if target else None
+    labels = y if target is None else np.stack([y, target], axis=1)
+    delta = square(model, x, y, L2(0.1), queries=40, target=target, loss=of, rng=rng())
+    gain = of.value(model.logits(x + delta), labels) - of.value(model.logits(x), labels)
+    stands = labels_of(model.logits(x + delta)) == y
+    assert (gain[stands] >= 0).all()
+    assert (gain > 0).mean() > 0.9
+
+
+def test_misclassified_inputs_cost_one_query_and_stay(net):
+    """δ = 0 for what is wrong already (PEER_BUGS 15)"""
+    model, x, y = net
+    asked = Asked(model.logits)
+    delta = in_one(lambda: square(asked, x, (y + 1) % 4, Linf(0.1), queries=50, rng=rng()))
+    assert not delta.any()
+    assert [len(rows) for rows in asked.x] == [1, len(x)]
+
+
+@on_all_threats
+def test_a_constant_model_leaves_zero(threat):
+    """Nothing is better than δ = 0, nothing breaks or becomes NaN; the example is right (ties go to class 0)"""
+    model = MLP((12, 5, 3), rng=rng(), dtype=np.float64)
+    model.params = {name: 0 * value for name, value in model.params.items()}
+    with np.errstate(all="raise"):
+        assert not square(model, np.full((2, 12), 0.25), np.zeros(2, int), threat, queries=30, rng=rng()).any()
+
+
+def test_vectors_are_images_of_one_row():
+    """x of shape (N, P) and (N, 1, P, 1) have the same δ, and so has any shape that is no (N, H, W, C)"""
+    model, x, y = LogisticRegression(rng(1).standard_normal(12)), rng(2).random((5, 12)), np.array([1, -1, 1, 1, -1])
+    for threat in THREATS:
+        found = []
+        for shape in ((12,), (1, 12, 1), (3, 4)):
+            shaped = LogisticRegression(model.params["theta"].reshape(shape))
+            found.append(square(shaped, x.reshape(5, *shape), y, threat, queries=30, rng=rng()).reshape(5, 12))
+        np.testing.assert_array_equal(found[0], found[1])
+        np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=str)
+def test_float32_stays_float32(net, threat):
+    """No hidden float64 (PEER_BUGS 22)"""
+    model, x, y = net
+    asked = Asked(model.logits)
+    assert square(asked, x.astype(np.float32), y, threat, queries=10, rng=rng()).dtype == np.float32
+    assert {each.dtype for each in asked.x} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"queries": 0}, ValueError, "queries = 0 must be >= 1"),
+        ({"p": -0.1}, ValueError, r"p = -0\.1 must be finite and >= 0"),
+        ({"rng": None}, ValueError, "square is random: pass either rng or seeds"),
+        ({"seeds": np.arange(15)}, ValueError, "square is random: pass either rng or seeds"),
+        ({"rng": None, "seeds": np.arange(3)}, ValueError, r"seeds has shape \(3,\); one for each example, \(15,\)"),
+        ({"rng": None, "seeds": np.ones(15)}, TypeError, "seeds must be a NumPy array of whole numbers"),
+        ({"threat": L1(1.0)}, TypeError, "square knows Linf and L2, not L1"),
+        ({"x": np.full((15, 6, 6, 2), np.nan)}, ValueError, "x holds nan"),
+        ({"target": np.full(15, 9)}, ValueError, "target holds 9"),
+    ],
+)
+def test_bad_options_are_refused(net, change, error, message):
+    """The message names the value and what was expected"""
+    model, x, y = net
+    with pytest.raises(error, match=message):
+        square(model, **({"x": x, "y": y, "threat": Linf(0.1), "rng": rng()} | change))
+
+
+# Its parts
+
+
+def test_the_share_is_halved_at_the_papers_queries():
+    """p, then p / 2 after 10 of 10,000 windows, p / 4 after 50, …; at 5,000 queries after half as many"""
+    shares = [inner._share(0.8, 2 + i, 10_000) for i in (0, 10, 11, 50, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)]
+    assert shares == [0.8, 0.8, 0.4, 0.4, *(0.8 / 2**k for k in range(2, 10))]
+    assert [inner._share(0.8, 2 + i, 5000) for i in (5, 6, 25, 26)] == [0.8, 0.4, 0.4, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("share", "image", "least", "sides"),
+    [
+        (0.8, (28, 28), 1, (25, 25)),  # √(0.8 · 784) = 25.04
+        (0.05, (28, 28), 1, (6, 6)),
+        (1e-6, (28, 28), 1, (1, 1)),
+        (0.4, (28, 28), 3, (19, 19)),  # 17.7, so 18, and odd
+        (1e-6, (28, 28), 3, (3, 3)),
+        (0.5, (1, 100), 1, (1, 50)),
+        (0.5, (100, 1), 1, (50, 1)),
+        (1e-6, (1, 100), 3, (1, 3)),
+        (0.5, (1, 2), 3, (1, 2)),
+        (1.0, (2, 3), 3, (2, 3)),
+    ],
+)
+def test_windows_have_the_share_of_the_pixels(share, image, least, sides):
+    """A square of area share · H · W where it fits, else as wide as it takes"""
+    assert inner._sides(share, *image, least=least) == sides
+
+
+def test_the_random_numbers_are_splitmix64():
+    """The first outputs for seed 1234567, as other implementations print them"""
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    found = inner._uniform(np.array([1234567, 7], np.uint64), 0, 4)
+    np.testing.assert_array_equal(found[0], [(z >> 11) / 2**53 for z in expected])
+    assert len(np.unique(found)) == 8
+
+
+def test_the_random_numbers_are_uniform_and_new_for_each_query():
+    """In [0, 1), mean 1/2, no two alike over seeds, queries and places"""
+    u = np.stack([inner._uniform(np.arange(50, dtype=np.uint64), query, 8) for query in range(100)])
+    assert ((u >= 0) & (u < 1)).all()
+    assert len(np.unique(u)) == u.size
+    assert abs(u.mean() - 0.5) < 6 / math.sqrt(12 * u.size)
+    assert abs((u < 0.5).mean(axis=(0, 2)) - 0.5).max() < 6 / math.sqrt(4 * 800)
+
+
+def test_windows_lie_everywhere_alike():
+    """Corners from 0 to H − a, each as often"""
+    state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None)
+    u = inner._uniform(np.arange(4000, dtype=np.uint64), 9, 2)
+    top, left = inner._corners(u, state, 3, 2)
+    assert (abs(np.bincount(top) / 4000 - 1 / 3) < 0.05).all()
+    assert (abs(np.bincount(left) / 4000 - 1 / 3) < 0.05).all()
+    assert (len(np.bincount(top)), len(np.bincount(left))) == (3, 3)
+    window = inner._window(u, state, 3, 2)
+    np.testing.assert_array_equal(window.sum(axis=(1, 2, 3)), 6)
+    assert window[0, top[0], left[0], 0]
+    assert window[0, top[0] + 2, left[0] + 1, 0]
+
+
+def test_bumps_by_hand():
+    """3 × 3: 1 + 1/4 in the middle, 1/4 around it; η of 2 × 1 is (1, −1) / √2, and norm 1 for any size"""
+    bump = np.full((3, 3), 0.25)
+    bump[1, 1] = 1.25
+    np.testing.assert_allclose(inner._bump(3, 3), bump / math.sqrt(8 / 16 + 25 / 16), rtol=1e-15)
+    np.testing.assert_allclose(abs(inner._eta(2, 1)), [[math.sqrt(0.5)]] * 2, rtol=1e-15)
+    for a, b in ((1, 1), (3, 3), (1, 7), (7, 2), (25, 25)):
+        eta = inner._eta(a, b)
+        assert eta.shape == (a, b)
+        np.testing.assert_allclose(np.linalg.norm(eta), 1)
+    eta = inner._eta(5, 5)
+    assert (eta[:2] > 0).all()
+    assert (eta[2:] < 0).all()
+
+
+def test_a_moved_window_spends_what_the_ball_has_left():
+    """‖δ'‖₂ = ε whatever ‖δ‖₂ <= ε was; outside the two windows δ stays"""
+    delta = rng(1).standard_normal((50, 9, 9, 2))
+    for share in (1.0, 0.3):
+        state = inner._begin(L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64))
+        state = state._replace(delta=share * L2(2.0).linear_max(delta))
+        moved = inner._moved(2.0, state, 7, 0.1)
+        np.testing.assert_allclose(L2(2.0).norm(moved), 2.0, rtol=1e-12)
+        same = (moved == state.delta).all(axis=3).sum(axis=(1, 2))
+        assert (same >= 81 - 2 * 9).all()
