@@ -8,11 +8,13 @@ Read in this order:
 4. ``attacks/exact.py``: the linear chapter in one line
 5. ``attacks/gradient/fgsm.py``, ``attacks/gradient/pgd.py``: up the loss inside Δ
 6. ``robust_logistic.py``: the min-max problem of the slides, solved with a certificate; ``solvers/`` is how
-7. ``training.py``, ``evaluate``: adversarial training; judging by predicting again
+7. ``training.py``, ``evaluate/judging.py``, ``evaluate/worst.py``: adversarial training; judging by predicting again
 8. ``reproduce/linear.py``: the slides' linear experiment, ``scratchadv reproduce linear``
 9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, first on one page
 10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` checks them
 11. ``reproduce/networks.py``: the slides' networks, ``scratchadv reproduce networks``
+12. ``attacks/gradient/apgd.py``, ``attacks/constrained/``, ``attacks/standard.py``: no step size to choose, no ε, and both
+13. ``testing/contract/``, ``testing/museum/``: the laws of an attack, and the bugs that they kill, ``scratchadv museum``
 """
 
 __version__ = "0.1.0"
