@@ -3,6 +3,8 @@
 import argparse
 import sys
 import textwrap
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from . import __version__
@@ -43,39 +45,33 @@ def parser():
         "reproduce", help="run an experiment of the slides", epilog=EXAMPLES, formatter_class=formatter
     )
     experiments = reproduce.add_subparsers(title="experiments", required=True)
-    linear = experiments.add_parser(
+    _experiment(
+        experiments,
         "linear",
-        help="linear models, digits 0 against 1, attacked and solved exactly",
-        description="Linear models, digits 0 against 1: the slides' two runs of SGD, the exact robust optimum, "
-        "the exact attack. Prints a table and writes it with its figures.",
-        epilog=EXAMPLES,
-        formatter_class=formatter,
+        "linear models, digits 0 against 1, attacked and solved exactly",
+        "Linear models, digits 0 against 1: the slides' two runs of SGD, the exact robust optimum, the exact attack. "
+        "Prints a table and writes it with its figures.",
+        eps=0.2,
     )
-    _common(linear, "linear", eps=0.2)
-    linear.set_defaults(run=_linear)
-    networks = experiments.add_parser(
+    _experiment(
+        experiments,
         "networks",
-        help="networks on ten digits under FGSM and PGD, and trained against them",
-        description="The tutorial's two MLPs and its CNN under FGSM and PGD, and the CNN trained against them. Prints "
-        "how long it will take, then a table; writes it with its figures. Trained models are kept in the cache.",
-        epilog=EXAMPLES,
-        formatter_class=formatter,
+        "networks on ten digits under FGSM and PGD, and trained against them",
+        "The tutorial's two MLPs and its CNN under FGSM and PGD, and the CNN trained against them. Prints how long it "
+        "will take, then a table; writes it with its figures. Trained models are kept in the cache.",
+        eps=0.1,
+        quick="all of it on less data, in about two minutes",
     )
-    _common(networks, "networks", eps=0.1)
-    networks.add_argument("--quick", action="store_true", help="all of it on less data, in about two minutes")
-    networks.set_defaults(run=_networks)
-    attacks = experiments.add_parser(
+    _experiment(
+        experiments,
         "attacks",
-        help="every white-box attack on those networks: success, size of the change, cost",
-        description="The attacks of the second deck and their successors on the networks of 'reproduce networks': "
-        "success, size of the change, queries, gradients and seconds, and pictures. Trains the networks first where "
-        "they are not in the cache.",
-        epilog=EXAMPLES,
-        formatter_class=formatter,
+        "every white-box attack on those networks: success, size of the change, cost",
+        "The attacks of the second deck and their successors on the networks of 'reproduce networks': success, size of "
+        "the change, queries, gradients and seconds, and pictures. Trains the networks first where they are not in "
+        "the cache.",
+        eps=0.1,
+        quick="all of it on little data, in a few minutes",
     )
-    _common(attacks, "attacks", eps=0.1)
-    attacks.add_argument("--quick", action="store_true", help="all of it on little data, in a few minutes")
-    attacks.set_defaults(run=_attacks)
     museum = commands.add_parser(
         "museum",
         help="the bugs of attacks, and the law that kills each",
@@ -89,30 +85,25 @@ def parser():
     return top
 
 
-def _common(experiment, name, eps):
+def _experiment(experiments, name, summary, description, eps, quick=None):
+    formatter = argparse.RawDescriptionHelpFormatter
+    description = textwrap.fill(description, 100)
+    options = {"description": description, "epilog": EXAMPLES, "formatter_class": formatter}
+    experiment = experiments.add_parser(name, help=summary, **options)
     add = experiment.add_argument
     add("--data", choices=["auto", "mnist", "strokes"], default="auto", help="default: %(default)s")
     add("--eps", type=float, default=eps, help="radius of the ℓ∞ ball, pixels in [0, 1] (default: %(default)s)")
     add("--seed", type=int, default=0, help="of SGD's start and shuffling (default: 0)")
     add("--out", type=Path, default=Path("results") / name, help="folder to write (default: %(default)s)")
+    if quick:
+        add("--quick", action="store_true", help=quick)
+    experiment.set_defaults(run=partial(_reproduce, name))
 
 
-def _linear(arguments):
-    from .reproduce import linear  # draws, so it loads matplotlib
-
-    linear.run(arguments.data, arguments.eps, arguments.seed, out=arguments.out)
-
-
-def _networks(arguments):
-    from .reproduce import networks
-
-    networks.run(arguments.data, arguments.eps, arguments.seed, arguments.quick, out=arguments.out)
-
-
-def _attacks(arguments):
-    from .reproduce import attacks
-
-    attacks.run(arguments.data, arguments.eps, arguments.seed, arguments.quick, out=arguments.out)
+def _reproduce(name, arguments):
+    experiment = import_module(f".reproduce.{name}", __package__)  # draws, so it loads matplotlib
+    quick = {"quick": arguments.quick} if "quick" in arguments else {}
+    experiment.run(arguments.data, arguments.eps, arguments.seed, out=arguments.out, **quick)
 
 
 def _museum(arguments):
