@@ -13,8 +13,8 @@ Read in this order:
 9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, first on one page
 10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` checks them
 11. ``reproduce/networks.py``: the slides' networks, ``scratchadv reproduce networks``
-12. ``attacks/gradient/apgd.py``, ``attacks/constrained/``, ``attacks/standard.py``: no step size to choose, no ε, and both
-13. ``testing/contract/``, ``testing/museum/``: the laws of an attack, and the bugs that they kill, ``scratchadv museum``
+12. ``attacks/gradient/apgd.py``, ``attacks/constrained/``, ``attacks/standard.py``: no step size, no ε, and both
+13. ``testing/contract/``, ``testing/museum/``: the laws of an attack, the bugs they kill, ``scratchadv museum``
 """
 
 __version__ = "0.1.0"
