@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from scratchadv.attacks.constrained.bounded import bounded
 from scratchadv.attacks.constrained.deepfool import deepfool
 from scratchadv.attacks.constrained.fab import fab
+from scratchadv.attacks.constrained.jsma import jsma
 from scratchadv.attacks.constrained.lbfgs import lbfgs
 from scratchadv.balls import L0, L2, Linf
 from scratchadv.evaluate import robust_accuracy
@@ -178,3 +179,15 @@ def test_a_norm_that_the_attack_has_not_is_refused(network):
     model, x, y, _ = network
     with pytest.raises(ValueError, match="expected was L1 or L2 or Linf"):
         bounded(fab)(model, x, y, L0(2).within(0, 1))
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_jsma_is_bounded_by_a_number_of_components(network, k):
+    """‖δ‖₀ <= k, in the box, and δ ≠ 0 only where it fools"""
+    model, x, y, _ = network
+    threat = L0(k).within(0, 1)
+    delta = bounded(partial(jsma, upsilon=1.0))(model, x, y, threat)
+    assert threat.at(x).contains(delta).all()
+    moved = rows(delta != 0).any(axis=1)
+    assert (predict(model, x + delta)[moved] != y[moved]).all()
+    assert k == 1 or moved.any()  # components move in pairs

@@ -5,14 +5,16 @@ from functools import partial
 
 from ... import checks
 from ...backend import namespace
+from ...balls import L0
 from ...losses import cross_entropy, logistic
 from ...models.protocol import logits
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from .hyperplane import known_norm
 from .targets import clip, is_fooled, room, where_standing
 
 
-def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, box=(0, 1), of="logits"):
+def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0, 1), of="logits"):
     r"""Move the two most salient components by θ, again and again, until the target is reached.
 
     .. math::
@@ -41,6 +43,8 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, box=(0, 1), of="
     upsilon : float
         Υ in [0, 1], the share of the P components that may change: there are :math:`\lfloor P \Upsilon / 2 \rfloor`
         steps.
+    norm : {L0}
+        There is no other; it is here because all attacks of this kind have it.
     box : pair or None
         The lowest and the highest value of x + δ; None: unbounded, and no component ever leaves the search.
     of : {"logits", "probabilities"}
@@ -63,6 +67,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, box=(0, 1), of="
     Jacobian-based Saliency Map Attack".
     """
     checks.smallest_change(model, x, y, box, target)
+    known_norm(norm, L0)
     move = partial(_move_pairs, model, _theta(theta), _pairs(upsilon, x), _known(of))
     standing = ~is_fooled(logits(model, x), y, target)
     return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
