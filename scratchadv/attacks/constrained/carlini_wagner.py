@@ -14,6 +14,7 @@ from ...models.protocol import logits
 from ...numerics import per_row, rows
 from ...optim import Adam
 from ...parallel import map_chunks
+from .hyperplane import known_norm
 from .targets import advantage, is_fooled, room, where_standing
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
@@ -89,7 +90,8 @@ def carlini_wagner(
     checks.smallest_change(model, x, y, box, target)
     kappa, steps, searches, c, lr = _options(confidence, steps, searches, c, lr)
     low, high = _finite(*room(x, box))
-    descend = partial(_descend, model, _known(norm), kappa, steps, lr)
+    known_norm(norm, L2, Linf, L0)
+    descend = partial(_descend, model, norm, kappa, steps, lr)
     search = {L2: partial(_l2, searches), Linf: _linf, L0: partial(_l0, model)}[norm]
 
     def run(*arrays):
@@ -280,12 +282,6 @@ def _options(confidence, steps, searches, c, lr):
     if c == 0 or lr == 0:
         raise ValueError(f"c = {c:g} and lr = {lr:g} must be above 0")
     return kappa, steps, searches, c, lr
-
-
-def _known(norm):
-    if norm not in (L2, Linf, L0):
-        raise ValueError(f"norm = {norm!r}; one of the classes L2, Linf, L0 was expected")
-    return norm
 
 
 def _finite(low, high):
