@@ -285,7 +285,7 @@ def test_pixels_without_room_stay(norm):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"norm": L1}, ValueError, "norm = .*L1.*; one of the classes L2, Linf, L0"),
+        ({"norm": L1}, ValueError, "norm = .*L1.*; expected was L2 or Linf or L0"),
         ({"norm": "l2"}, ValueError, "norm = 'l2'"),
         ({"confidence": -1}, ValueError, "confidence = -1 must be finite and >= 0"),
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
