@@ -51,7 +51,7 @@ def saliency(model, x, y, *, target, norm, box):
 
 def opposite(model, x, y, *, target, norm, box):
     """L-BFGS, which needs a target: the other label."""
-    return lbfgs(model, x, y, target=-y, norm=norm, box=box)
+    return lbfgs(model, x, y, target=-y, norm=norm, box=box, searches=10, steps=15)
 
 
 # attack, threat, promises; one line for each attack that comes
