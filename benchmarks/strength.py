@@ -104,8 +104,8 @@ def attacks_of_peers(torch, net, ball):
     except ImportError:
         print("(pyautoattack is not installed)")
         return runs
-    auto = AutoAttack(net, norm=norm, eps=eps, device="cpu", seed=0, verbose=False)
-    return runs | {("standard", "pyautoattack"): lambda x, y: auto.run_standard_evaluation(x, y, bs=len(x))}
+    auto = AutoAttack(net, **setting)
+    return runs | {("standard", "pyautoattack"): lambda x, y: auto.run_standard_evaluation(x, y)[0]}
 
 
 if __name__ == "__main__":
