@@ -31,6 +31,9 @@ from .numerics import per_row, put_in_rows, rows, solve_piecewise_linear
 class Ball:
     """What the balls share. A bare ball is the same set for every x."""
 
+    def __str__(self):
+        return f"{self.name} ≤ {self.radius:g}"
+
     def at(self, x):
         """Δ(x): a bare ball does not depend on x."""
         return self
@@ -78,9 +81,6 @@ class NormBall(Ball):
     def __post_init__(self):
         # a Python float: a NumPy one would turn float32 images into float64
         object.__setattr__(self, "eps", checks.radius("eps", self.eps))
-
-    def __str__(self):
-        return f"{self.name} ≤ {self.eps:g}"
 
     @property
     def radius(self):
@@ -311,11 +311,10 @@ class L0(Ball):
 
     k: int
 
+    name = "‖δ‖₀"
+
     def __post_init__(self):
         object.__setattr__(self, "k", checks.count("k", self.k))
-
-    def __str__(self):
-        return f"‖δ‖₀ ≤ {self.k}"
 
     @property
     def radius(self):

@@ -21,6 +21,39 @@ examples:
 """
 
 
+# name: (ε, the line in the list, what --help says, what --quick does)
+EXPERIMENTS = {
+    "linear": (
+        0.2,
+        "linear models, digits 0 against 1, attacked and solved exactly",
+        "Linear models, digits 0 against 1: the slides' two runs of SGD, the exact robust optimum, the exact attack. "
+        "Prints a table and writes it with its figures.",
+        None,
+    ),
+    "networks": (
+        0.1,
+        "networks on ten digits under FGSM and PGD, and trained against them",
+        "The tutorial's two MLPs and its CNN under FGSM and PGD, and the CNN trained against them. Prints how long it "
+        "will take, then a table; writes it with its figures. Trained models are kept in the cache.",
+        "all of it on less data, in about two minutes",
+    ),
+    "attacks": (
+        0.1,
+        "every white-box attack on those networks: success, size of the change, cost",
+        "The attacks of the second deck and their successors on the networks of 'reproduce networks': success, size of "
+        "the change, queries, gradients and seconds, and pictures. Trains the networks first where they are not in "
+        "the cache.",
+        "all of it on little data, in a few minutes",
+    ),
+}
+
+MUSEUM = (
+    "Bugs that users of attack libraries met, as wrong variants of this library's own code: what went wrong, where, "
+    "which law of the attack contract kills it, and the smallest counterexample. Takes about half a minute; needs "
+    "hypothesis."
+)
+
+
 def main(argv=None):
     """Run the command line; returns the exit status."""
     arguments = parser().parse_args(argv)
@@ -37,59 +70,25 @@ def main(argv=None):
 
 def parser():
     """The arguments of the command line."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser("scratchadv", description=__doc__, epilog=EXAMPLES, formatter_class=formatter)
+    top = argparse.ArgumentParser("scratchadv", **_page(__doc__))
     top.add_argument("--version", action="version", version=f"scratchadv {__version__}")
     commands = top.add_subparsers(title="commands", required=True)
-    reproduce = commands.add_parser(
-        "reproduce", help="run an experiment of the slides", epilog=EXAMPLES, formatter_class=formatter
-    )
+    reproduce = commands.add_parser("reproduce", help="run an experiment of the slides", **_page())
     experiments = reproduce.add_subparsers(title="experiments", required=True)
-    _experiment(
-        experiments,
-        "linear",
-        "linear models, digits 0 against 1, attacked and solved exactly",
-        "Linear models, digits 0 against 1: the slides' two runs of SGD, the exact robust optimum, the exact attack. "
-        "Prints a table and writes it with its figures.",
-        eps=0.2,
-    )
-    _experiment(
-        experiments,
-        "networks",
-        "networks on ten digits under FGSM and PGD, and trained against them",
-        "The tutorial's two MLPs and its CNN under FGSM and PGD, and the CNN trained against them. Prints how long it "
-        "will take, then a table; writes it with its figures. Trained models are kept in the cache.",
-        eps=0.1,
-        quick="all of it on less data, in about two minutes",
-    )
-    _experiment(
-        experiments,
-        "attacks",
-        "every white-box attack on those networks: success, size of the change, cost",
-        "The attacks of the second deck and their successors on the networks of 'reproduce networks': success, size of "
-        "the change, queries, gradients and seconds, and pictures. Trains the networks first where they are not in "
-        "the cache.",
-        eps=0.1,
-        quick="all of it on little data, in a few minutes",
-    )
-    museum = commands.add_parser(
-        "museum",
-        help="the bugs of attacks, and the law that kills each",
-        description="Bugs that users of attack libraries met, as wrong variants of this library's own code: what went "
-        "wrong, where, which law of the attack contract kills it, and the smallest counterexample. Takes about half a "
-        "minute; needs hypothesis.",
-        epilog=EXAMPLES,
-        formatter_class=formatter,
-    )
+    for name, experiment in EXPERIMENTS.items():
+        _experiment(experiments, name, *experiment)
+    museum = commands.add_parser("museum", help="the bugs of attacks, and the law that kills each", **_page(MUSEUM))
     museum.set_defaults(run=_museum)
     return top
 
 
-def _experiment(experiments, name, summary, description, eps, quick=None):
+def _page(description=""):
     formatter = argparse.RawDescriptionHelpFormatter
-    description = textwrap.fill(description, 100)
-    options = {"description": description, "epilog": EXAMPLES, "formatter_class": formatter}
-    experiment = experiments.add_parser(name, help=summary, **options)
+    return {"description": textwrap.fill(description, 100), "epilog": EXAMPLES, "formatter_class": formatter}
+
+
+def _experiment(experiments, name, eps, summary, description, quick):
+    experiment = experiments.add_parser(name, help=summary, **_page(description))
     add = experiment.add_argument
     add("--data", choices=["auto", "mnist", "strokes"], default="auto", help="default: %(default)s")
     add("--eps", type=float, default=eps, help="radius of the ℓ∞ ball, pixels in [0, 1] (default: %(default)s)")

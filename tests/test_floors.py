@@ -10,12 +10,12 @@ import scratchadv
 
 FLOORS = [
     "backend blas files",
-    "numerics kernels checks progress archive configuration",
+    "numerics kernels checks progress archive configuration tables",
     "balls losses layers optim datasets engine checkpoint parallel",
     "models solvers",
     "attacks robust_logistic training",
     "evaluate transfer defenses certify testing zoo plots",
-    "reproduce",
+    "reproduce show",
     "cli",
     "__main__",
 ]

@@ -36,13 +36,22 @@ def exact(model, x, y, threat):
     ValueError
         If x, y and the threat do not fit each other.
 
-    Source: slides "Linear Models".
+    Source: slides "Linear Models"; Karpathy (2015), "Breaking linear classifiers on ImageNet".
 
     Examples
     --------
     >>> model = LogisticRegression(np.array([2.0, -1.0]))
     >>> exact(model, np.array([[1.0, 1.0]]), np.array([1]), Linf(0.5))
     array([[-0.5,  0.5]])
+
+    "Breaking linear classifiers" in ten dimensions: no feature moves by more than a half, and a class of probability
+    0.05 gets 0.88.
+
+    >>> x = np.array([[2.0, -1, 3, -2, 2, 2, 1, -4, 5, 1]])
+    >>> model = LogisticRegression(np.array([-1.0, -1, 1, -1, 1, -1, 1, 1, -1, 1]))
+    >>> delta = exact(model, x, np.array([-1]), Linf(0.5))
+    >>> model.logits(x), model.logits(x + delta)
+    (array([-3.]), array([2.]))
     """
     if not getattr(model, "linear", False):
         raise TypeError(f"exact solves linear models only; for {type(model).__name__} use pgd")

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..backend import namespace
 from ..progress import progress as bar
-from .worst import describe, markdown, named, stands
+from ..tables import markdown
+from .worst import describe, named, stands
 
 
 @dataclass(frozen=True)

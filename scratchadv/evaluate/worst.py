@@ -10,6 +10,7 @@ from .. import checks
 from ..backend import namespace
 from ..balls import Boxed
 from ..progress import progress as bar
+from ..tables import markdown
 from .judging import judge
 
 
@@ -171,26 +172,6 @@ def describe(threat):
     str
     """
     return str(threat) if isinstance(threat, Boxed) else f"{threat}, no box"
-
-
-def markdown(setting, header, rows):
-    """A table under its setting.
-
-    Parameters
-    ----------
-    setting : dict
-    header : list of str
-    rows : list of list of str
-
-    Returns
-    -------
-    str
-    """
-    cells = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([*(f"- {key}: {value}" for key, value in setting.items()), "", lines[0], rule, *lines[1:]]) + "\n"
 
 
 def _word(thing):

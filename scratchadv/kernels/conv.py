@@ -39,9 +39,9 @@ def conv(x, w, stride=1, padding=0, out=None):
     ho, wo = output_size(h, w.shape[0], stride, padding), output_size(wide, w.shape[1], stride, padding)
     z = namespace(x).empty((n, ho, wo, w.shape[3]), dtype=x.dtype) if out is None else out
     in_tiles = winograd.fits(z, w.shape, stride)
-    product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (_by_windows, w)
+    product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (partial(_by_windows, stride), w)
     for i in _blocks(z, w.shape, in_tiles):
-        product(pad(x[i], (padding, padding), (padding, padding)), w, stride, z[i])
+        product(pad(x[i], (padding, padding), (padding, padding)), w, z[i])
     return z
 
 
@@ -53,7 +53,7 @@ def _blocks(z, kernel, in_tiles):
     return [slice(i, i + block) for i in range(0, n, block)]
 
 
-def _by_windows(x, w, stride, out):
+def _by_windows(stride, x, w, out):
     """The windows as rows times the kernel as a matrix."""
     rows, w = patches(x, w.shape[:2], stride), w.reshape(-1, w.shape[3])
     if out.flags.c_contiguous:
@@ -79,13 +79,13 @@ def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
     """
     w_shape = *kernel, x.shape[3], dz.shape[3]
     in_tiles = winograd.fits(dz, w_shape, stride)
-    product = winograd.kernel_gradient if in_tiles else partial(_kernel_gradient_by_windows, kernel)
+    product = winograd.kernel_gradient if in_tiles else partial(_kernel_gradient_by_windows, kernel, stride)
     blocks = _blocks(dz, w_shape, in_tiles)
-    dw = sum(product(pad(x[i], (padding, padding), (padding, padding)), dz[i], stride) for i in blocks)
+    dw = sum(product(pad(x[i], (padding, padding), (padding, padding)), dz[i]) for i in blocks)
     return winograd.turned_back(dw) if in_tiles else dw.reshape(w_shape)
 
 
-def _kernel_gradient_by_windows(kernel, x, dz, stride):
+def _kernel_gradient_by_windows(kernel, stride, x, dz):
     return patches(x, kernel, stride).T @ dz.reshape(-1, dz.shape[3])
 
 

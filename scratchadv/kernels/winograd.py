@@ -39,8 +39,8 @@ def turned_back(u):
     return (GG.T.astype(u.dtype) @ u.reshape(16, -1)).reshape(3, 3, *u.shape[1:])
 
 
-def conv(x, u, stride, out):
-    """The convolution of padded images with the turned kernel, written to ``out``; the stride is 1."""
+def conv(x, u, out):
+    """The convolution of padded images with the turned kernel, written to ``out``."""
     v = _turned_tiles(x)
     m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), x)).reshape(16, -1)
     z = np.matmul(AA.astype(x.dtype), m, out=scratch("tiles", (4, m.shape[1]), x))
@@ -48,7 +48,7 @@ def conv(x, u, stride, out):
     into[...] = z.reshape(into.shape)
 
 
-def kernel_gradient(x, dz, stride):
+def kernel_gradient(x, dz):
     """The gradient by the turned kernel, ``(16, C, F)``."""
     v, f = _turned_tiles(x), dz.shape[3]
     d = windows(dz, (2, 2), 2).transpose(3, 4, 0, 1, 2, 5)

@@ -34,7 +34,6 @@ from .table import markdown, publish
 BOX = (0, 1)
 NETWORKS = {"2-layer": "MLP 784-200-10", "CNN": "CNN", "robust CNN": "robust CNN"}
 
-NORMS = {Linf: "ℓ∞", L2: "ℓ2", L0: "ℓ0"}
 PAPERS = {
     "L-BFGS": "mean RMS .058 and .065 on two small MLPs (recalled)",
     "JSMA, probabilities": "97.1 % at 4.02 % of the pixels, 14.5 % allowed (recalled)",
@@ -217,7 +216,7 @@ def measure_smallest(experiment, report):
             sizes = norm(1).norm(delta)[fooled & (predict(model, x) == y)]
             size = {"mean": float(sizes.mean()), "median": float(np.median(sizes))} if len(sizes) else {}
             success = {"success": float(fooled.mean()), "targeted": aimed}
-            rows.append({"attack": name, "norm": NORMS[norm], "network": key, **success, **size, **costs})
+            rows.append({"attack": name, "norm": norm.name, "network": key, **success, **size, **costs})
         report(f"smallest changes on the {NETWORKS[key]}: done")
     return rows
 
@@ -284,7 +283,7 @@ def sizes_of(row):
     """Mean and median size with the norm; for ℓ2 the root mean square over the pixels too, as L-BFGS's paper has it."""
     if "mean" not in row:
         return "–", "–"
-    rms = f" (RMS {row['mean'] / 28:.3f})" if row["norm"] == NORMS[L2] else ""
+    rms = f" (RMS {row['mean'] / 28:.3f})" if row["norm"] == L2.name else ""
     return f"{row['norm']} {row['mean']:.3g}{rms}", f"{row['median']:.3g}"
 
 

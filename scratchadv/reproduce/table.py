@@ -3,9 +3,9 @@
 import json
 import time
 
-from ..evaluate.worst import markdown as table
 from ..files import write_text
 from ..plots import save
+from ..tables import markdown as table
 
 
 def markdown(title, setting, header, rows):

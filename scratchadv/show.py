@@ -1,0 +1,71 @@
+"""What a lecture shows: it appears in a notebook; in a plain script it is printed, or saved as a file."""
+
+import inspect
+import io
+import sys
+from pathlib import Path
+
+from .plots import save
+from .tables import markdown
+
+FOLDER = Path("results") / "lectures"
+
+
+def source(*functions):
+    """The library's own source of functions, classes or methods, one after the other.
+
+    Parameters
+    ----------
+    *functions : function or class
+    """
+    code = "\n\n".join(inspect.cleandoc(inspect.getsource(f)) for f in functions)
+    if display := _notebook():
+        display.display(display.Markdown(f"```python\n{code}\n```"))
+    else:
+        print(code)
+
+
+def table(header, rows):
+    """A table.
+
+    Parameters
+    ----------
+    header : list of str
+    rows : list of list
+        What is not a string is printed as ``str`` does.
+    """
+    text = markdown({}, header, [[str(cell) for cell in row] for row in rows])
+    if display := _notebook():
+        display.display(display.Markdown(text))
+    else:
+        print(text)
+
+
+def figure(drawn, name, description):
+    """A figure; a plain script writes ``results/lectures/NAME.png``.
+
+    Parameters
+    ----------
+    drawn : matplotlib.figure.Figure
+    name : str
+        The file's name without its ending.
+    description : str
+        What is to be seen, for those who cannot see it.
+    """
+    if display := _notebook():
+        picture = io.BytesIO()
+        drawn.savefig(picture, format="png", dpi=150)
+        display.display(display.Image(picture.getvalue(), alt=description, metadata={"alt": description}))
+    else:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        save(drawn, FOLDER / f"{name}.png")
+        print(f"({FOLDER / name}.png: {description})")
+
+
+def _notebook():
+    """IPython's display where a notebook runs, else None."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import display, get_ipython
+
+    return display if getattr(get_ipython(), "kernel", None) else None
