@@ -1,6 +1,6 @@
 """Attacks and training on a CPU: this library against PyTorch eager, Foolbox, torchattacks and ART.
 
-    pip install -e '.[peers]' && python benchmarks/attacks.py [pgd] [training] [scale] [worst-case] [--rounds 5]
+    pip install -e '.[peers]' && python benchmarks/attacks.py [pgd] [training] [scale] [worst-case] [standard] [smallest] [--rounds 5]
 
 The same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]) for all; all run in turn, and medians are
 printed. Every peer runs at the batch size that is best for it, found first.
@@ -8,7 +8,9 @@ printed. Every peer runs at the batch size that is best for it, found first.
 pgd         10 steps of 0.02 without random start, attacked loss equal to 1e-4
 training    one epoch of SGD on 6,000 images, plain and against FGSM
 scale       PGD-40 on 500 and on all test images: seconds an image, and the peak memory of a process of its own
-worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %
+worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %; on all test images
+standard    the four attacks of AutoAttack, on 1,000 images
+smallest    DeepFool, Carlini–Wagner and JSMA, on 100 images
 """
 
 import argparse
@@ -24,9 +26,9 @@ import peers
 from race import race, table
 
 from scratchadv import datasets
-from scratchadv.attacks import fgsm, pgd
-from scratchadv.balls import Linf
-from scratchadv.evaluate import robust_accuracy
+from scratchadv.attacks import carlini_wagner, deepfool, fgsm, jsma, pgd, standard
+from scratchadv.balls import L0, L2, Linf
+from scratchadv.evaluate import worst_case
 from scratchadv.layers import Conv, Dense
 from scratchadv.models import CNN, MLP
 from scratchadv.models.protocol import predict
@@ -41,10 +43,17 @@ BATCHES = (50, 100, 200, 400)
 def main():
     """Run the races that were asked for and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    races = {"pgd": race_pgd, "training": race_training, "scale": measure_scale, "worst-case": race_worst_case}
+    races = {
+        "pgd": race_pgd,
+        "training": race_training,
+        "scale": measure_scale,
+        "worst-case": race_worst_case,
+        "standard": race_standard,
+        "smallest": race_smallest,
+    }
     parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=10_000, help="test images of the worst case")
+    parser.add_argument("--images", type=int, help="test images of the last three")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
@@ -119,28 +128,73 @@ def pgd_40(model, x, y):
 
 def race_worst_case(data, arguments):
     """The error of the CNN under ten restarts, once each: it takes minutes."""
-    model, n = trained(CNN(), data), arguments.images
+    model, n = trained(CNN(), data), arguments.images or len(data.x_test)
     x, y = data.x_test[:n], data.y_test[:n]
     setting = {"eps": EPS, "alpha": 0.01, "steps": 40, "restarts": 10}
 
     def ours():
         attacks = [partial(pgd, steps=40, alpha=0.01, rng=np.random.default_rng(i)) for i in range(10)]
-        return 1 - robust_accuracy(model, x, y, THREAT, attacks)
+        return x + worst_case(model, x, y, THREAT, attacks).delta
 
-    def error(peer):
-        return (predict(model, peer(100).astype(np.float32)) != y).mean()
-
+    runs = {"scratchadv": ours} | {
+        name: partial(peer, 100) for name, peer in peers.attacks(model, x, y, **setting).items()
+    }
     print(f"## Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each\n")
-    print("| contestant | error | seconds | ratio |\n| --- | ---: | ---: | ---: |")
-    began, reached = time.perf_counter(), ours()
-    reference = time.perf_counter() - began
-    print(f"| scratchadv | {reached:.4f} | {reference:.1f} | 1.00 |", flush=True)
-    for name, peer in peers.attacks(model, x, y, **setting).items():
-        began, found = time.perf_counter(), error(peer)
+    errors = once(runs, model, x, y)
+    assert np.ptp(errors) <= 0.01, "not all find the same error"
+
+
+def race_standard(data, arguments):
+    """The four attacks of AutoAttack: as AutoAttack's authors set them, and with the ten steps that torchattacks takes."""
+    model, n = trained(CNN(), data), arguments.images or 1000
+    x, y = data.x_test[:n], data.y_test[:n]
+
+    def ours(steps):
+        return x + standard(model, x, y, THREAT, rng=np.random.default_rng(0), steps=steps)
+
+    print(f"## AutoAttack's four, CNN, {THREAT}, {n:,} images, 5,000 queries of Square, once each\n")
+    for steps in (100, 10):
+        runs = {f"scratchadv, {steps} steps": partial(ours, steps)}
+        once(runs | peers.standard(model, x, y, EPS, steps), model, x, y)
+
+
+def race_smallest(data, arguments):
+    """The attacks that look for the smallest change, in the norm of each."""
+    model, n = trained(CNN(), data), arguments.images or 100
+    x, y = data.x_test[:n], data.y_test[:n]
+    target = (y + 1) % 10
+    ours = {
+        "DeepFool": lambda: deepfool(model, x, y),
+        "Carlini–Wagner": lambda: carlini_wagner(model, x, y),
+        "JSMA, targeted": lambda: jsma(model, x, y, target=target, of="probabilities"),
+    }
+    theirs = peers.smallest(model, x, y, target)
+    for name, attack in ours.items():
+        print(f"## {name}, CNN, {n:,} images, once each\n")
+        norm, aim = (L0, target) if "JSMA" in name else (L2, None)
+        once({"scratchadv": lambda attack=attack: x + attack()} | theirs[name], model, x, y, norm, aim)
+
+
+def once(runs, model, x, y, norm=None, target=None):
+    """A table of what each run reaches, its mean size where a norm is given, and its seconds; gives the errors."""
+    size = f" mean {norm.name} |" if norm else ""
+    reached = "error" if target is None else "target reached"
+    print(
+        f"| contestant | {reached} |{size} seconds | ratio |\n| --- | ---: |{' ---: |' if norm else ''} ---: | ---: |"
+    )
+    errors, reference = [], None
+    for name, run in runs.items():
+        began, found = time.perf_counter(), run().astype(np.float32)
         seconds = time.perf_counter() - began
-        print(f"| {name} | {found:.4f} | {seconds:.1f} | {seconds / reference:.2f} |", flush=True)
-        assert abs(found - reached) <= 0.01, f"{name} does not find the same error"
+        label = predict(model, found)
+        fooled = label != y if target is None else label == target
+        moved = fooled & (predict(model, x) == y)
+        size = f" {norm(1).norm((found - x)[moved]).mean():.3f} |" if norm else ""
+        reference = reference or seconds
+        errors.append(fooled.mean())
+        print(f"| {name} | {errors[-1]:.4f} |{size} {seconds:.1f} | {seconds / reference:.2f} |", flush=True)
     print()
+    return errors
 
 
 def trained(model, data):

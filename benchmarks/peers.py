@@ -1,5 +1,7 @@
 """The peers that the races are run against: the same network in PyTorch, attacked by their libraries."""
 
+from functools import partial
+
 import numpy as np
 
 from scratchadv.layers import Conv, Dense
@@ -96,20 +98,75 @@ def attacks(model, x, y, **setting):
 
     net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
 
-    def batched(attack):
-        def run(batch):
-            found = [attack(a, b).detach() for a, b in zip(tx.split(batch), ty.split(batch), strict=True)]
-            return torch.cat(found).permute(0, 2, 3, 1).numpy()
-
-        return run
-
     runs = {}
     for make in PEERS:
         try:
-            runs[make.__doc__] = batched(make(torch, net, **setting))
+            runs[make.__doc__] = partial(_nhwc, torch, make(torch, net, **setting), tx, ty)
         except ImportError:
             print(f"({make.__doc__} is not installed)")
     return runs
+
+
+def standard(model, x, y, eps, steps):
+    """AutoAttack's four at this number of steps, by name: functions that give the attacked images, NHWC."""
+    import torch
+    import torchattacks
+
+    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
+    setting = {"norm": "Linf", "eps": eps, "seed": 0}
+    four = [
+        torchattacks.APGD(net, loss="ce", steps=steps, **setting),
+        torchattacks.APGDT(net, n_classes=10, steps=steps, **setting),
+        torchattacks.FAB(net, multi_targeted=True, n_classes=10, steps=steps, **setting),
+        torchattacks.Square(net, n_queries=5000, **setting),
+    ]
+    runs = {f"torchattacks MultiAttack, {steps} steps": torchattacks.MultiAttack(four)}
+    if steps == 10:
+        runs["torchattacks AutoAttack, as it comes"] = torchattacks.AutoAttack(net, **setting)
+    return {name: partial(_nhwc, torch, attack, tx, ty, 200) for name, attack in runs.items()}
+
+
+def smallest(model, x, y, target):
+    """The attacks that look for the smallest change: of each a dict like that of ``attacks``, without batch sizes.
+
+    Carlini–Wagner with the searches and steps of ``scratchadv.attacks.carlini_wagner``.
+    """
+    import foolbox
+    import torch
+    import torchattacks
+    from art.attacks.evasion import SaliencyMapMethod
+    from art.estimators.classification import PyTorchClassifier
+
+    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
+    fmodel = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
+    probabilities = torch.nn.Sequential(net, torch.nn.Softmax(dim=1))
+    classifier = PyTorchClassifier(
+        probabilities, torch.nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(0, 1), device_type="cpu"
+    )
+    jsma = SaliencyMapMethod(classifier, theta=1.0, gamma=0.145, batch_size=len(x), verbose=False)
+    carlini = foolbox.attacks.L2CarliniWagnerAttack(9, steps=200, stepsize=0.05, initial_const=0.01)
+    deepfool = foolbox.attacks.L2DeepFoolAttack()
+
+    def by_foolbox(attack):
+        return _nhwc(torch, lambda x, y: attack.run(fmodel, x, y), tx, ty, 100)
+
+    def by_art():
+        aim = np.eye(10, dtype=np.float32)[target]
+        return jsma.generate(tx.numpy(), aim).transpose(0, 2, 3, 1)
+
+    return {
+        "DeepFool": {
+            "Foolbox": partial(by_foolbox, deepfool),
+            "torchattacks": partial(_nhwc, torch, torchattacks.DeepFool(net), tx, ty, 100),
+        },
+        "Carlini–Wagner": {"Foolbox": partial(by_foolbox, carlini)},
+        "JSMA, targeted": {"ART": by_art},
+    }
+
+
+def _nhwc(torch, attack, tx, ty, batch):
+    found = [attack(a, b).detach() for a, b in zip(tx.split(batch), ty.split(batch), strict=True)]
+    return torch.cat(found).permute(0, 2, 3, 1).numpy()
 
 
 def training(model, x, y, batch_size, epsilon=None):
