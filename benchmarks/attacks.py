@@ -1,6 +1,6 @@
 """Attacks and training on a CPU: this library against PyTorch eager, Foolbox, torchattacks and ART.
 
-    pip install -e '.[peers]' && python benchmarks/attacks.py [pgd] [training] [scale] [worst-case] [standard] [smallest] [--rounds 5]
+    pip install -e '.[peers]' && python benchmarks/attacks.py [RACE ...] [--rounds 5] [--images N]
 
 The same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]) for all; all run in turn, and medians are
 printed. Every peer runs at the batch size that is best for it, found first.
@@ -8,7 +8,7 @@ printed. Every peer runs at the batch size that is best for it, found first.
 pgd         10 steps of 0.02 without random start, attacked loss equal to 1e-4
 training    one epoch of SGD on 6,000 images, plain and against FGSM
 scale       PGD-40 on 500 and on all test images: seconds an image, and the peak memory of a process of its own
-worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %; on all test images
+worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %
 standard    the four attacks of AutoAttack, on 1,000 images
 smallest    DeepFool, Carlini–Wagner and JSMA, on 100 images
 """
@@ -145,7 +145,7 @@ def race_worst_case(data, arguments):
 
 
 def race_standard(data, arguments):
-    """The four attacks of AutoAttack: as AutoAttack's authors set them, and with the ten steps that torchattacks takes."""
+    """The four attacks of AutoAttack: with the 100 steps of its paper, and the 10 that torchattacks takes."""
     model, n = trained(CNN(), data), arguments.images or 1000
     x, y = data.x_test[:n], data.y_test[:n]
 
@@ -177,11 +177,8 @@ def race_smallest(data, arguments):
 
 def once(runs, model, x, y, norm=None, target=None):
     """A table of what each run reaches, its mean size where a norm is given, and its seconds; gives the errors."""
-    size = f" mean {norm.name} |" if norm else ""
-    reached = "error" if target is None else "target reached"
-    print(
-        f"| contestant | {reached} |{size} seconds | ratio |\n| --- | ---: |{' ---: |' if norm else ''} ---: | ---: |"
-    )
+    columns = ["error" if target is None else "target reached", *([f"mean {norm.name}"] if norm else []), "seconds"]
+    print(f"| contestant | {' | '.join(columns)} | ratio |\n| --- | {'---: | ' * len(columns)}---: |")
     errors, reference = [], None
     for name, run in runs.items():
         began, found = time.perf_counter(), run().astype(np.float32)
