@@ -3,6 +3,7 @@
 import inspect
 import io
 import sys
+import textwrap
 from pathlib import Path
 
 from .plots import save
@@ -18,7 +19,7 @@ def source(*functions):
     ----------
     *functions : function or class
     """
-    code = "\n\n".join(inspect.cleandoc(inspect.getsource(f)) for f in functions)
+    code = "\n\n".join(textwrap.dedent(inspect.getsource(f)).rstrip() for f in functions)
     if display := _notebook():
         display.display(display.Markdown(f"```python\n{code}\n```"))
     else:

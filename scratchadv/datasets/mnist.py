@@ -78,7 +78,7 @@ def load_mnist():
         x_test=as_images(x_test),
         y_test=y_test.astype(np.int64),
         class_names=DIGITS,
-        source=f"MNIST, the four published files in {folder}",
+        source="MNIST, the four published files",
     )
 
 
