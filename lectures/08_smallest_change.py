@@ -17,7 +17,6 @@
 
 # %%
 import time
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -161,8 +160,7 @@ assert lengths == sorted(lengths, reverse=True)
 # \text{otherwise.} \end{cases}$$
 
 # %%
-experiment = SimpleNamespace(models={"CNN": quick(data, "CNN")}, data=data)
-figure = draw_saliency_maps(experiment, x, y)
+figure = draw_saliency_maps(quick(data, "CNN"), x, y, data.class_names)
 show.figure(figure, "08_saliency_maps", "For each target the pixels of a 4 to turn up (red) and to turn down (blue)")
 
 # %% [markdown]

@@ -14,7 +14,7 @@ def figures(experiment):
     return {
         "class_to_class": draw_class_to_class(experiment, x, y, carlini_wagner, "Carlini–Wagner ℓ2"),
         "jsma": draw_class_to_class(experiment, x, y, jsma, "JSMA"),
-        "saliency_maps": draw_saliency_maps(experiment, x, y),
+        "saliency_maps": draw_saliency_maps(experiment.models["CNN"], x, y, experiment.data.class_names),
         "every_attack": draw_every_attack(experiment, x, y),
     }
 
@@ -51,9 +51,8 @@ def draw_class_to_class(experiment, x, y, attack, name):
     return figure
 
 
-def draw_saliency_maps(experiment, x, y, digit=4):
+def draw_saliency_maps(model, x, y, names, digit=4):
     """The saliency maps of one digit for each target: which pixels to turn up, and which to turn down."""
-    model, names = experiment.models["CNN"], experiment.data.class_names
     image = np.repeat(x[digit : digit + 1], 10, axis=0)
     up = saliency_map(model, image, np.arange(10), theta=1.0)
     down = saliency_map(model, image, np.arange(10), theta=-1.0)
