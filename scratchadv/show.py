@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -11,15 +12,23 @@ from .tables import markdown
 
 FOLDER = Path("results") / "lectures"
 
+# what a lecture need not repeat of a docstring: from its first table of arguments to its source or its end
+_SECTIONS = re.compile(
+    r'\n\s*\n *(?:Parameters|Attributes|Returns|Raises|Warns|Examples)\n *-{4,}\n.*?(?=\n\s*\n *Source:|\n *""")', re.DOTALL
+)
+
 
 def source(*functions):
     """The library's own source of functions, classes or methods, one after the other.
+
+    Docstrings without their sections on arguments and results: these stand in the documentation.
 
     Parameters
     ----------
     *functions : function or class
     """
-    code = "\n\n".join(textwrap.dedent(inspect.getsource(f)).rstrip() for f in functions)
+    whole = "\n\n".join(textwrap.dedent(inspect.getsource(f)).rstrip() for f in functions)
+    code = _SECTIONS.sub("", whole)
     if display := _notebook():
         display.display(display.Markdown(f"```python\n{code}\n```"))
     else:

@@ -10,8 +10,12 @@ from scratchadv.balls import L2, Linf
 def test_shown_source_is_python(capsys):
     """Functions and methods come with their indentation taken off as one."""
     show.source(fgsm, Linf.project, L2)
-    names = [node.name for node in ast.parse(capsys.readouterr().out).body]
-    assert names == ["fgsm", "project", "L2"]
+    shown = capsys.readouterr().out
+    assert [node.name for node in ast.parse(shown).body] == ["fgsm", "project", "L2"]
+    assert "Parameters" not in shown
+    assert "Examples" not in shown
+    assert "Source:" in shown
+    assert "return" in shown
 
 
 def test_a_table_is_markdown(capsys):
