@@ -384,6 +384,9 @@ found = report(
 print(f"{page}: {page.stat().st_size // 1024} kB; accuracy {found.worst.accuracy:.2f}, {len(found.signs)} signs")
 
 # %% [markdown]
+# [The page](results/lectures/09_report.html) opens in a browser.
+
+# %% [markdown]
 # ## The slides' numbers beside today's
 #
 # First the slides' own 0.845. It has no box: some of its pixels are below black or above white. As pictures, which is

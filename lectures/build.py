@@ -85,7 +85,7 @@ async def execute(chapter, notebook):
         timeout=CELL_SECONDS,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(chapter.parent)}},
+        resources={"metadata": {"path": str(notebook.parents[1])}},  # what a chapter writes is part of the site
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
     begun = time.perf_counter()

@@ -96,7 +96,7 @@ class Site:
     def local(self, folder, href):
         """The address in the site of a link to a file of the project; None where the site has no such page."""
         path, mark, anchor = href.partition("#")
-        if re.match("[a-z]+:", href) or not path:
+        if re.match("[a-z]+:", href) or not path or (self.out / path).is_file():
             return href
         target = (folder / path).resolve()
         if not target.is_relative_to(self.source.resolve()):

@@ -1,0 +1,60 @@
+"""The command line of ``lectures/homework.py``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import manifest, results
+from .grade import grade
+from .hand_out import hand_out
+from .package import package
+
+
+def main(arguments=None):
+    """Run the command; the exit status is 0 where it did its work, however poor the homework."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(manifest.load(options.homework), options)
+    except (ValueError, KeyError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _new(homework, options):
+    hand_out(homework, options.folder, solved=options.solved)
+    print(f"{homework.title}: written to {options.folder}; begin with {options.folder / 'README.md'}")
+
+
+def _grade(homework, options):
+    if not options.folder.is_dir():
+        raise ValueError(f"{options.folder} is no folder")
+    marks = grade(homework, options.folder, user=options.user)
+    if options.results:
+        results.write(marks, options.results)
+    print(results.in_words(marks))
+
+
+def _package(homework, options):
+    print(f"written: {package(homework, options.out or Path(f'{homework.folder.name}.zip'))}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="homework.py", description="Hand out and grade the homework.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    new = commands.add_parser("new", help="write the assignment into an empty folder")
+    new.add_argument("homework", metavar="hwN")
+    new.add_argument("folder", type=Path)
+    new.add_argument("--solved", action="store_true", help="with the library's answers, to try the grader")
+    new.set_defaults(command=_new)
+    marks = commands.add_parser("grade", help="grade a folder")
+    marks.add_argument("homework", metavar="hwN")
+    marks.add_argument("folder", type=Path)
+    marks.add_argument("--results", type=Path, help="also write Gradescope's results.json here")
+    marks.add_argument("--user", help="run the student's code as this user (for root)")
+    marks.set_defaults(command=_grade)
+    bundle = commands.add_parser("package", help="make the autograder zip for Gradescope")
+    bundle.add_argument("homework", metavar="hwN")
+    bundle.add_argument("--out", type=Path, help="the zip (default: hwN.zip here)")
+    bundle.set_defaults(command=_package)
+    return parser

@@ -1,0 +1,125 @@
+"""``grade``: one process a test, no points until they are proved."""
+
+import os
+import stat
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import scratchadv
+
+from .manifest import Test
+from .processes import adopt_orphans, run_child
+
+CHECKING = (Path(__file__).parent / "checking.py").read_text(encoding="utf-8")
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a test gave, and why not more."""
+
+    test: Test
+    score: float
+    problem: str
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Those of all tests of a homework, in the manifest's order."""
+
+    title: str
+    marks: tuple[Mark, ...]
+    seconds: float
+
+    @property
+    def score(self):
+        """The sum of points."""
+        return sum(mark.score for mark in self.marks)
+
+    @property
+    def points(self):
+        """What could be had."""
+        return sum(mark.test.points for mark in self.marks)
+
+
+def grade(homework, folder, *, user=None):
+    """Grade what lies in ``folder``.
+
+    Parameters
+    ----------
+    homework : Homework
+    folder : str or path
+        The submission. Only the files that the homework names are read.
+    user : str, optional
+        Run the student's code as this user (the grader must be root).
+
+    Returns
+    -------
+    Marks
+    """
+    begun = time.monotonic()
+    adopt_orphans()
+    files = [submitted(file, Path(folder)) for file in homework.files]
+    tasks = [_task(test, files) for test in homework.tests]  # all is read before any of it runs
+    marks = tuple(_mark(test, task, user) for test, task in zip(homework.tests, tasks, strict=True))
+    return Marks(homework.title, marks, time.monotonic() - begun)
+
+
+def submitted(file, folder):
+    """The student's file as text, or what is wrong with it."""
+    name = f"{file.name}.py"
+    source, problem = None, None
+    try:
+        source = _read(folder / name)
+    except FileNotFoundError:
+        problem = f"{name} is missing"
+    except UnicodeDecodeError:
+        problem = f"{name} is not a text in UTF-8"
+    except (OSError, ValueError) as error:
+        problem = f"{name} cannot be read: {error}"
+    return {"name": file.name, "replaced": [file.module, *file.refused], "source": source, "problem": problem}
+
+
+def _read(path):
+    """The text of an ordinary file, of at most a megabyte; a link or a pipe is none."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is no ordinary file")
+        if about.st_size > MOST_BYTES:
+            raise ValueError(f"it has {about.st_size} bytes, more than {MOST_BYTES}")
+        return file.read(MOST_BYTES).decode("utf-8-sig")
+
+
+def _tests(source):
+    """The file that has the test, after the public ones, from which it may import."""
+    public = source.with_name("public_tests.py")
+    return {path.stem: path.read_text(encoding="utf-8") for path in dict.fromkeys((public, source))}
+
+
+def _task(test, files):
+    return {
+        "test": test.name,
+        "tests": _tests(test.source),
+        "checking": CHECKING,
+        "files": files,
+        "path": _packages(),
+        "seconds": test.seconds,
+        "megabytes": test.megabytes,
+    }
+
+
+def _packages():
+    """Where NumPy, hypothesis and this library lie; not where the homework lies."""
+    homework = Path(__file__).parents[2]
+    folders = [Path(folder) for folder in sys.path if Path(folder).is_absolute()]
+    return [str(f) for f in folders if not f.is_relative_to(homework)] + [str(Path(scratchadv.__file__).parents[1])]
+
+
+def _mark(test, task, user):
+    verdict = run_child(task, test.seconds, user)
+    score = test.points if verdict["passed"] else 0
+    return Mark(test, score, "" if verdict["passed"] else verdict["problem"])

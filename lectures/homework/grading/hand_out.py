@@ -1,0 +1,63 @@
+"""``new``: the folder that a student gets."""
+
+from pathlib import Path
+
+from .template import solution, template
+
+POINTS = "<!-- points -->"
+CONFTEST = '"""pytest reads this first: the same examples for everyone."""\n\nimport checking  # noqa: F401\n'
+
+
+def hand_out(homework, folder, *, solved=False):
+    """Write the assignment into ``folder``.
+
+    Parameters
+    ----------
+    homework : Homework
+    folder : str or path
+        Must be empty, or not there.
+    solved : bool
+        With the answers, to try the grader.
+
+    Raises
+    ------
+    ValueError
+        If something lies in the folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not an empty folder: nothing was written")
+    texts = {
+        **files(homework, solved=solved),
+        "README.md": readme(homework),
+        "public_tests.py": (homework.folder / "public_tests.py").read_text(encoding="utf-8"),
+        "checking.py": (Path(__file__).parent / "checking.py").read_text(encoding="utf-8"),
+        "conftest.py": CONFTEST,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def files(homework, *, solved=False):
+    """The files to hand in, name to text: templates, or the library's own."""
+    modules = [file.module for file in homework.files]
+    write = solution if solved else template
+    return {f"{file.name}.py": write(file, modules) for file in homework.files}
+
+
+def readme(homework):
+    """The assignment, with its table of points."""
+    file = homework.folder / "README.md"
+    text = file.read_text(encoding="utf-8") if file.exists() else f"# {homework.title}\n"
+    table = points_table(homework)
+    return text.replace(POINTS, table) if POINTS in text else f"{text.rstrip()}\n\n## Points\n\n{table}\n"
+
+
+def points_table(homework):
+    """The tests, what they ask and what they give, as Markdown."""
+    lines = ["| test | what it asks | points | |", "| --- | --- | ---: | --- |"]
+    for test in homework.tests:
+        where = "in `public_tests.py`" if test.source.name == "public_tests.py" else "hidden"
+        lines.append(f"| `{test.name}` | {test.about.replace('|', chr(92) + '|')} | {test.points:g} | {where} |")
+    return "\n".join([*lines, f"| | | **{homework.points:g}** | |"])

@@ -1,0 +1,99 @@
+"""What a homework is: ``hwN/homework.toml``, read and checked before anything is handed out or graded."""
+
+import ast
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+HOMEWORKS = Path(__file__).parents[1]
+VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
+
+
+@dataclass(frozen=True)
+class File:
+    """A module that the student writes: functions to empty, names to take out, and what it may not import either."""
+
+    module: str
+    functions: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def name(self):
+        """The name under which the student hands it in, without ``.py``."""
+        return self.module.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Test:
+    """A law and its points; ``seconds`` of processor time, and at most twice as long by the clock."""
+
+    name: str
+    points: float
+    visibility: str
+    about: str
+    source: Path
+    seconds: float = 10
+    megabytes: int = 640
+
+
+@dataclass(frozen=True)
+class Homework:
+    """Files to write, and tests that they are worth points in."""
+
+    folder: Path
+    title: str
+    files: tuple[File, ...]
+    tests: tuple[Test, ...]
+
+    @property
+    def points(self):
+        """All there are."""
+        return sum(test.points for test in self.tests)
+
+
+def names():
+    """The homeworks there are."""
+    return sorted(path.parent.name for path in HOMEWORKS.glob("*/homework.toml"))
+
+
+def load(name):
+    """The homework called ``name``.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its tests and its manifest do not agree.
+    """
+    if name not in names():
+        raise ValueError(f"there is no homework {name!r}; there are {', '.join(names())}")
+    folder = HOMEWORKS / name
+    table = tomllib.loads((folder / "homework.toml").read_text(encoding="utf-8"))
+    if missing := [name for name in ("public_tests.py", "hidden_tests.py") if not (folder / name).exists()]:
+        raise ValueError(f"{name} has no {', '.join(missing)}")
+    found = {**_laws(folder / "public_tests.py"), **_laws(folder / "hidden_tests.py")}
+    listed = [test["name"] for test in table["test"]]
+    if sorted(listed) != sorted(found):
+        odd = sorted(set(listed) ^ set(found)) or "some name twice"
+        raise ValueError(f"{name}: homework.toml and the tests do not agree on {odd}")
+    files = tuple(
+        File(**{key: tuple(value) if key != "module" else value for key, value in file.items()})
+        for file in table["file"]
+    )
+    return Homework(
+        folder, table["title"], files, tuple(_test(entry, *found[entry["name"]]) for entry in table["test"])
+    )
+
+
+def _test(entry, about, source):
+    test = Test(**entry, about=about, source=source)
+    if test.visibility not in VISIBILITIES or test.points <= 0:
+        raise ValueError(f"{test.name}: visibility one of {VISIBILITIES} and points > 0 were expected")
+    return test
+
+
+def _laws(path):
+    """The test functions of a file: name to what it says of itself and the file."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    laws = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return {node.name: ((ast.get_docstring(node) or node.name).splitlines()[0], path) for node in laws}

@@ -1,0 +1,157 @@
+"""The parent's side of one test: a child with a deadline, and nothing of it left behind."""
+
+import ctypes
+import json
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+CHILD = (Path(__file__).parent / "child.py").read_text(encoding="utf-8")
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+MOST_BYTES = 1 << 16
+MOST_PROCESSES = 64
+ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
+
+
+def adopt_orphans():
+    """Become the parent of what a child leaves behind, so that it can be found (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
+
+
+def run_child(task, seconds, user=None):
+    """Let a child do the task; believe only what follows the secret.
+
+    Parameters
+    ----------
+    task : dict
+        For ``child.py``, all of it JSON.
+    seconds : float
+        Of processor time; the deadline is twice as long, for a machine of which we have half a core.
+    user : str, optional
+        Run as this user. For a grader that is root.
+
+    Returns
+    -------
+    dict
+        ``passed`` and ``problem``.
+    """
+    secret = secrets.token_hex(32)
+    before = descendants()
+    ours, theirs = os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if user is not None:
+            os.chmod(folder, 0o777)
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs,),
+            cwd=folder,
+            env=_environment(folder),
+            start_new_session=True,
+            **_identity(user),
+        )
+        os.close(theirs)
+        task = {**task, "secret": secret, "pipe": theirs, "processes": processes_allowed(user)}
+        try:
+            ended = _finish(child, json.dumps(task).encode(), 2 * seconds)
+        finally:
+            end_all(child.pid, before)
+            child.wait()
+    os.set_blocking(ours, False)
+    with os.fdopen(ours, "rb", buffering=0) as pipe:
+        said = pipe.read(MOST_BYTES) or b""
+    return _believe(said, secret, _how_it_ended(ended, child.returncode, seconds))
+
+
+def _environment(folder):
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "SCRATCHADV_DATA") if key in os.environ}
+    own = {"HOME": folder, "TMPDIR": folder, "MPLCONFIGDIR": folder, "PYTHONHASHSEED": "0"}
+    return {**kept, **own, **ONE_THREAD, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+
+
+def _identity(user):
+    """What makes ``Popen`` change to the user."""
+    return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def _finish(child, text, seconds):
+    """Whether the child ended before the deadline."""
+    try:
+        child.communicate(text, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    except BrokenPipeError:
+        child.wait(seconds)
+    return True
+
+
+def _how_it_ended(ended, code, seconds):
+    if not ended or code == -signal.SIGXCPU:
+        return f"no answer after {seconds:g} seconds: an endless loop?"
+    if code < 0:
+        return f"the program was ended by the system ({signal.Signals(-code).name}): too much memory or time?"
+    return f"the program ended itself (exit status {code}) before the test did"
+
+
+def _believe(said, secret, otherwise):
+    """The verdict that follows the secret, and nothing else."""
+    with suppress(ValueError, KeyError, TypeError):
+        text = said.decode()
+        if text.startswith(secret):
+            verdict = json.loads(text.removeprefix(secret))
+            return {"passed": verdict["passed"] is True, "problem": str(verdict["problem"])}
+    return {"passed": False, "problem": otherwise}
+
+
+def processes_allowed(user):
+    """How many threads the user may have in all; the system counts those that run already."""
+    return MOST_PROCESSES if user is not None else _threads_of(os.getuid()) + MOST_PROCESSES
+
+
+def _threads_of(uid):
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if process.stat().st_uid == uid:
+                count += len(os.listdir(process / "task"))
+    return count
+
+
+def descendants():
+    """The processes that descend from this one (Linux; elsewhere none is known)."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+    found, new = set(), {os.getpid()}
+    while new:
+        new = {process for process, parent in parents.items() if parent in new} - found
+        found |= new
+    return found
+
+
+def end_all(group, before, patience=10):
+    """End the child's group, and whatever descends from us and did not before."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    deadline = time.monotonic() + patience
+    while (left := descendants() - before) and time.monotonic() < deadline:
+        for kind in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: what is stopped makes no new ones
+            for process in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(process, kind)
+        for process in left - {group}:
+            with suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
+        if left == {group}:  # ended, and waited for by the caller
+            break
