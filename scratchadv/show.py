@@ -14,7 +14,9 @@ FOLDER = Path("results") / "lectures"
 
 # what a lecture need not repeat of a docstring: from its first table of arguments to its source or its end
 _SECTIONS = re.compile(
-    r'\n\s*\n *(?:Parameters|Attributes|Returns|Raises|Warns|Examples)\n *-{4,}\n.*?(?=\n\s*\n *Source:|\n *""")', re.DOTALL
+    r"\n\s*\n *(?:Parameters|Attributes|Returns|Raises|Warns|Examples)\n *-{4,}\n.*?"
+    r'(?=\n\s*\n *Source:|\n *""")',
+    re.DOTALL,
 )
 
 

@@ -508,11 +508,21 @@ ATTACKS = {
     "apgd, restarts": seeded(attacks.apgd, steps=4, restarts=2),
     "apgd, until wrong": partial(attacks.apgd, steps=5, until_wrong=True),
     "square": seeded(attacks.square, queries=10),
+    "genattack": seeded(attacks.genattack, queries=20, population=4),
+    "nes": seeded(attacks.nes, queries=20, pairs=3),
+    "spsa": seeded(attacks.spsa, queries=20, pairs=3),
+    "one_pixel": seeded(attacks.one_pixel, queries=20, population=8),
     "standard": seeded(attacks.standard, steps=3, targets=2, queries=10),
     "bounded, fab": attacks.bounded(partial(attacks.fab, steps=3)),
 }
 THREATS = [*BALLS[:-1], *BOXED]
-KNOWN = {"square": {Linf, L2}, "standard": {Linf, L2}, "bounded": {Linf, L2, L1}}  # all others know every ball
+KNOWN = {  # all others know every ball
+    "square": {Linf, L2},
+    "standard": {Linf, L2},
+    "bounded": {Linf, L2, L1},
+    "genattack": {Linf},
+    "one_pixel": {L0},
+}
 AGAINST = [
     (name, threat)
     for name in ATTACKS

@@ -5,6 +5,9 @@ Attacks in a set take a threat and stay inside Δ(x): ``exact`` solves the inner
 Those of ``constrained`` take no ε and look for the smallest change that fools; ``bounded`` makes them attacks in a set.
 """
 
+from .black_box.genattack import genattack
+from .black_box.gradient_estimates import nes, spsa
+from .black_box.one_pixel import one_pixel
 from .black_box.square import square
 from .constrained.bounded import bounded
 from .constrained.carlini_wagner import carlini_wagner
@@ -28,12 +31,16 @@ __all__ = [
     "fab",
     "fgsm",
     "fgsm_random_start",
+    "genattack",
     "iterated_fgsm",
     "jsma",
     "lbfgs",
     "momentum_fgsm",
+    "nes",
+    "one_pixel",
     "pgd",
     "saliency_map",
+    "spsa",
     "square",
     "standard",
 ]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchadv.attacks.black_box import luck
 from scratchadv.attacks.black_box.square import square
 from scratchadv.attacks.exact import exact
 from scratchadv.balls import L1, L2, Boxed, Linf
@@ -298,27 +299,10 @@ def test_windows_have_the_share_of_the_pixels(share, image, least, sides):
     assert inner._sides(share, *image, least=least) == sides
 
 
-def test_the_random_numbers_are_splitmix64():
-    """The first outputs for seed 1234567, as other implementations print them"""
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    found = inner._uniform(np.array([1234567, 7], np.uint64), 0, 4)
-    np.testing.assert_array_equal(found[0], [(z >> 11) / 2**53 for z in expected])
-    assert len(np.unique(found)) == 8
-
-
-def test_the_random_numbers_are_uniform_and_new_for_each_query():
-    """In [0, 1), mean 1/2, no two alike over seeds, queries and places"""
-    u = np.stack([inner._uniform(np.arange(50, dtype=np.uint64), query, 8) for query in range(100)])
-    assert ((u >= 0) & (u < 1)).all()
-    assert len(np.unique(u)) == u.size
-    assert abs(u.mean() - 0.5) < 6 / math.sqrt(12 * u.size)
-    assert abs((u < 0.5).mean(axis=(0, 2)) - 0.5).max() < 6 / math.sqrt(4 * 800)
-
-
 def test_windows_lie_everywhere_alike():
     """Corners from 0 to H − a, each as often"""
     state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None)
-    u = inner._uniform(np.arange(4000, dtype=np.uint64), 9, 2)
+    u = luck.uniform(np.arange(4000, dtype=np.uint64), 9, 2)
     top, left = inner._corners(u, state, 3, 2)
     assert (abs(np.bincount(top) / 4000 - 1 / 3) < 0.05).all()
     assert (abs(np.bincount(left) / 4000 - 1 / 3) < 0.05).all()

@@ -13,6 +13,7 @@ from ...losses import margin, objective, target_margin
 from ...models.protocol import labels_of
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from .luck import seeds_of, uniform
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
@@ -75,7 +76,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     default = margin if target is None else target_margin
     loss, labels = objective(loss or default, y, target)
     search = partial(_search, model, threat, window, loss, queries, p)
-    return map_chunks(search, model, x, y, target, labels, _seeds(len(x), rng, seeds))[0]
+    return map_chunks(search, model, x, y, target, labels, seeds_of(len(x), rng, seeds, "square"))[0]
 
 
 def _window_of(threat):
@@ -85,18 +86,6 @@ def _window_of(threat):
     if isinstance(ball, L2):
         return _bumps, _moved
     raise TypeError(f"square knows Linf and L2, not {type(ball).__name__}")
-
-
-def _seeds(n, rng, seeds):
-    if (rng is None) == (seeds is None):
-        raise ValueError("square is random: pass either rng or seeds")
-    if seeds is None:
-        return rng.integers(0, 2**64, n, dtype=np.uint64)
-    if not isinstance(seeds, np.ndarray) or seeds.dtype.kind not in "iu":
-        raise TypeError("seeds must be a NumPy array of whole numbers")
-    if seeds.shape != (n,):
-        raise ValueError(f"seeds has shape {seeds.shape}; one for each example, ({n},), was expected")
-    return seeds.astype(np.uint64)
 
 
 class _State(NamedTuple):
@@ -176,14 +165,14 @@ def _share(p, query, queries):
 
 def _stripes(eps, state):
     n, _, w, c = state.delta.shape
-    signs = _signs(_uniform(state.seeds, 1, w * c), state).reshape(n, 1, w, c)
+    signs = _signs(uniform(state.seeds, 1, w * c), state).reshape(n, 1, w, c)
     return _clip(eps * signs + 0 * state.delta, state)
 
 
 def _corner(eps, state, query, share):
     """A window at ±ε; where that changes nothing, at ∓ε."""
     _, h, w, c = state.delta.shape
-    u = _uniform(state.seeds, query, 2 + c)
+    u = uniform(state.seeds, query, 2 + c)
     inside = _window(u, state, *_sides(share, h, w))
     signs = _signs(u[:, 2:], state)[:, None, None, :]
     xp = namespace(state.delta)
@@ -200,7 +189,7 @@ def _bumps(eps, state):
     n, h, w, c = state.delta.shape
     a, b = max(h // 5, 1), max(w // 5, 1)
     down, right = h // a, w // b
-    signs = _uniform(state.seeds, 1, down * right * c).reshape(n, down, right, c) < 0.5
+    signs = uniform(state.seeds, 1, down * right * c).reshape(n, down, right, c) < 0.5
     bumps = np.zeros((n, h, w, c))
     top, left = (h - a * down) // 2, (w - b * right) // 2
     grid = (1 - 2 * signs).repeat(a, axis=1).repeat(b, axis=2) * np.tile(_eta(a, b), (down, right))[..., None]
@@ -212,7 +201,7 @@ def _moved(eps, state, query, share):
     """What two windows hold and the ball has left, all of it in the first window, in a new shape."""
     xp, delta, (_, h, w, c) = namespace(state.delta), state.delta, state.delta.shape
     a, b = _sides(share, h, w, least=3)
-    u = _uniform(state.seeds, query, 5 + c)
+    u = uniform(state.seeds, query, 5 + c)
     inside, emptied = (_window(corner, state, a, b) for corner in (u[:, :2], u[:, 2:4]))
     old = xp.where(inside, delta, 0)
     shape = _signs(u[:, 5:], state)[:, None, None, :] * _placed(u, state, a, b) + _unit(old)
@@ -260,7 +249,7 @@ def _unit(v):
     return v / xp.where(length > 0, length, 1)
 
 
-# Windows and luck
+# Windows
 
 
 def _sides(share, h, w, least=1):
@@ -295,15 +284,3 @@ def _signs(u, state):
 def _clip(delta, state):
     xp = namespace(delta)
     return xp.minimum(xp.maximum(delta, state.low), state.high)
-
-
-def _uniform(seeds, query, m):
-    """M numbers in [0, 1) for each seed, other ones for each query, ``(n, m)``: SplitMix64 at those places.
-
-    A generator with a state would have to be asked example by example.
-    """
-    place = np.arange(1, m + 1, dtype=np.uint64) + (np.uint64(query) << np.uint64(32))
-    z = seeds[:, None] + place * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53

@@ -1,0 +1,222 @@
+"""Black-box attacks on a CPU: this library against Foolbox, ART and torchattacks, by the query.
+
+    pip install -e '.[peers]' && python benchmarks/black_box.py [RACE ...] [--rounds 3] [--images 100]
+
+The same trained weights for all, pixels in [0, 1], ℓ∞; all run in turn, and the medians of the seconds are divided by
+the queries of a run: the rows that the network saw, counted inside it. Every peer runs at the batch size that is best
+for it, found first.
+
+genattack  targeted, ε = 0.3, 20 generations of 6 members, the mutations of Foolbox (adaptive, ρ = 0.1, α = 0.15)
+square     untargeted, ε = 0.1, 100 queries
+spsa       untargeted, ε = 0.1, 2 steps of 25 pairs
+success    what ours reach, and their median queries, beside the papers (no peers)
+"""
+
+import argparse
+import platform
+from functools import partial
+
+import numpy as np
+import peers
+from attacks import seconds_of, trained
+from race import race
+
+from scratchadv import datasets
+from scratchadv.attacks import square
+from scratchadv.attacks.black_box.genattack import genattack
+from scratchadv.attacks.black_box.gradient_estimates import nes, spsa
+from scratchadv.attacks.black_box.one_pixel import one_pixel
+from scratchadv.attacks.black_box.queries import LogitOracle
+from scratchadv.balls import L0, Linf
+from scratchadv.evaluate import judge
+from scratchadv.models import CNN, MLP
+from scratchadv.models.protocol import predict
+from scratchadv.parallel import limit
+
+WIDE, NARROW = Linf(0.3).within(0, 1), Linf(0.1).within(0, 1)
+BATCHES = (10, 25, 50, 100)
+
+
+def main():
+    """Run the races that were asked for and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    races = {"genattack": race_genattack, "square": race_square, "spsa": race_spsa, "success": measure_success}
+    parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--networks", nargs="+", default=["MLP", "CNN"])
+    arguments = parser.parse_args()
+    if unknown := set(arguments.races) - set(races):
+        parser.error(f"no race named {', '.join(sorted(unknown))}")
+    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; medians of {arguments.rounds} runs\n")
+    data = datasets.load("mnist")
+    x, y = data.x_test[: arguments.images], data.y_test[: arguments.images]
+    for network in arguments.networks:
+        model = trained(CNN() if network == "CNN" else MLP((784, 200, 10)), data)
+        for name in arguments.races or races:
+            races[name](network, model, x, y, arguments.rounds)
+
+
+def race_genattack(network, model, x, y, rounds):
+    """A population and a number of generations that Foolbox runs too."""
+    target = targets_of(y)
+    options = {"population": 6, "rho": 0.1, "alpha": 0.15, "temperature": 0.3, "adaptive": True}
+
+    def ours(model, x, y, threat):
+        return genattack(model, x, y, threat, target=target, queries=1 + 6 + 19 * 5, rng=rng(), **options)
+
+    contest("GenAttack", network, model, x, y, WIDE, ours, {"Foolbox": foolbox_genattack}, rounds, target)
+
+
+def race_square(network, model, x, y, rounds):
+    """Foolbox has no Square."""
+    theirs = {"ART": art_square, "torchattacks": torchattacks_square}
+    ours = partial(square, queries=100, rng=rng())
+    contest("Square", network, model, x, y, NARROW, ours, theirs, rounds)
+
+
+def race_spsa(network, model, x, y, rounds):
+    """The estimates alone: few steps, so that all run to the end."""
+    ours = partial(spsa, queries=1 + 2 * 51, rng=rng())
+    contest("SPSA", network, model, x, y, NARROW, ours, {"torchattacks": torchattacks_spsa}, rounds)
+
+
+def contest(attack, network, model, x, y, threat, ours, theirs, rounds, target=None):
+    """Seconds by the 1,000 queries of all contestants."""
+    import torch
+
+    counters, labels = {"scratchadv": LogitOracle(model)}, y if target is None else target
+    runs, (tx, ty) = (
+        {"scratchadv": lambda: ours(counters["scratchadv"], x, y, threat)},
+        peers.to_torch(torch, x, labels),
+    )
+    for name, make in theirs.items():
+        counters[name] = counted(torch, peers.torch_twin(torch, model).eval())
+        peer = partial(in_batches, make(torch, counters[name], threat.radius), tx, ty)
+        best = min((b for b in BATCHES if b <= len(x)), key=lambda batch, peer=peer: seconds_of(partial(peer, batch)))
+        runs[name] = partial(peer, best)
+        counters[name].asked = 0
+        print(f"{name}: batches of {best}")
+    seconds = race(runs, rounds)
+    print(f"\n## {attack} on the {network}, {len(x)} images\n")
+    print("| contestant | queries an image | seconds by 1,000 queries | ratio |\n| --- | ---: | ---: | ---: |")
+    by_query = {name: seconds[name] * (rounds + 1) / counters[name].asked for name in runs}
+    for name, s in by_query.items():
+        queries = counters[name].asked / (rounds + 1) / len(x)
+        print(f"| {name} | {queries:.0f} | {1e3 * s:.3f} | {s / by_query['scratchadv']:.2f} |", flush=True)
+    print()
+
+
+def counted(torch, net):
+    """The network with a counter of the rows it has seen."""
+
+    class Counted(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.asked = net, 0
+
+        def forward(self, x):
+            self.asked += len(x)
+            return self.net(x)
+
+    return Counted().eval()
+
+
+def in_batches(attack, tx, ty, batch):
+    """The attack on one batch after the other."""
+    for x, y in zip(tx.split(batch), ty.split(batch), strict=True):
+        attack(x, y)
+
+
+def foolbox_genattack(torch, net, eps):
+    """Targets as labels; it goes on until all images of a batch have fallen."""
+    import foolbox
+
+    model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.GenAttack(steps=20, population=6)
+    return lambda x, target: attack.run(model, x, foolbox.criteria.TargetedMisclassification(target), epsilon=eps)
+
+
+def art_square(torch, net, eps):
+    """By logits, as the others."""
+    from art.attacks.evasion import SquareAttack
+    from art.estimators.classification import PyTorchClassifier
+
+    loss = torch.nn.CrossEntropyLoss()
+    classifier = PyTorchClassifier(net, loss, (1, 28, 28), 10, clip_values=(0, 1), device_type="cpu")
+    attack = SquareAttack(classifier, eps=eps, max_iter=99, batch_size=10_000, verbose=False)
+    return lambda x, y: attack.generate(x.numpy(), np.eye(10, dtype=np.float32)[y.numpy()])
+
+
+def torchattacks_square(torch, net, eps):
+    """The code of its authors."""
+    import torchattacks
+
+    return torchattacks.Square(net, eps=eps, n_queries=100)
+
+
+def torchattacks_spsa(torch, net, eps):
+    """Two steps of Adam."""
+    import torchattacks
+
+    return torchattacks.SPSA(net, eps=eps, nb_iter=2, nb_sample=25)
+
+
+def measure_success(network, model, x, y, rounds):
+    """Success and median queries of those that fell, each against its paper's setting."""
+    right = predict(model, x) == y
+    x, y = x[right], y[right]
+    print(f"## What ours reach on the {network}, the {len(x)} images that it knows\n")
+    print(
+        "| attack | set | most queries | success | median queries | paper |\n| --- | --- | ---: | ---: | ---: | --- |"
+    )
+    gen = "996 (MNIST, a small CNN; recalled)"
+    for name, attack, threat, queries, aimed, paper in (
+        ("GenAttack, targeted", genattack, WIDE, 10_000, True, gen),
+        ("GenAttack", genattack, NARROW, 5000, False, "–"),
+        ("Square", square, NARROW, 5000, False, "–"),
+        ("NES", nes, NARROW, 5000, False, "–"),
+        ("SPSA", spsa, NARROW, 5000, False, "–"),
+        ("one pixel", one_pixel, L0(1).within(0, 1), 4001, False, "–"),
+        ("5 pixels", one_pixel, L0(5).within(0, 1), 4001, False, "–"),
+    ):
+        box, target = Sizes(model), targets_of(y) if aimed else None
+        with limit(chunk=len(x) if attack is square else None):
+            delta = attack(box, x, y, threat, queries=queries, target=target, rng=rng())
+        fell = judge(model, x, y, delta, threat, target=target).success
+        counts = box.counts[fell] if len(box.counts) else box.by_size()[: fell.sum()]
+        median = f"{np.median(counts):,.0f}" if fell.any() else "–"
+        print(f"| {name} | {threat} | {queries:,} | {fell.mean():.0%} | {median} | {paper} |", flush=True)
+    print()
+
+
+class Sizes(LogitOracle):
+    """For Square, which does not say whose its queries are: the rows of each call, in one chunk."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.sizes = []
+
+    def logits(self, x, owners=None):
+        """Z."""
+        self.sizes.append(len(x))
+        return super().logits(x, owners)
+
+    def by_size(self):
+        """The queries of each example, ascending: those in the t-th call are the examples with t queries or more."""
+        sizes = np.array(self.sizes[1:])  # the first call checks the labels
+        return np.sort((sizes[:, None] > np.arange(sizes[0])).sum(axis=0))
+
+
+def targets_of(y):
+    """A random wrong class for each image."""
+    return (y + rng().integers(1, 10, len(y))) % 10
+
+
+def rng():
+    """The same at each call."""
+    return np.random.default_rng(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""GenAttack: a small population of perturbations that is bred, with the model's scores as fitness."""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+from ... import checks
+from ...backend import like, namespace
+from ...balls import Boxed, Linf
+from ...numerics import log_sum_exp, rows, sigmoid
+from ...parallel import map_chunks
+from ..constrained.targets import is_fooled
+from .luck import pieces, seeds_of, uniform
+from .queries import first_scores, only, room_of, several
+
+PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
+
+
+class Rule(NamedTuple):
+    """How a generation is bred: see the parameters of :func:`genattack`."""
+
+    population: int
+    rho: float
+    alpha: float
+    temperature: float
+    adaptive: bool
+
+    def mutation(self, plateaus):
+        """Probability and size of a mutation, relative to ε, after so many plateaus, ``(n,)``."""
+        xp = namespace(plateaus)
+        rho, alpha = (xp.full(plateaus.shape, side) for side in (self.rho, self.alpha))
+        if not self.adaptive:
+            return rho, alpha
+        return xp.maximum(rho, 0.5 * 0.9**plateaus), xp.maximum(alpha, 0.4 * 0.9**plateaus)
+
+
+def genattack(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    queries=5000,
+    population=6,
+    rho=0.05,
+    alpha=1.0,
+    temperature=0.1,
+    adaptive=False,
+    target=None,
+    rng=None,
+    seeds=None,
+):
+    r"""Keep the fittest perturbation, breed the others from parents drawn by their fitness, mutate, cut to Δ(x).
+
+    .. math::
+        F(\delta) = \log p_{target} - \log \sum_{k \neq target} p_k, \qquad
+        P(\delta_i \text{ is a parent}) \propto e^{F(\delta_i) / \tau}, \qquad
+        \delta' = \mathcal{P}_\Delta\left(\text{crossover} + b\, u\right)
+
+    with p = softmax(z) at x + δ, b one with probability ρ and else zero, u uniform in [−α ε, α ε], each drawn for
+    every component. Without a target F is the same for the label, with its sign turned. A component of the crossover
+    is that of the first parent with probability :math:`P_1 / (P_1 + P_2)`.
+
+    Parameters
+    ----------
+    model : Model or oracle
+        Only its ``logits`` are called, or where it has none its ``probabilities``.
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Linf, or Linf in a box
+    queries : int
+        The most queries of an example; the first is x itself. A generation costs one less than its members, for the
+        fittest is known.
+    population : int
+        Members of a generation, at least 2.
+    rho, alpha : float
+        Probability of a mutation, and its size relative to ε; both are drawn to 16 bits.
+    temperature : float
+        τ > 0: the smaller, the more often the fittest are parents.
+    adaptive : bool
+        Begin with ρ = 0.5 and α = 0.4, times 0.9 after every 100 generations without a fitter member, but not below
+        ``rho`` and ``alpha``. The authors' code runs MNIST with 4 members, ρ = 0.3 and α = 0.5, not adaptive, and
+        ImageNet with 6 members, ρ = 0.1 and α = 0.15, adaptive. The defaults are neither: they were better on MNIST.
+    target : array, shape (N,), optional
+        Labels to reach.
+    rng : numpy.random.Generator, optional
+        Draws the seeds.
+    seeds : array of int, shape (N,), optional
+        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        The first generation's fittest that is misclassified (or reaches its target), else the fittest of all, δ = 0
+        included. dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
+
+    Source: slides "Blackbox attacks"; Alzantot, Sharma, Chakraborty, Zhang, Hsieh and Srivastava (2019), "GenAttack:
+    practical black-box attacks with gradient-free optimization", algorithm 1. The crossover's probability is that of
+    its code, since a fitness may be negative.
+    """
+    if not isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf):
+        raise TypeError(f"genattack knows Linf, not {threat}")
+    queries, population = checks.count("queries", queries, least=1), checks.count("population", population, least=2)
+    rho, alpha, temperature = (
+        checks.radius(name, value) for name, value in {"rho": rho, "alpha": alpha, "temperature": temperature}.items()
+    )
+    if rho > 1 or temperature == 0:
+        raise ValueError(f"rho = {rho} must be <= 1, and temperature = {temperature} must be > 0")
+    seeds = seeds_of(len(x), rng, seeds, "genattack")
+    ask, z = first_scores(model, x, y, threat, target, queries)
+    search = partial(_evolve, ask, threat, Rule(population, rho, alpha, temperature, adaptive), queries)
+    owner = namespace(x).arange(len(x))
+    return map_chunks(search, several(ask, x, population), x, y, target, z, seeds, owner)[0]
+
+
+class _State(NamedTuple):
+    """The examples that still stand, one row each; what belongs to a component is ``(n, P)``, members ``(n, S, P)``."""
+
+    place: Any  # in the chunk
+    owner: Any  # in the batch
+    x: Any
+    y: Any
+    target: Any
+    low: Any
+    high: Any
+    seeds: Any
+    members: Any
+    fitness: Any
+    stale: Any  # generations without a fitter member
+    plateaus: Any
+
+
+def _evolve(ask, threat, rule, queries, x, y, target, z, seeds, owner):
+    """The search for a chunk of examples."""
+    xp = namespace(x)
+    low, high = (xp.clip(rows(side), -threat.radius, threat.radius) for side in room_of(threat, x))
+    clean, zeros = fitness(z, y, target), xp.zeros(len(x), dtype=int)
+    best = xp.zeros_like(low)
+    state = _State(
+        xp.arange(len(x)), owner, x, y, target, low, high, seeds, best[:, None], clean[:, None], zeros, zeros
+    )
+    state, left, generation = only(state, clean < math.inf), queries - 1, 0
+    while left and len(state.place):
+        size = min(left, rule.population - (generation > 0))
+        children = _offspring(rule, threat.radius, state, generation, size) if generation else _first(state, size)
+        state, left, generation = _grown(ask, state, children, first=not generation), left - size, generation + 1
+        fallen = state.fitness.max(axis=1) == math.inf
+        best[state.place[fallen]] = _fittest(state)[fallen]
+        state = only(state, ~fallen)
+    better = state.fitness.max(axis=1) > clean[state.place]
+    best[state.place[better]] = _fittest(state)[better]
+    return (best.reshape(x.shape),)
+
+
+def fitness(z, y, target):
+    """The log-odds of the target, or minus those of y; infinite where the example has fallen, ``(n,)``."""
+    odds = -log_odds(z, y) if target is None else log_odds(z, target)
+    return namespace(z).where(is_fooled(z, y, target), math.inf, odds).astype(z.dtype)
+
+
+def log_odds(z, y):
+    r""":math:`\log p_y - \log \sum_{k \neq y} p_k`, ``(n,)``; for one logit y z."""
+    if z.ndim == 1:
+        return y.astype(z.dtype) * z
+    row, others = namespace(z).arange(len(z)), z.copy()
+    others[row, y] = -math.inf
+    return z[row, y] - log_sum_exp(others)[:, 0]
+
+
+def _first(state, size):
+    """The first generation: uniform in Δ."""
+    n, p = state.low.shape
+    u = like(pieces(state.seeds, 0, size * p).reshape(n, size, p), state.low) * 2.0**-16
+    return state.low[:, None] + u * (state.high - state.low)[:, None]
+
+
+def _grown(ask, state, children, first):
+    """The fittest and the children, with what the model says of the children; in the first generation these alone."""
+    n, size, _ = children.shape
+    tried = (state.x[:, None] + children.reshape(n, size, *state.x.shape[1:])).reshape(-1, *state.x.shape[1:])
+    xp = namespace(tried)
+    y, target, owner = (a if a is None else xp.repeat(a, size) for a in (state.y, state.target, state.owner))
+    found = fitness(ask.scores(tried, owner), y, target).reshape(n, size)
+    if first:
+        return state._replace(members=children, fitness=found)
+    elite = state.fitness.max(axis=1)
+    stale = xp.where(found.max(axis=1) > elite, 0, state.stale + 1)
+    return state._replace(
+        members=xp.concatenate([_fittest(state)[:, None], children], axis=1),
+        fitness=xp.concatenate([elite[:, None], found], axis=1),
+        stale=stale % PATIENCE,
+        plateaus=state.plateaus + stale // PATIENCE,
+    )
+
+
+def _fittest(state):
+    return state.members[namespace(state.x).arange(len(state.place)), state.fitness.argmax(axis=1)]
+
+
+def _offspring(rule, eps, state, generation, size):
+    """Children of two parents each, mutated and cut to Δ, ``(n, size, P)``."""
+    xp, (n, p) = namespace(state.x), state.low.shape
+    crossing, changing, step = (pieces(state.seeds, 4 * generation + i, size * p).reshape(n, size, p) for i in range(3))
+    crossing, changing, step = (xp.asarray(a) for a in (crossing, changing, step.view("int16")))
+    fit, row = state.fitness / rule.temperature, xp.arange(n)[:, None]
+    first, second = _parents(fit, state.seeds, 4 * generation + 3, size)
+    from_first = crossing < _threshold(sigmoid(fit[row, first] - fit[row, second]))[..., None]
+    children = xp.where(from_first, state.members[row, first], state.members[row, second])
+    rho, alpha = rule.mutation(state.plateaus)
+    size_of = (alpha * (eps * 2.0**-15)).astype(children.dtype)[:, None, None]
+    children += (step * size_of) * (changing < _threshold(rho)[:, None, None])
+    xp.maximum(children, state.low[:, None], out=children)
+    return xp.minimum(children, state.high[:, None], out=children)
+
+
+def _parents(fit, seeds, time, size):
+    """Two parents for each child, by the softmax of the fitness: two index arrays ``(n, size)``."""
+    xp = namespace(fit)
+    sums = xp.exp(fit - log_sum_exp(fit)).cumsum(axis=1)[:, None, :-1]
+    u = like(uniform(seeds, time, 2 * size), fit)
+    chosen = (u[:, :, None] >= sums).sum(axis=2)
+    return chosen[:, :size], chosen[:, size:]
+
+
+def _threshold(probability):
+    """The 16-bit number that a random one is below with this probability."""
+    xp = namespace(probability)
+    return xp.clip(xp.rint(probability * 65536), 0, 65535).astype("uint16")

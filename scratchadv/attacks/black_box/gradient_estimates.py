@@ -1,0 +1,241 @@
+"""PGD without gradients: they are estimated from differences of scores along random directions."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from scipy.special import ndtr
+
+from ... import checks
+from ...backend import host, like, namespace
+from ...losses import margin, objective, target_margin
+from ...numerics import rows
+from ...parallel import map_chunks
+from ..constrained.targets import is_fooled
+from . import luck
+from .queries import first_scores, only, room_of, several
+
+
+def nes(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    queries=5000,
+    pairs=25,
+    sigma=0.01,
+    alpha=None,
+    momentum=0.9,
+    target=None,
+    loss=None,
+    rng=None,
+    seeds=None,
+):
+    r"""PGD along a gradient that is estimated from pairs of opposite Gaussian steps.
+
+    .. math::
+        g = \frac{1}{2 \sigma n} \sum_{i=1}^{n} \left[L(x + \delta + \sigma u_i) - L(x + \delta - \sigma u_i)\right]
+        u_i, \qquad u_i \sim \mathcal{N}(0, 1)
+
+    On a linear function :math:`\langle \theta, x \rangle` that is :math:`\frac{1}{n} \sum_i u_i u_i^T \theta`, whose
+    expectation is θ. The model is asked about nothing outside the box: both steps are cut there, and a component of g
+    is divided by the share of the step that is left of it on average,
+    :math:`\Phi(b / \sigma) - \Phi(-a / \sigma)` with room a below and b above, so that the expectation stays θ.
+
+    Parameters
+    ----------
+    model : Model or oracle
+        Only its ``logits`` are called, or where it has none its ``probabilities``.
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Ball or Boxed
+        The perturbation set Δ.
+    queries : int
+        The most queries of an example: one for x, and ``2 * pairs + 1`` for each step.
+    pairs : int
+        n; the papers count 2 n samples.
+    sigma : float
+        σ > 0, in the units of x.
+    alpha : float, optional
+        The size of a (normalised) step. Default: a tenth of the radius.
+    momentum : float
+        In [0, 1): g is the average of the estimates so far, weighed by ``momentum`` to the power of their age.
+    target : array, shape (N,), optional
+        Labels to reach.
+    loss : Loss, optional
+        Default: ``margin``, with a target ``target_margin``.
+    rng : numpy.random.Generator, optional
+        Draws the seeds.
+    seeds : array of int, shape (N,), optional
+        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        The first iterate that is misclassified (or reaches its target), else that of the highest loss, δ = 0 included.
+        dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
+
+    Source: slides "Blackbox attacks"; Ilyas, Engstrom, Athalye and Lin (2018), "Black-box adversarial attacks with
+    limited queries and information", algorithm 1 and section 2.2; its n is 25, its σ 0.001, and its loss
+    cross-entropy.
+    """
+    of_directions = luck.normal, _kept_normal
+    return _run(
+        "nes", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
+    )
+
+
+def spsa(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    queries=5000,
+    pairs=25,
+    sigma=0.01,
+    alpha=None,
+    momentum=0.9,
+    target=None,
+    loss=None,
+    rng=None,
+    seeds=None,
+):
+    r"""PGD along a gradient that is estimated from pairs of opposite steps to corners of a cube.
+
+    .. math::
+        g = \frac{1}{2 \sigma n} \sum_{i=1}^{n} \left[L(x + \delta + \sigma v_i) - L(x + \delta - \sigma v_i)\right]
+        v_i, \qquad v_i \in \{-1, +1\}^P
+
+    A corner is drawn with all signs alike likely; its :math:`1 / v_i` is :math:`v_i`. On a linear function the
+    expectation is its gradient, at the edges of the box too: both steps are cut there, and a component is divided by
+    the share of 2 σ that is left, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma` with room a below and b above.
+
+    Parameters, Returns and Raises are those of :func:`nes`.
+
+    Source: slides "Blackbox attacks"; Uesato, O'Donoghue, van den Oord and Kohli (2018), "Adversarial risk and the
+    dangers of evaluating against weak attacks", algorithm 1, whose steps are Adam's; its σ is 0.01, its loss
+    ``margin``.
+    """
+    of_directions = luck.signs, _kept_signs
+    return _run(
+        "spsa", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
+    )
+
+
+class _Rule(NamedTuple):
+    """How a step is made: how directions are drawn, what is left of them at an edge, and numbers."""
+
+    draw: Any
+    kept: Any
+    pairs: int
+    sigma: float
+    alpha: float
+    momentum: float
+
+
+def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
+    pairs = checks.count("pairs", pairs, least=1)
+    queries = checks.count("queries", queries, least=2 * pairs + 2)
+    sigma, momentum = checks.radius("sigma", sigma), checks.radius("momentum", momentum)
+    if sigma == 0 or momentum >= 1:
+        raise ValueError(f"sigma = {sigma} must be > 0, and momentum = {momentum} must be < 1")
+    alpha = threat.radius / 10 if alpha is None else checks.radius("alpha", alpha)
+    seeds = luck.seeds_of(len(x), rng, seeds, name)
+    ask, z = first_scores(model, x, y, threat, target, queries)
+    loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
+    climb = partial(_climb, ask, threat, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
+    owner = namespace(x).arange(len(x))
+    return map_chunks(climb, several(ask, x, 2 * pairs), x, y, target, labels, z, seeds, owner)[0]
+
+
+class _State(NamedTuple):
+    """The examples that still stand, one row each."""
+
+    place: Any  # in the chunk
+    owner: Any  # in the batch
+    x: Any
+    y: Any
+    target: Any
+    labels: Any
+    seeds: Any
+    delta: Any
+    g: Any
+    value: Any  # the highest so far
+
+
+def _climb(ask, threat, loss, queries, rule, x, y, target, labels, z, seeds, owner):
+    """The ascent of a chunk of examples."""
+    xp = namespace(x)
+    best, standing = xp.zeros_like(x), ~is_fooled(z, y, target)
+    value = loss.value(z, labels)
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, best, best, value)
+    state = only(state, standing)
+    for step in range((queries - 1) // (2 * rule.pairs + 1)):
+        if not len(state.place):
+            break
+        g = estimate(partial(_values, ask, loss, state), rule, room_of(threat, state.x), state.delta, state.seeds, step)
+        g = rule.momentum * state.g + (1 - rule.momentum) * g
+        delta = threat.at(state.x).ascend(state.delta, g, rule.alpha)
+        z = ask.scores(state.x + delta, state.owner)
+        value, fallen = loss.value(z, state.labels), is_fooled(z, state.y, state.target)
+        better = fallen | (value > state.value)
+        best[state.place[better]] = delta[better]
+        state = state._replace(delta=delta, g=g, value=xp.maximum(value, state.value))
+        state = only(state, ~fallen)
+    return (best,)
+
+
+def estimate(values, rule, room, delta, seeds, step):
+    """The gradient at δ, shaped like it.
+
+    Parameters
+    ----------
+    values : callable
+        From changes ``(n, Q, P)`` to their losses ``(n, Q)``.
+    rule : _Rule
+    room : (low, high)
+        The lowest and the highest δ that the box allows.
+    delta : array, shape (n, *D)
+    seeds : array of uint64, shape (n,)
+    step : int
+        Other directions for each.
+    """
+    xp, (n, p) = namespace(delta), rows(delta).shape
+    low, high = (rows(side - delta)[:, None] for side in room)
+    u = like(rule.draw(seeds, step, rule.pairs * p), delta).reshape(n, rule.pairs, p)
+    moves = xp.concatenate([rule.sigma * u, -rule.sigma * u], axis=1)
+    xp.maximum(moves, low, out=moves)
+    xp.minimum(moves, high, out=moves)
+    moves += rows(delta)[:, None]
+    value = values(moves)
+    rise = (value[:, : rule.pairs] - value[:, rule.pairs :]).astype(delta.dtype)
+    g = (rise[:, None] @ u)[:, 0] / (2 * rule.sigma * rule.pairs)
+    kept = rule.kept(-low[:, 0] / rule.sigma, high[:, 0] / rule.sigma)
+    return (g / xp.where(kept > 0, kept, 1)).reshape(delta.shape)
+
+
+def _values(ask, loss, state, moves):
+    """The loss of every change of every example."""
+    n, q, _ = moves.shape
+    tried = (state.x[:, None] + moves.reshape(n, q, *state.x.shape[1:])).reshape(-1, *state.x.shape[1:])
+    owner, labels = (namespace(a).repeat(a, q, axis=0) for a in (state.owner, state.labels))
+    return loss.value(ask.scores(tried, owner), labels).reshape(n, q)
+
+
+def _kept_normal(a, b):
+    """The probability of a normal number between −a and b: by Stein's lemma E[u clip(u, −a, b)]."""
+    return like(ndtr(host(b)) - ndtr(-host(a)), a)
+
+
+def _kept_signs(a, b):
+    """E[v clip(v, −a, b)] for v = ±1."""
+    xp = namespace(a)
+    return (xp.minimum(a, 1) + xp.minimum(b, 1)) / 2

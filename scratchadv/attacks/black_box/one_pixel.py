@@ -1,0 +1,218 @@
+"""The one-pixel attack: differential evolution of a few pixels, their places and their values."""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ... import checks
+from ...backend import like, namespace
+from ...balls import L0, Boxed
+from ...losses import margin, objective, target_margin
+from ...numerics import rows
+from ...parallel import map_chunks
+from ..constrained.targets import is_fooled
+from .luck import normal, seeds_of, uniform
+from .queries import first_scores, only, several
+
+
+def one_pixel(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    queries=40_400,
+    population=400,
+    scale=0.5,
+    target=None,
+    loss=None,
+    rng=None,
+    seeds=None,
+):
+    r"""Evolve k pixels: a child takes a member's place where its loss is larger.
+
+    .. math:: v_i' = v_{r_1} + F\,(v_{r_2} - v_{r_3}), \qquad v_i \leftarrow v_i' \text{ where } L(v_i') > L(v_i)
+
+    with :math:`r_1, r_2, r_3` drawn from the population, all different. A member v holds row, column and C values for
+    each pixel, all as shares of their range; a child is cut to it. At first places are uniform, and values are Gaussian
+    around the middle of the range with half of it as deviation.
+
+    Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
+
+    Parameters
+    ----------
+    model : Model or oracle
+        Only its ``logits`` are called, or where it has none its ``probabilities``.
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat.
+    y : array, shape (N,)
+        The true labels.
+    threat : L0 in a box
+        It counts components: for k pixels of C channels ``L0(k * C).within(0, 1)``.
+    queries : int
+        The most queries of an example; the first is x itself, and every generation costs ``population``.
+    population : int
+        Members, at least 4.
+    scale : float
+        F.
+    target : array, shape (N,), optional
+        Labels to reach.
+    loss : Loss, optional
+        Default: ``margin``, with a target ``target_margin``; for two pixels that both do not fool it may order them
+        otherwise than the probability of the label does, which the paper takes.
+    rng : numpy.random.Generator, optional
+        Draws the seeds.
+    seeds : array of int, shape (N,), optional
+        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        The first generation's best that is misclassified (or reaches its target), else that of the highest loss, δ = 0
+        included. dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
+
+    Source: slides "Blackbox attacks"; Su, Vargas and Sakurai (2019), "One pixel attack for fooling deep neural
+    networks", section 3, without crossover between child and member; its 400 members and 100 generations are the
+    default. ``scipy.optimize.differential_evolution`` evolves one example at a time; this evolves a batch.
+    """
+    pixels = _pixels(threat, x)
+    queries, population = checks.count("queries", queries, least=1), checks.count("population", population, least=4)
+    scale, seeds = checks.radius("scale", scale), seeds_of(len(x), rng, seeds, "one_pixel")
+    ask, z = first_scores(model, x, y, threat, target, queries)
+    loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
+    search = partial(_evolve, ask, threat, loss, queries, population, scale, pixels)
+    owner = namespace(x).arange(len(x))
+    return map_chunks(search, several(ask, x, population), x, y, target, labels, z, seeds, owner)[0]
+
+
+def _pixels(threat, x):
+    """How many whole pixels the threat allows."""
+    if not (isinstance(threat, Boxed) and isinstance(threat.ball, L0)):
+        raise TypeError(f"one_pixel knows L0 in a box, not {threat}")
+    checks.images(x)
+    channels = _image(x)[-1]
+    if threat.radius < channels:
+        raise ValueError(
+            f"L0({threat.radius}) holds no pixel of {channels} channels: L0({channels}) or more was expected"
+        )
+    return threat.radius // channels
+
+
+def _image(x):
+    """Rows, columns and channels."""
+    return x.shape[1:] if x.ndim == 4 else (1, rows(x).shape[1], 1)
+
+
+class _State(NamedTuple):
+    """The examples that still stand, one row each."""
+
+    place: Any  # in the chunk
+    owner: Any  # in the batch
+    x: Any
+    y: Any
+    target: Any
+    labels: Any
+    seeds: Any
+    members: Any  # (n, S, k (2 + C)), shares in [0, 1]
+    value: Any  # (n, S)
+
+
+def _evolve(ask, threat, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner):
+    """The search for a chunk of examples."""
+    xp = namespace(x)
+    clean = _value(loss, z, y, target, labels)
+    delta = xp.zeros_like(x)
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, None, clean[:, None])
+    state, left, generation = only(state, clean < math.inf), queries - 1, 0
+    while left and len(state.place):
+        size = min(left, population)
+        if generation:
+            state = _selected(ask, threat, loss, pixels, state, _children(state, generation, size, scale))
+        else:
+            first = _first(state, size, pixels)
+            state = state._replace(members=first, value=_ask(ask, threat, loss, pixels, state, first))
+        left, generation = left - size, generation + 1
+        fallen = state.value.max(axis=1) == math.inf
+        state = _put_away(delta, threat, pixels, state, fallen)
+    if len(state.place) and generation:
+        _put_away(delta, threat, pixels, state, state.value.max(axis=1) > clean[state.place])
+    return (delta,)
+
+
+def _value(loss, z, y, target, labels):
+    """The loss, infinite where the example has fallen."""
+    return namespace(z).where(is_fooled(z, y, target), math.inf, loss.value(z, labels)).astype(z.dtype)
+
+
+def _first(state, size, pixels):
+    n, c = len(state.place), _image(state.x)[-1]
+    places = uniform(state.seeds, 0, size * pixels * 2).reshape(n, size, pixels, 2)
+    values = 0.5 + 0.5 * normal(state.seeds, 1, size * pixels * c).reshape(n, size, pixels, c)
+    members = np.concatenate([places, values.clip(0, 1)], axis=3)
+    return like(members.reshape(n, size, -1), state.x)
+
+
+def _children(state, generation, size, scale):
+    """A child for each of the first ``size`` members."""
+    xp, (n, s, _) = namespace(state.x), state.members.shape
+    chosen = xp.asarray(_three(uniform(state.seeds, generation + 1, 3 * size).reshape(n, size, 3), s))
+    first, second, third = (state.members[xp.arange(n)[:, None], chosen[:, :, i]] for i in range(3))
+    return xp.clip(first + scale * (second - third), 0, 1)
+
+
+def _three(u, s):
+    """Three different numbers below s for each row of three in [0, 1): each skips those before it."""
+    a, b, c = ((u[..., i] * (s - i)).astype(int) for i in range(3))
+    b = b + (b >= a)
+    low, high = (f(a, b) for f in (np.minimum, np.maximum))
+    c = c + (c >= low)
+    return np.stack([a, b, c + (c >= high)], axis=-1)
+
+
+def _selected(ask, threat, loss, pixels, state, children):
+    """Each child in the place of its member where its loss is larger."""
+    xp, size = namespace(state.x), children.shape[1]
+    found = _ask(ask, threat, loss, pixels, state, children)
+    better = found > state.value[:, :size]
+    members, value = state.members.copy(), state.value.copy()
+    members[:, :size] = xp.where(better[..., None], children, members[:, :size])
+    value[:, :size] = xp.where(better, found, value[:, :size])
+    return state._replace(members=members, value=value)
+
+
+def _ask(ask, threat, loss, pixels, state, members):
+    """The loss of every member, ``(n, S)``."""
+    n, size, _ = members.shape
+    x, y, target, labels, owner = (
+        a if a is None else namespace(a).repeat(a, size, axis=0)
+        for a in (state.x, state.y, state.target, state.labels, state.owner)
+    )
+    z = ask.scores(x + drawn(threat, x, members.reshape(n * size, -1), pixels), owner)
+    return _value(loss, z, y, target, labels).reshape(n, size)
+
+
+def drawn(threat, x, members, pixels):
+    """δ, shaped like x, for one member each: the pixels that it names get the values that it names."""
+    xp, (h, w, c) = namespace(x), _image(x)
+    low, high = (xp.broadcast_to(side, x.shape).reshape(len(x), h, w, c) for side in threat.at(x).bounds())
+    delta, row = xp.zeros((len(x), h, w, c), dtype=x.dtype), xp.arange(len(x))
+    for pixel in members.reshape(len(x), pixels, 2 + c).swapaxes(0, 1):
+        at = row, *(xp.minimum((pixel[:, i] * side).astype(int), side - 1) for i, side in enumerate((h, w)))
+        delta[at] = low[at] + pixel[:, 2:] * (high[at] - low[at])
+    return delta.reshape(x.shape)
+
+
+def _put_away(delta, threat, pixels, state, done):
+    """Write the best of those that are done to δ; the others."""
+    if done.any():
+        ended = only(state, done)
+        best = ended.members[namespace(done).arange(len(ended.place)), ended.value.argmax(axis=1)]
+        delta[ended.place] = drawn(threat, ended.x, best, pixels)
+    return only(state, ~done)

@@ -1,0 +1,230 @@
+"""A model as a black box: what it shows, at one of three levels of knowledge, and how often it was asked."""
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+
+from ... import checks
+from ...backend import host, namespace
+from ...models.protocol import labels_of
+from ...numerics import log_sum_exp, rows, sigmoid
+from ...parallel import map_chunks
+
+
+class BudgetError(RuntimeError):
+    """A question was asked that the budget does not hold; the model has not seen it."""
+
+
+class LabelOracle:
+    """A model that shows its labels and nothing else: the lowest level of knowledge, and the counter of all levels.
+
+    Every row of every x that is asked about is one query. An attack says with ``owners`` whose query each row is, so
+    that they are counted example by example, whichever examples still stand. The counter may be used from threads.
+
+    Parameters
+    ----------
+    model : Model, oracle, or anything with ``predict``
+        A scikit-learn model gets its examples as flat rows.
+    queries : int, optional
+        The most queries of one example. Each row must then have its owner.
+    total : int, optional
+        The most queries of all examples together.
+
+    Attributes
+    ----------
+    asked : int
+        All queries so far.
+    counts : array of int
+        The queries of each example, as far as rows had owners; it grows with the largest owner.
+    activations : int
+        The model's, which says how many examples fit the cache.
+
+    Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
+    machine learning".
+    """
+
+    shows = "labels (predict)"
+
+    def __init__(self, model, queries=None, total=None):
+        self.queries = None if queries is None else checks.count("queries", queries)
+        self.total = None if total is None else checks.count("total", total)
+        self.asked, self.counts = 0, np.zeros(0, int)
+        self.activations = getattr(model, "activations", 0)
+        self._model, self._lock = model, threading.Lock()
+
+    def __getattr__(self, name):
+        raise AttributeError(f"{name} is not to be had of this black box: it shows {type(self).shows} only")
+
+    def predict(self, x, owners=None):
+        """The labels, ``(N,)``.
+
+        Parameters
+        ----------
+        x : array, shape (N, *D)
+        owners : array of int, shape (N,), optional
+            The place in the batch of the example that asks; several rows may have the same.
+
+        Raises
+        ------
+        BudgetError
+            If an example, or all, would be asked more often than the budget allows; before the model is called.
+        """
+        self.count(len(x), owners)
+        return _labels(self._model, x, owners)
+
+    def count(self, n, owners=None):
+        """Book n queries, or refuse all of them."""
+        if owners is None and self.queries is not None:
+            raise TypeError(f"queries = {self.queries} are given to each example: pass the owners of the rows")
+        with self._lock:
+            asked, counts = self.asked + n, self.counts
+            if self.total is not None and asked > self.total:
+                raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
+            if owners is not None:
+                counts = np.bincount(host(owners), minlength=len(counts))
+                counts[: len(self.counts)] += self.counts
+            if self.queries is not None and counts.max(initial=0) > self.queries:
+                i = int(counts.argmax())
+                raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
+            self.asked, self.counts = asked, counts
+
+
+class ProbabilityOracle(LabelOracle):
+    """A model that shows its probabilities, and so its labels: :class:`LabelOracle` with one answer more."""
+
+    shows = "probabilities and labels (predict)"
+
+    def probabilities(self, x, owners=None):
+        """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
+        self.count(len(x), owners)
+        return _probabilities(self._model, x, owners)
+
+    def scores(self, x, owners=None):
+        r"""Logits up to a shift: :math:`\log p`, ``(N, K)``, or :math:`\log p - \log(1 - p)`, ``(N,)``.
+
+        No difference of two logits depends on the shift, nor do margin and cross-entropy. A probability that has
+        rounded to zero counts as the smallest number of its dtype.
+        """
+        p = self.probabilities(x, owners)
+        return _log(p) if p.ndim > 1 else _log(p) - _log(1 - p)
+
+
+class LogitOracle(ProbabilityOracle):
+    """A model that shows its logits, and so the rest: the highest level of knowledge of a black box."""
+
+    shows = "logits, probabilities and labels (predict)"
+
+    def logits(self, x, owners=None):
+        """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
+        self.count(len(x), owners)
+        return _ask(self._model, "logits", x, owners)
+
+    def scores(self, x, owners=None):
+        """The logits themselves."""
+        return self.logits(x, owners)
+
+
+def oracle(model, queries=None, total=None):
+    """The oracle of the most that the model shows: logits, else probabilities, else labels.
+
+    Parameters
+    ----------
+    model : Model, oracle, or anything with ``predict``
+    queries, total : int, optional
+        As for :class:`LabelOracle`.
+
+    Returns
+    -------
+    LogitOracle, ProbabilityOracle or LabelOracle
+
+    Raises
+    ------
+    TypeError
+        If the model shows nothing.
+    """
+    for names, level in _LEVELS.items():
+        if any(hasattr(model, name) for name in names):
+            return level(model, queries, total)
+    raise TypeError(f"{type(model).__name__} has none of logits, probabilities and predict")
+
+
+_LEVELS = {
+    ("logits",): LogitOracle,
+    ("probabilities", "predict_proba"): ProbabilityOracle,
+    ("predict",): LabelOracle,
+}
+
+
+def first_scores(model, x, y, threat, target, queries):
+    """Refuse bad input to an attack that needs scores, and ask for those of x: one query each.
+
+    Returns
+    -------
+    ask : LogitOracle or ProbabilityOracle
+        With ``queries`` as the budget of each example, of which the first is gone.
+    z : array
+        The scores of x, ``(N,)`` or ``(N, K)``.
+    """
+    ask = oracle(model, queries)
+    if not isinstance(ask, ProbabilityOracle):
+        raise TypeError("this attack needs logits or probabilities, and the model shows its labels only")
+    checks.one_side(x, y, target, *getattr(model, "params", {}).values())
+    checks.images(x)
+    threat.at(x)
+    (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
+    checks.labels(y, z)
+    if target is not None:
+        checks.labels(target, z, "target")
+    return ask, z
+
+
+def room_of(threat, x):
+    """The lowest and the highest δ that the box of the threat allows, shaped like x; infinite without a box."""
+    xp = namespace(x)
+    if hasattr(threat, "bounds"):
+        return tuple(xp.broadcast_to(side, x.shape) for side in threat.at(x).bounds())
+    return tuple(xp.full_like(x, side) for side in (-np.inf, np.inf))
+
+
+def several(ask, x, k):
+    """What ``map_chunks`` has to know of the model where every example asks k questions at once."""
+    return SimpleNamespace(activations=k * (ask.activations + 10 * x[0].size))
+
+
+def only(state, keep):
+    """The rows of a tuple of arrays (or None) for the examples that still stand."""
+    if keep.all():
+        return state
+    on_host = host(keep)
+    return type(state)(*(a if a is None else a[on_host if isinstance(a, np.ndarray) else keep] for a in state))
+
+
+def _ask(model, name, x, owners):
+    """The answer of the model: an oracle is told the owners, and a scikit-learn model takes flat rows."""
+    answer = getattr(model, name)
+    if isinstance(model, LabelOracle):
+        return answer(x, owners)
+    return answer(rows(x) if hasattr(model, "n_features_in_") else x)
+
+
+def _labels(model, x, owners):
+    if hasattr(model, "predict"):
+        return _ask(model, "predict", x, owners)
+    if hasattr(model, "logits"):
+        return labels_of(_ask(model, "logits", x, owners))
+    p = _probabilities(model, x, owners)
+    return labels_of(p if p.ndim > 1 else p - 0.5)
+
+
+def _probabilities(model, x, owners):
+    for name in ("probabilities", "predict_proba"):
+        if hasattr(model, name):
+            return _ask(model, name, x, owners)
+    z = _ask(model, "logits", x, owners)
+    return sigmoid(z) if z.ndim == 1 else namespace(z).exp(z - log_sum_exp(z))
+
+
+def _log(p):
+    xp = namespace(p)
+    return xp.log(xp.maximum(p, xp.finfo(p.dtype).tiny))
