@@ -523,12 +523,15 @@ KNOWN = {  # all others know every ball
     "genattack": {Linf},
     "one_pixel": {L0},
 }
-AGAINST = [
-    (name, threat)
-    for name in ATTACKS
-    for threat in THREATS
-    if type(getattr(threat, "ball", threat)) in KNOWN.get(name.split(",")[0], {Linf, L2, L1, L0})
-]
+
+
+def known(name, threats):
+    """Those of the threats that the attack knows"""
+    balls = KNOWN.get(name.split(",")[0], {Linf, L2, L1, L0})
+    return [threat for threat in threats if type(getattr(threat, "ball", threat)) in balls]
+
+
+AGAINST = [(name, threat) for name in ATTACKS for threat in known(name, THREATS)]
 SMALLEST = {
     "fab": (partial(attacks.fab, steps=4), [L2, Linf, L1]),
     "fab, restarts": (seeded(attacks.fab, steps=3, restarts=2, eps=0.5), [L2, Linf, L1]),
@@ -766,7 +769,10 @@ def test_the_exact_solvers_ask_for_host_arrays(device):
 # Mixes.
 
 ENTRANCES = {
-    **{name: partial(lambda attack, m, x, y: attack(m, x, y, BOXED[0]), attack) for name, attack in ATTACKS.items()},
+    **{
+        name: partial(lambda attack, threat, m, x, y: attack(m, x, y, threat), attack, known(name, BOXED)[0])
+        for name, attack in ATTACKS.items()
+    },
     **{name: partial(lambda attack, m, x, y: attack(m, x, y), attack) for name, (attack, _) in SMALLEST.items()},
     "saliency_map": attacks.saliency_map,
     "judge": lambda m, x, y: judge(m, x, y, 0 * x, BOXED[0]),
