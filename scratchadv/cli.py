@@ -45,6 +45,14 @@ EXPERIMENTS = {
         "the cache.",
         "all of it on little data, in a few minutes",
     ),
+    "rubbish": (
+        0.1,
+        "images that mean nothing to us and of which the networks are certain",
+        "MAP-Elites with two encodings and gradient ascent make an image for each class from nothing; the CNN and the "
+        "robust CNN are searched, and each is asked about the other's images. --eps is the radius that the robust CNN "
+        "was trained with.",
+        "all of it on little data, in about a minute",
+    ),
 }
 
 MUSEUM = (

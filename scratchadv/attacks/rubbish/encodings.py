@@ -1,0 +1,257 @@
+r"""How evolution writes an image down: pixel by pixel, or as a small network that draws it.
+
+An encoding makes random genomes, mutates genomes, and draws their images, always for a whole population at once. A
+population is one NumPy array with a genome a row; it lives on the host, whatever the model does.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ... import checks
+
+
+def polynomial(u, eta):
+    r"""The steps of polynomial mutation, in [−1, 1], from uniform numbers u.
+
+    .. math::
+        s(u) = (2u)^{1 / (\eta + 1)} - 1 \quad (u < \tfrac12), \qquad
+        s(u) = 1 - (2 (1 - u))^{1 / (\eta + 1)} \quad (u \geq \tfrac12)
+
+    Parameters
+    ----------
+    u : array
+        In [0, 1).
+    eta : float
+        The larger, the smaller the steps: their density is proportional to :math:`(1 - |s|)^\eta`.
+
+    Returns
+    -------
+    array
+        Shape and dtype of u, relative to the width of the range of what is mutated.
+
+    Source: Deb (2001), "Multi-objective optimization using evolutionary algorithms", page 124.
+    """
+    tail = (2 * np.minimum(u, 1 - u)) ** (1 / (eta + 1))
+    return np.where(u < 0.5, tail - 1, 1 - tail)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """The direct encoding: a genome is the pixels themselves, at first uniform noise.
+
+    Each pixel is mutated with the probability of the generation, by a polynomial step, and kept in [0, 1].
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of an image, such as (28, 28, 1).
+    rate : float
+        The first generations' probability that a pixel is mutated.
+    halved_every : int
+        After so many generations the rate is half of what it was.
+    eta : float
+        Of the polynomial mutation.
+
+    Source: Nguyen, Yosinski and Clune (2015), "Deep neural networks are easily fooled", section 2.2.
+    """
+
+    shape: tuple
+    rate: float = 0.1
+    halved_every: int = 1000
+    eta: float = 15.0
+
+    def __post_init__(self):
+        _check_shape(self.shape)
+        checks.count("halved_every", self.halved_every, least=1)
+        checks.radius("eta", self.eta)
+        if checks.radius("rate", self.rate) > 1:
+            raise ValueError(f"rate = {self.rate} must be <= 1")
+
+    def random(self, rng, n):
+        """N genomes of uniform noise."""
+        return rng.random((n, *self.shape), dtype=np.float32)
+
+    def rate_at(self, generation):
+        """The probability that a pixel is mutated in this generation."""
+        return self.rate / 2 ** (generation // self.halved_every)
+
+    def mutate(self, rng, genomes, generation):
+        """One mutated copy of each genome."""
+        chosen = rng.random(genomes.shape, dtype=np.float32) < self.rate_at(generation)
+        children = genomes.copy()
+        children[chosen] += polynomial(rng.random(int(chosen.sum()), dtype=np.float32), self.eta)
+        return children.clip(0, 1)
+
+    def images(self, genomes):
+        """The genomes, ``(n, *shape)``."""
+        return genomes
+
+
+# What the nodes of a CPPN compute; all values lie in [−1, 1].
+FUNCTIONS = {
+    "sine": np.sin,
+    "sigmoid": lambda a: np.tanh(a / 2),  # 2 τ(a) − 1
+    "Gaussian": lambda a: np.exp(-a * a),
+    "linear": lambda a: a.clip(-3, 3) / 3,
+}
+INPUTS = ("x", "y", "radius", "bias")
+NONE = -1  # the function of a hidden node that is not there
+
+
+@dataclass(frozen=True)
+class CPPN:
+    r"""The indirect encoding: a genome is a compositional pattern-producing network, asked for each pixel in turn.
+
+    .. math::
+        h_j = f_j\Big(\sum_{i < j} w_{ij} h_i\Big), \qquad (h_0, h_1, h_2, h_3) = (x, y, \sqrt{x^2 + y^2}, 1)
+
+    with x and y from −1 to 1 over the image, and the pixel is :math:`|h_j|` of the output (one a channel). The
+    functions are sines, sigmoids, Gaussians and lines, so images have symmetries, repetitions and smooth parts.
+
+    Genomes are a structured array with the fields ``weights``, ``(n, 4 + nodes, nodes + C)``, from row to column,
+    where zero is no connection, and ``functions``, ``(n, nodes + C)``, places in ``FUNCTIONS`` or −1 for a hidden
+    node that is not there. A node may read only what stands before it. They begin with no hidden node.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Height, width, channels.
+    nodes : int
+        The most hidden nodes.
+    rate : float
+        The probability that a weight is mutated, and that a node takes another function.
+    add_connection, remove_connection, add_node, remove_node : float
+        The probabilities of the changes of structure. A node is added on a connection, whose weight both halves take.
+    limit : float
+        Weights lie in [−limit, limit].
+    eta : float
+        Of the polynomial mutation.
+
+    Source: Nguyen, Yosinski and Clune (2015), section 2.2, with the functions and rates of the authors' code for
+    MNIST; Stanley (2007), "Compositional pattern producing networks".
+    """
+
+    shape: tuple
+    nodes: int = 16
+    rate: float = 0.1
+    add_connection: float = 0.5
+    remove_connection: float = 0.3
+    add_node: float = 0.5
+    remove_node: float = 0.2
+    limit: float = 10.0
+    eta: float = 15.0
+
+    def __post_init__(self):
+        _check_shape(self.shape)
+        if len(self.shape) != 3:
+            raise ValueError(f"shape = {self.shape}: a CPPN draws images (height, width, channels)")
+        checks.count("nodes", self.nodes)
+        for name in ("limit", "eta"):
+            checks.radius(name, getattr(self, name))
+        for name in ("rate", "add_connection", "remove_connection", "add_node", "remove_node"):
+            if checks.radius(name, getattr(self, name)) > 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be <= 1")
+
+    def random(self, rng, n):
+        """N networks without hidden nodes, all inputs connected to all outputs."""
+        outputs = self.shape[2]
+        genomes = np.zeros(n, self._dtype)
+        genomes["functions"] = NONE
+        genomes["functions"][:, self.nodes :] = rng.integers(len(FUNCTIONS), size=(n, outputs))
+        genomes["weights"][:, : len(INPUTS), self.nodes :] = self._weights(rng, (n, len(INPUTS), outputs))
+        return genomes
+
+    def mutate(self, rng, genomes, generation):
+        """One mutated copy of each genome; the rates do not depend on the generation."""
+        genomes = genomes.copy()
+        weights, functions = genomes["weights"], genomes["functions"]
+        chosen = (weights != 0) & (rng.random(weights.shape, dtype=np.float32) < self.rate)
+        steps = 2 * self.limit * polynomial(rng.random(int(chosen.sum()), dtype=np.float32), self.eta)
+        weights[chosen] = (weights[chosen] + steps).clip(-self.limit, self.limit)
+        chosen = (functions != NONE) & (rng.random(functions.shape) < self.rate)
+        functions[chosen] = rng.integers(len(FUNCTIONS), size=int(chosen.sum()))
+        for rate, change in (
+            (self.add_connection, self._connect),
+            (self.remove_connection, self._disconnect),
+            (self.add_node, self._insert),
+            (self.remove_node, self._remove),
+        ):
+            change(rng, weights, functions, rng.random(len(genomes)) < rate)
+        return genomes
+
+    def images(self, genomes):
+        """What the networks draw, ``(n, *shape)``, in [0, 1]."""
+        height, width, channels = self.shape
+        n, given, weights = len(genomes), len(INPUTS), genomes["weights"]
+        h = np.zeros((n, given + self.nodes + channels, height * width), np.float32)
+        h[:, :given] = _coordinates(height, width)
+        for j, functions in enumerate(genomes["functions"].T):
+            if (functions == NONE).all():
+                continue
+            before = given + min(j, self.nodes)
+            a = (weights[:, None, :before, j] @ h[:, :before])[:, 0]
+            for k, f in enumerate(FUNCTIONS.values()):
+                h[functions == k, given + j] = f(a[functions == k])
+        return abs(h[:, -channels:]).swapaxes(1, 2).reshape(n, *self.shape)
+
+    @cached_property
+    def _dtype(self):
+        columns = self.nodes + self.shape[2]
+        return np.dtype([("weights", np.float32, (len(INPUTS) + self.nodes, columns)), ("functions", np.int8, columns)])
+
+    @cached_property
+    def _forward(self):
+        """Which connections there may be: to hidden nodes from what stands before, to outputs from all."""
+        rows, columns = self._dtype["weights"].shape
+        return np.arange(rows)[:, None] < len(INPUTS) + np.minimum(np.arange(columns), self.nodes)
+
+    def _weights(self, rng, size):
+        return rng.uniform(-self.limit, self.limit, size)
+
+    def _connect(self, rng, weights, functions, chosen):
+        there = functions != NONE
+        sources = np.pad(there[:, : self.nodes], ((0, 0), (len(INPUTS), 0)), constant_values=True)
+        free = self._forward & sources[:, :, None] & there[:, None] & (weights == 0)
+        i, row, column = _one_of(rng, free, chosen)
+        weights[i, row, column] = self._weights(rng, len(i))
+
+    def _disconnect(self, rng, weights, functions, chosen):
+        weights[_one_of(rng, weights != 0, chosen)] = 0
+
+    def _insert(self, rng, weights, functions, chosen):
+        """A node in the middle of a connection, where there is a free place between its ends."""
+        i, row, column = _one_of(rng, weights != 0, chosen)
+        place = np.arange(self.nodes)
+        between = (place + len(INPUTS) > row[:, None]) & (place < column[:, None])
+        where, node = _one_of(rng, between & (functions[i, : self.nodes] == NONE), True)
+        i, row, column = i[where], row[where], column[where]
+        weights[i, row, node] = weights[i, len(INPUTS) + node, column] = weights[i, row, column]
+        weights[i, row, column] = 0
+        functions[i, node] = rng.integers(len(FUNCTIONS), size=len(i))
+
+    def _remove(self, rng, weights, functions, chosen):
+        i, node = _one_of(rng, functions[:, : self.nodes] != NONE, chosen)
+        weights[i, :, node] = weights[i, len(INPUTS) + node] = 0
+        functions[i, node] = NONE
+
+
+def _one_of(rng, mask, chosen):
+    """For each chosen row one of its true places, each as likely: index arrays, the rows first."""
+    flat = mask.reshape(len(mask), math.prod(mask.shape[1:]))
+    i = np.flatnonzero(flat.any(axis=1) & chosen)
+    score = flat[i] * (1 - rng.random((len(i), flat.shape[1]), dtype=np.float32))
+    return i, *np.unravel_index(score.argmax(axis=1), mask.shape[1:])
+
+
+def _coordinates(height, width):
+    """The inputs of a CPPN, one column a pixel."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    return np.stack([x, y, np.hypot(x, y), np.ones_like(x)]).reshape(len(INPUTS), -1)
+
+
+def _check_shape(shape):
+    for side in shape:
+        checks.count("a side of the shape", side, least=1)

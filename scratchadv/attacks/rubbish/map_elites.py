@@ -1,0 +1,109 @@
+"""MAP-Elites: evolution that keeps, for each class, the image of which the model is most confident."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ... import checks
+from ...backend import host, like, namespace
+from ...numerics import log_sum_exp
+from ...parallel import map_chunks
+from ..black_box.queries import ProbabilityOracle, oracle
+
+
+class Elites(NamedTuple):
+    """One image a class.
+
+    Attributes
+    ----------
+    x : array, shape (K, *D)
+        Row k is the image of class k; of a binary model the rows are −1 and +1.
+    confidence : array, shape (K,)
+        The model's probability of class k at row k.
+    history : array, shape (generations + 1, K)
+        The logarithm of the confidence after each generation; it never falls.
+    queries : int
+        How many images the model was asked about.
+    genomes : array, shape (K,)
+        What the encoding draws the images from.
+    """
+
+    x: Any
+    confidence: Any
+    history: Any
+    queries: int
+    genomes: Any
+
+
+def map_elites(model, encoding, *, generations=200, children=200, rng):
+    r"""Mutate random elites; every child becomes the elite of each class that is surer of it than of the present one.
+
+    .. math:: x_k \leftarrow \arg\max_{x \in \{x_k\} \cup \text{children}} p_k(x), \qquad k = 1, \dots, K
+
+    There is no image to start from and no distance to keep to. A child counts for every class: what was bred for one
+    may be the beginning of another. Confidences are compared as :math:`\log p_k`, which does not round to 0 or 1.
+
+    Parameters
+    ----------
+    model : Model or oracle
+        Only its ``logits`` are called, or where it has none its ``probabilities``.
+    encoding : Direct or CPPN
+        How images are written down, and what a mutation is.
+    generations : int
+        After the first, which is random.
+    children : int
+        Images of a generation, all asked about in one batch.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Elites
+        Images in [0, 1], in the dtype of the model's parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
+
+    Source: slide "Adversarial Examples", the 8 images unrecognisable to humans; Nguyen, Yosinski and Clune (2015),
+    "Deep neural networks are easily fooled", section 2.2 (without crossover); Mouret and Clune (2015), "Illuminating
+    search spaces by mapping elites".
+    """
+    generations = checks.count("generations", generations)
+    children = checks.count("children", children, least=1)
+    ask = oracle(model)
+    if not isinstance(ask, ProbabilityOracle):
+        raise TypeError("map_elites needs logits or probabilities, and the model shows its labels only")
+    like_model = next(iter(getattr(model, "params", {}).values()), np.float32(0))
+    elites, best, history = None, -np.inf, []
+    for generation in range(generations + 1):
+        genomes = _bred(encoding, elites, children, generation, rng)
+        found = log_probabilities(ask, like(encoding.images(genomes), like_model))
+        elites, best = _selected(elites, best, genomes, found)
+        history.append(best)
+    x = like(encoding.images(elites), like_model)
+    return Elites(x, np.exp(best), np.stack(history), ask.asked, elites)
+
+
+def log_probabilities(ask, x):
+    r""":math:`\log p_k` of every class, ``(N, K)``, on the host; of a binary model −1 and +1, ``(N, 2)``."""
+    (z,) = map_chunks(lambda x: (ask.scores(x),), ask, x)
+    xp = namespace(z)
+    z = xp.stack([xp.zeros_like(z), z], axis=1) if z.ndim == 1 else z
+    z = z - z.max(axis=1, keepdims=True)  # then the log of a probability near 1 keeps all its digits
+    return host(z - log_sum_exp(z))
+
+
+def _bred(encoding, elites, children, generation, rng):
+    if elites is None:
+        return encoding.random(rng, children)
+    return encoding.mutate(rng, elites[rng.integers(len(elites), size=children)], generation)
+
+
+def _selected(elites, best, genomes, found):
+    """The elite and its log-probability of each class, after the children have been looked at."""
+    first, values = found.argmax(axis=0), found.max(axis=0)
+    better = values > best
+    elites = genomes[first] if elites is None else elites.copy()
+    elites[better] = genomes[first[better]]
+    return elites, np.where(better, values, best)
