@@ -15,6 +15,7 @@ Read in this order:
 11. ``reproduce/networks.py``: the slides' networks, ``scratchadv reproduce networks``
 12. ``attacks/gradient/apgd.py``, ``attacks/constrained/``, ``attacks/standard.py``: no step size, no ε, and both
 13. ``testing/contract/``, ``testing/museum/``: the laws of an attack, the bugs they kill, ``scratchadv museum``
+14. ``attacks/black_box/``, ``attacks/universal/``, ``attacks/rubbish/``, ``transfer.py``: the rest of the second deck
 """
 
 __version__ = "0.1.0"
