@@ -45,6 +45,35 @@ EXPERIMENTS = {
         "the cache.",
         "all of it on little data, in a few minutes",
     ),
+    "universal": (
+        0.1,
+        "one perturbation for one class, for several, for all",
+        "Universal perturbations of the CNN, by the paper's algorithm and by gradients, for groups of 1, 2, 5 and 10 "
+        "classes: fooling rate on the images that they were made for and on unseen ones, beside noise as large.",
+        "all of it on little data, in about a minute",
+    ),
+    "transformation": (
+        0.1,
+        "networks that learn to attack: success, size, transfer, cost",
+        "Adversarial transformation networks against the tutorial's networks: success and size of the change over β "
+        "beside the paper's, for each target, trained on one network, several or a substitute, and an image's cost "
+        "beside PGD. --eps is that of PGD's ℓ∞ row; an ATN has none.",
+        "all of it on little data, in about a minute and a half",
+    ),
+    "blackbox": (
+        0.1,
+        "attacks that see only what the model puts out: success and queries",
+        "Attacks on the CNN that see scores or labels only, and a substitute: what each is shown, success, queries and "
+        "sizes beside the papers'.",
+        "all of it on little data, in about a minute",
+    ),
+    "transfer": (
+        0.1,
+        "attacked on one model, tested on another",
+        "Transferability between networks and linear models, between techniques (scikit-learn), between tasks: "
+        "matrices with deviations over seeds, and noise of the same size as the control.",
+        "all of it on less data, in about a minute",
+    ),
     "rubbish": (
         0.1,
         "images that mean nothing to us and of which the networks are certain",

@@ -118,7 +118,20 @@ def spsa(
     expectation is its gradient, at the edges of the box too: both steps are cut there, and a component is divided by
     the share of 2 σ that is left, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma` with room a below and b above.
 
-    Parameters, Returns and Raises are those of :func:`nes`.
+    Parameters
+    ----------
+    model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
+        As for :func:`nes`.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        As of :func:`nes`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before the search.
 
     Source: slides "Blackbox attacks"; Uesato, O'Donoghue, van den Oord and Kohli (2018), "Adversarial risk and the
     dangers of evaluating against weak attacks", algorithm 1, whose steps are Adam's; its σ is 0.01, its loss
