@@ -16,6 +16,7 @@ examples:
   scratchadv reproduce linear --eps 0.1 --seed 3     another radius, another run of SGD
   scratchadv reproduce networks --quick              networks, FGSM, PGD and adversarial training in two minutes
   scratchadv reproduce attacks --quick               all attacks: success, size of the change, cost, pictures
+  scratchadv reproduce universal --quick             one perturbation for many images
   scratchadv museum                                  the bugs of attacks, and the law that kills each
   SCRATCHADV_DATA=~/data scratchadv reproduce linear reads ~/data/mnist/train-images-idx3-ubyte.gz and the rest
 """
@@ -46,7 +47,7 @@ EXPERIMENTS = {
         "all of it on little data, in a few minutes",
     ),
     "universal": (
-        0.1,
+        0.3,
         "one perturbation for one class, for several, for all",
         "Universal perturbations of the CNN, by the paper's algorithm and by gradients, for groups of 1, 2, 5 and 10 "
         "classes: fooling rate on the images that they were made for and on unseen ones, beside noise as large.",
@@ -61,7 +62,7 @@ EXPERIMENTS = {
         "all of it on little data, in about a minute and a half",
     ),
     "blackbox": (
-        0.1,
+        0.3,
         "attacks that see only what the model puts out: success and queries",
         "Attacks on the CNN that see scores or labels only, and a substitute: what each is shown, success, queries and "
         "sizes beside the papers'.",

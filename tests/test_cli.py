@@ -1,5 +1,7 @@
 """Laws of the command line: help, exit status, one-line errors before any work, and no bar in a pipe."""
 
+import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -57,6 +59,17 @@ def test_the_help_of_the_experiment_states_its_defaults(capsys):
         if name != "run":
             assert f"--{name}" in out
             assert f"default: {value}" in out
+
+
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+def test_the_command_has_the_defaults_of_the_experiment(name):
+    """ε, seed and data, and --quick where the experiment knows it"""
+    arguments = vars(cli.parser().parse_args(["reproduce", name]))
+    run = inspect.signature(importlib.import_module(f"scratchadv.reproduce.{name}").run).parameters
+    assert {key: arguments[key] for key in ("data", "eps", "seed")} == {
+        key: run[key].default for key in ("data", "eps", "seed")
+    }
+    assert ("quick" in arguments) == ("quick" in run)
 
 
 def test_version(capsys):
