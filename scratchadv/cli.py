@@ -63,9 +63,9 @@ EXPERIMENTS = {
     ),
     "blackbox": (
         0.3,
-        "attacks that see only what the model puts out: success and queries",
-        "Attacks on the CNN that see scores or labels only, and a substitute: what each is shown, success, queries and "
-        "sizes beside the papers'.",
+        "attacks that see only logits, probabilities or labels: success, queries, size",
+        "Square, NES, SPSA, GenAttack, one pixel, HopSkipJump, Boundary and a substitute on the CNN of 'reproduce "
+        "networks', with curves over queries and pictures. Trains the CNN first where it is not in the cache.",
         "all of it on little data, in about a minute",
     ),
     "transfer": (

@@ -537,6 +537,8 @@ SMALLEST = {
     "fab, restarts": (seeded(attacks.fab, steps=3, restarts=2, eps=0.5), [L2, Linf, L1]),
     "deepfool": (partial(attacks.deepfool, steps=5), [L2, Linf]),
     "carlini_wagner": (partial(attacks.carlini_wagner, steps=4, searches=3, c=1.0), [L2, Linf, L0]),
+    "boundary": (seeded(attacks.boundary, queries=60), [L2]),
+    "hopskipjump": (seeded(attacks.hopskipjump, queries=120, directions=10), [L2, Linf]),
     "jsma": (attacks.jsma, [None]),
     "jsma, probabilities": (partial(attacks.jsma, theta=-0.5, of="probabilities"), [None]),
 }

@@ -5,8 +5,10 @@ Attacks in a set take a threat and stay inside Δ(x): ``exact`` solves the inner
 Those of ``constrained`` take no ε and look for the smallest change that fools; ``bounded`` makes them attacks in a set.
 """
 
+from .black_box.boundary import boundary
 from .black_box.genattack import genattack
 from .black_box.gradient_estimates import nes, spsa
+from .black_box.hopskipjump import hopskipjump
 from .black_box.one_pixel import one_pixel
 from .black_box.square import square
 from .constrained.bounded import bounded
@@ -24,6 +26,7 @@ from .standard import standard
 
 __all__ = [
     "apgd",
+    "boundary",
     "bounded",
     "carlini_wagner",
     "deepfool",
@@ -32,6 +35,7 @@ __all__ = [
     "fgsm",
     "fgsm_random_start",
     "genattack",
+    "hopskipjump",
     "iterated_fgsm",
     "jsma",
     "lbfgs",

@@ -1,8 +1,18 @@
 """Attacks that see only what the model puts out, and the oracles that show them no more than that.
 
-Scores: ``square``, ``genattack``, ``nes``, ``spsa``, ``one_pixel``.
+By scores: ``square``, ``genattack``, ``nes``, ``spsa``, ``one_pixel``. By labels: ``boundary``, ``hopskipjump``, and
+``substitute``, which trains a network to be attacked in the victim's place.
 """
 
 from .queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle, oracle
+from .substitute import Substitute, substitute
 
-__all__ = ["BudgetError", "LabelOracle", "LogitOracle", "ProbabilityOracle", "oracle"]
+__all__ = [
+    "BudgetError",
+    "LabelOracle",
+    "LogitOracle",
+    "ProbabilityOracle",
+    "Substitute",
+    "oracle",
+    "substitute",
+]
