@@ -18,10 +18,9 @@ import numpy as np
 
 from scratchadv import datasets, plots, show
 from scratchadv.attacks.black_box.queries import oracle
-from scratchadv.attacks.rubbish import map_elites as map_elites_file
 from scratchadv.attacks.rubbish.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
 from scratchadv.attacks.rubbish.gradient_ascent import gradient_ascent
-from scratchadv.attacks.rubbish.map_elites import log_probabilities, map_elites
+from scratchadv.attacks.rubbish.map_elites import _bred, _selected, log_probabilities, map_elites
 from scratchadv.losses import margin
 from scratchadv.models import LogisticRegression
 from scratchadv.reproduce import rubbish
@@ -76,7 +75,7 @@ show.table(["thing", "its most frequent class", "share", "median confidence in t
 # A child of a "3" may turn out to be the best "8" so far. That is how the search leaves dead ends.
 
 # %%
-show.source(map_elites_file._bred, map_elites_file._selected)
+show.source(_bred, _selected)
 
 # %% [markdown]
 # Two laws follow: the confidence of an elite never falls, and it is the largest $p_k$ of all images that were ever
