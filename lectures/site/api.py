@@ -88,8 +88,8 @@ class Names:
         elif called is False or (called is None and dotted in self.arguments):
             return None
         else:
-            thing = scratchadv if first == "scratchadv" else self.bare.get(first)
-            thing = getattr(scratchadv, first, None) if thing is None and rest else thing
+            room = getattr(scratchadv, first, None) if rest else None
+            thing = scratchadv if first == "scratchadv" else room or self.bare.get(first)
         for part in rest:
             thing = getattr(thing, part, None)
         return self.urls.get(id(_function(thing)))

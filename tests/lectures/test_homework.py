@@ -155,6 +155,7 @@ def test_students_run_the_public_tests(answers, status, tmp_path):
 # Points for whom they belong to
 
 
+@pytest.mark.slow
 @each_homework
 def test_empty_template_has_no_points(name, tmp_path):
     """Every test fails, and says what is not written yet; the answers beside the file do not help."""
@@ -169,6 +170,7 @@ def test_empty_template_has_no_points(name, tmp_path):
     assert all("not written yet" in mark.problem for mark in marks.marks), problems(marks)
 
 
+@pytest.mark.slow
 @each_homework
 def test_solution_has_all_points(name, tmp_path):
     """The library's own file gets full marks, within half of the usual five minutes."""

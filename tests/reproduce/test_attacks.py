@@ -88,6 +88,6 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
 
 def test_a_size_is_told_with_its_norm():
     """ℓ2 with its root mean square over 784 pixels, and a dash where nothing was fooled"""
-    row = {"norm": "ℓ2", "mean": 2.8, "median": 2.5}
-    assert attacks.sizes_of(row) == ("ℓ2 2.8 (RMS 0.100)", "2.5")
-    assert attacks.sizes_of({"norm": "ℓ∞"}) == ("–", "–")
+    row = {"norm": L2.name, "mean": 2.8, "median": 2.5}
+    assert attacks.sizes_of(row) == ("‖δ‖₂ 2.8 (RMS 0.100)", "2.5")
+    assert attacks.sizes_of({"norm": Linf.name}) == ("–", "–")
