@@ -81,18 +81,10 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
 
     Parameters
     ----------
-    data : {"auto", "mnist", "strokes"}
     eps : float
         The radius of the ℓ∞ ball that the robust CNN is trained in; the search itself has no distance to keep.
-    seed : int
-    quick : bool
-        All of it on less data.
-    out : pathlib.Path
-        The folder for ``table.md``, ``result.json`` and the figures.
-    cache : path, optional
-        Where trained models are kept; default the user's cache.
-    report : callable
-        Takes each line of the report.
+    data, seed, quick, out, cache, report
+        As for :func:`scratchadv.reproduce.networks.run`.
 
     Returns
     -------

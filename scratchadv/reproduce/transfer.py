@@ -92,19 +92,10 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
 
     Parameters
     ----------
-    data : {"auto", "mnist", "strokes"}
     eps : float
         Radius of the ℓ∞ ball, in pixels of [0, 1]; twice as much is tried too.
-    seed : int
-        The first of the seeds.
-    quick : bool
-        All of it on less data.
-    out : pathlib.Path
-        The folder for ``table.md``, ``result.json`` and the figures.
-    cache : path, optional
-        Where trained networks are kept; default the user's cache.
-    report : callable
-        Takes each line of the report.
+    data, seed, quick, out, cache, report
+        As for :func:`scratchadv.reproduce.networks.run`; the seed is the first of several.
 
     Returns
     -------

@@ -101,18 +101,10 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
 
     Parameters
     ----------
-    data : {"auto", "mnist", "strokes"}
     eps : float
         Radius of the ℓ∞ ball of the PGD that is compared with, in pixels of [0, 1]. ATNs have no ε.
-    seed : int
-    quick : bool
-        All of it on less data.
-    out : pathlib.Path
-        The folder for ``table.md``, ``result.json`` and the figures.
-    cache : path, optional
-        Where trained victims are kept; default the user's cache.
-    report : callable
-        Takes each line of the report.
+    data, seed, quick, out, cache, report
+        As for :func:`scratchadv.reproduce.networks.run`.
 
     Returns
     -------

@@ -79,18 +79,10 @@ def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=pr
 
     Parameters
     ----------
-    data : {"auto", "mnist", "strokes"}
     eps : float
         Radius of the ℓ∞ ball that holds every perturbation, in pixels of [0, 1].
-    seed : int
-    quick : bool
-        All of it on less data.
-    out : pathlib.Path
-        The folder for ``table.md``, ``result.json`` and the figures.
-    cache : path, optional
-        Where trained models are kept; default the user's cache.
-    report : callable
-        Takes each line of the report.
+    data, seed, quick, out, cache, report
+        As for :func:`scratchadv.reproduce.networks.run`.
 
     Returns
     -------
