@@ -41,20 +41,21 @@ def conv(x, w, stride=1, padding=0, out=None):
     in_tiles = winograd.fits(z, w.shape, stride)
     product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (partial(_by_windows, stride), w)
     for i in _blocks(z, w.shape, in_tiles):
-        product(pad(x[i], (padding, padding), (padding, padding)), w, z[i])
+        product(x[i], w, padding, z[i])
     return z
 
 
 def _blocks(z, kernel, in_tiles):
     """The images in slices small enough for a core's own cache; on a device all at once."""
     n, ho, wo, f = z.shape
-    entries = 4 * (kernel[-2] + f) if in_tiles else math.prod(kernel[:-1]) + f  # for one output pixel
+    entries = 2 * (kernel[-2] + f) if in_tiles else math.prod(kernel[:-1]) + f  # for one output pixel
     block = max(1, BLOCK // max(1, ho * wo * entries) if isinstance(z, np.ndarray) else n)
     return [slice(i, i + block) for i in range(0, n, block)]
 
 
-def _by_windows(stride, x, w, out):
+def _by_windows(stride, x, w, padding, out):
     """The windows as rows times the kernel as a matrix."""
+    x = pad(x, (padding, padding), (padding, padding))
     rows, w = patches(x, w.shape[:2], stride), w.reshape(-1, w.shape[3])
     if out.flags.c_contiguous:
         namespace(x).matmul(rows, w, out=out.reshape(-1, w.shape[1]))
@@ -80,12 +81,12 @@ def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
     w_shape = *kernel, x.shape[3], dz.shape[3]
     in_tiles = winograd.fits(dz, w_shape, stride)
     product = winograd.kernel_gradient if in_tiles else partial(_kernel_gradient_by_windows, kernel, stride)
-    blocks = _blocks(dz, w_shape, in_tiles)
-    dw = sum(product(pad(x[i], (padding, padding), (padding, padding)), dz[i]) for i in blocks)
+    dw = sum(product(x[i], dz[i], padding) for i in _blocks(dz, w_shape, in_tiles))
     return winograd.turned_back(dw) if in_tiles else dw.reshape(w_shape)
 
 
-def _kernel_gradient_by_windows(kernel, stride, x, dz):
+def _kernel_gradient_by_windows(kernel, stride, x, dz, padding):
+    x = pad(x, (padding, padding), (padding, padding))
     return patches(x, kernel, stride).T @ dz.reshape(-1, dz.shape[3])
 
 
@@ -107,14 +108,17 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
     -------
     dx : array, shape (N, H, W, C)
     """
+    kh, kw = w.shape[:2]
     if w.shape[2] < 8:
         return _by_taps(dz, w, size, stride, padding)
+    if stride == 1 and kh == kw > padding:  # a single class
+        return conv(dz, w[::-1, ::-1].swapaxes(2, 3), padding=kh - 1 - padding)
     n, ho, wo, _ = dz.shape
     xp = namespace(dz)
-    all_reached = min(w.shape[:2]) >= stride
+    all_reached = min(kh, kw) >= stride
     dx = (xp.empty if all_reached else xp.zeros)((n, *size, w.shape[2]), dtype=dz.dtype)
-    rows = _classes(size[0], w.shape[0], stride, padding)
-    columns = _classes(size[1], w.shape[1], stride, padding)
+    rows = _classes(size[0], kh, stride, padding)
+    columns = _classes(size[1], kw, stride, padding)
     above, left = _margin(rows, ho), _margin(columns, wo)
     dz = pad(dz, above, left)
     for r in rows:

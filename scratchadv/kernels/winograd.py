@@ -4,23 +4,20 @@ Two by two outputs see a tile d of 4 × 4 inputs, and
 
 .. math:: Z = A^T \bigl[ (G\, w\, G^T) \odot (B^T d\, B) \bigr] A
 
-with the small matrices of F(2 × 2, 3 × 3). With the 16 entries of a tile as a vector, :math:`B^T d B` is one product
-with the Kronecker square of :math:`B^T`, and so for G and A; summed over channels, ⊙ is 16 matrix products. Rounding is
-as good as that of the plain sum.
+with the small matrices of F(2 × 2, 3 × 3). With the entries of a tile as a vector, :math:`G\, w\, G^T` is one product
+with the Kronecker square of G, and so for A; B only adds and subtracts. Summed over channels, ⊙ is 16 matrix
+products. Rounding is as good as that of the plain sum.
 
 Source: Lavin and Gray (2016), "Fast algorithms for convolutional neural networks", section 4.1.
 """
-
-import math
 
 import numpy as np
 
 from .windows import scratch, windows
 
-B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # Bᵀ of the paper
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # Aᵀ of the paper
-BB, GG, AA = np.kron(B, B), np.kron(G, G), np.kron(A, A)
+GG, AA = np.kron(G, G), np.kron(A, A)
 
 
 def fits(z, kernel, stride):
@@ -39,19 +36,18 @@ def turned_back(u):
     return (GG.T.astype(u.dtype) @ u.reshape(16, -1)).reshape(3, 3, *u.shape[1:])
 
 
-def conv(x, u, out):
-    """The convolution of padded images with the turned kernel, written to ``out``."""
-    v = _turned_tiles(x)
+def conv(x, u, padding, out):
+    """The convolution of images with the turned kernel, written to ``out``."""
+    v = _turned_tiles(x, padding)
     m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), x)).reshape(16, -1)
     z = np.matmul(AA.astype(x.dtype), m, out=scratch("tiles", (4, m.shape[1]), x))
-    into = windows(out, (2, 2), 2).transpose(3, 4, 0, 1, 2, 5)
+    into = _tiles_of(out)
     into[...] = z.reshape(into.shape)
 
 
-def kernel_gradient(x, dz):
+def kernel_gradient(x, dz, padding):
     """The gradient by the turned kernel, ``(16, C, F)``."""
-    v, f = _turned_tiles(x), dz.shape[3]
-    d = windows(dz, (2, 2), 2).transpose(3, 4, 0, 1, 2, 5)
+    v, f, d = _turned_tiles(x, padding), dz.shape[3], _tiles_of(dz)
     tiles = scratch("tiles", d.shape, x)
     tiles[...] = d
     dm = scratch("products", (16, v.shape[1] * f), x)
@@ -59,9 +55,39 @@ def kernel_gradient(x, dz):
     return v.swapaxes(1, 2) @ dm.reshape(16, -1, f)
 
 
-def _turned_tiles(x):
-    """Bᵀ d B for all tiles d, ``(16, N th tw, C)``, in a buffer."""
-    d = windows(x, (4, 4), 2).transpose(3, 4, 0, 1, 2, 5)
-    tiles = scratch("tiles", (16, math.prod(d.shape[2:])), x)
-    tiles.reshape(d.shape)[...] = d
-    return np.matmul(BB.astype(x.dtype), tiles, out=scratch("patches", tiles.shape, x)).reshape(16, -1, d.shape[5])
+def _tiles_of(z):
+    """The outputs as tiles of two by two, a view ``(2, 2, th, tw, N, F)``."""
+    return windows(z, (2, 2), 2).transpose(3, 4, 1, 2, 0, 5)
+
+
+def _turned_tiles(x, padding):
+    """Bᵀ d B for all tiles d, ``(16, th tw N, C)``, in a buffer: down the columns of d, then along its rows."""
+    halves = _halves(x, padding)
+    _, height, half, n, c = halves.shape
+    th, tw = height // 2 - 1, half - 1
+    down = scratch("tiles", (4, 2, th, half, n, c), x)
+    _turn([halves[:, i : i + 2 * th : 2] for i in range(4)], down)
+    even, odd = down[:, 0], down[:, 1]
+    tiles = scratch("patches", (4, 4, th, tw, n, c), x)
+    _turn([even[:, :, :-1], odd[:, :, :-1], even[:, :, 1:], odd[:, :, 1:]], tiles.swapaxes(0, 1))
+    return tiles.reshape(16, -1, c)
+
+
+def _turn(d, out):
+    """Bᵀ d of four arrays."""
+    np.subtract(d[0], d[2], out=out[0])
+    np.add(d[1], d[2], out=out[1])
+    np.subtract(d[2], d[1], out=out[2])
+    np.subtract(d[1], d[3], out=out[3])
+
+
+def _halves(x, padding):
+    """The padded images' even and odd columns, ``(2, H, W / 2, N, C)``: sums of tiles then run over long rows."""
+    n, h, w, c = x.shape
+    halves = scratch("halves", (2, h + 2 * padding, w // 2 + padding, n, c), x)
+    halves[...] = 0
+    for first in range(2):
+        column, parity = divmod(first + padding, 2)
+        part = x[:, :, first::2].transpose(1, 2, 0, 3)
+        halves[parity, padding : padding + h, column : column + part.shape[1]] = part
+    return halves
