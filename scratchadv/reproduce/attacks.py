@@ -48,20 +48,23 @@ class Plan:
     ----------
     networks : networks.Plan
         How the models are trained.
-    in_set, smallest : int
-        Test images for the attacks in a set, and for those that look for the smallest change.
+    in_set, long, smallest : int
+        Test images for the attacks in a set, for Square and standard among them, which take long, and for those that
+        look for the smallest change.
     queries : int
         Of Square.
     """
 
     networks: networks.Plan
     in_set: int
+    long: int
     smallest: int
     queries: int
 
 
-FULL = Plan(networks.FULL, in_set=1000, smallest=100, queries=5000)
-QUICK = Plan(networks.QUICK, in_set=20, smallest=4, queries=200)
+FULL = Plan(networks.FULL, in_set=1000, long=100, smallest=50, queries=5000)
+QUICK = Plan(networks.QUICK, in_set=20, long=20, smallest=4, queries=200)
+LONG = "Square", "standard"
 
 
 @dataclass(frozen=True)
@@ -175,22 +178,28 @@ def attacks_for_smallest(seed):
 
 
 def measure_in_set(experiment, report):
-    """Rows: attack, network, error, queries and gradients an image, seconds."""
-    threat, rows = Linf(experiment.eps).within(*BOX), []
-    x, y = (a[: experiment.plan.in_set] for a in (experiment.data.x_test, experiment.data.y_test))
-    targets = targets_of(y, experiment.seed)
+    """Rows: attack, network, images, error, queries and gradients an image, seconds."""
+    rows, plan = [], experiment.plan
+    aimed = {"L(y) − L(target)": None, "z_target − z_y": logit_difference}
     for key in NETWORKS:
-        for name, attack in attacks_in_set(experiment.plan, experiment.seed).items():
-            delta, costs = timed(experiment.models[key], x, lambda model, a=attack: a(model, x, y, threat))
-            success = judge(experiment.models[key], x, y, delta, threat).success.mean()
-            rows.append({"attack": name, "network": key, "success": float(success), **costs})
-        for name, loss in (("L(y) − L(target)", None), ("z_target − z_y", logit_difference)):
-            attack = partial(pgd, threat=threat, target=targets, loss=loss)
-            delta, costs = timed(experiment.models[key], x, lambda model, a=attack: a(model, x, y))
-            success = judge(experiment.models[key], x, y, delta, threat, target=targets).success.mean()
-            rows.append({"attack": f"PGD targeted, {name}", "network": key, "success": float(success), **costs})
-        report(f"attacks in a set on the {NETWORKS[key]}: done")
+        for name, attack in attacks_in_set(plan, experiment.seed).items():
+            images = plan.long if name.startswith(LONG) else plan.in_set
+            rows.append(measure(experiment, key, name, attack, images))
+            report(f"{name} on the {NETWORKS[key]}: {rows[-1]['seconds']:.0f} s")
+        for name, loss in aimed.items():
+            attack = partial(pgd, loss=loss)
+            rows.append(measure(experiment, key, f"PGD targeted, {name}", attack, plan.in_set, aimed=True))
     return rows
+
+
+def measure(experiment, key, name, attack, images, aimed=False):
+    """The row of an attack in a set on one network; aimed at the classes of ``targets_of``, or at none."""
+    model, threat = experiment.models[key], Linf(experiment.eps).within(*BOX)
+    x, y = (a[:images] for a in (experiment.data.x_test, experiment.data.y_test))
+    target = {"target": targets_of(y, experiment.seed)} if aimed else {}
+    delta, costs = timed(model, x, lambda counted: attack(counted, x, y, threat, **target))
+    success = judge(model, x, y, delta, threat, **target).success.mean()
+    return {"attack": name, "network": key, "images": len(x), "success": float(success), **costs}
 
 
 def measure_smallest(experiment, report):
@@ -209,7 +218,7 @@ def measure_smallest(experiment, report):
             size = {"mean": float(sizes.mean()), "median": float(np.median(sizes))} if len(sizes) else {}
             success = {"success": float(fooled.mean()), "targeted": aimed}
             rows.append({"attack": name, "norm": norm.name, "network": key, **success, **size, **costs})
-        report(f"smallest changes on the {NETWORKS[key]}: done")
+            report(f"{name}, {norm.name}, on the {NETWORKS[key]}: {costs['seconds']:.0f} s")
     return rows
 
 
@@ -237,7 +246,8 @@ def describe(experiment):
     quick = " (QUICK: little data)" if plan is QUICK else ""
     return {
         "data": f"{data.source}; networks trained on {plan.networks.train:,} images{quick}",
-        "in a set": f"{Linf(experiment.eps).within(*BOX)}; the first {plan.in_set:,} test images",
+        "in a set": f"{Linf(experiment.eps).within(*BOX)}; the first {plan.in_set:,} test images, {plan.long:,} for "
+        "Square and standard",
         "smallest change": f"0 ≤ x + δ ≤ 1, no ε; the first {plan.smallest:,} test images; sizes over those fooled",
         "targets": "a random wrong class for each image; success is the prediction of the final input",
         "seed": experiment.seed,
@@ -250,7 +260,9 @@ def tabulate(setting, in_set, smallest):
     def cells(row, *fields):
         return [*fields, f"{row['queries']:,.0f}", f"{row['gradients']:,.0f}", f"{row['seconds']:.1f}"]
 
-    first = [cells(r, r["attack"], NETWORKS[r["network"]], f"{100 * r['success']:.1f} %") for r in in_set]
+    first = [
+        cells(r, r["attack"], NETWORKS[r["network"]], f"{r['images']:,}", f"{100 * r['success']:.1f} %") for r in in_set
+    ]
     second = [
         [*cells(r, title_of(r), NETWORKS[r["network"]], f"{100 * r['success']:.0f} %", *sizes_of(r)), paper_of(r)]
         for r in smallest
@@ -259,7 +271,7 @@ def tabulate(setting, in_set, smallest):
     header = ["attack", "network", "success", "mean size", "median size", *costs, "paper"]
     return "\n".join(
         [
-            markdown("Attacks in a set", setting, ["attack", "network", "error", *costs], first),
+            markdown("Attacks in a set", setting, ["attack", "network", "images", "error", *costs], first),
             markdown("Attacks that look for the smallest change", {}, header, second),
         ]
     )

@@ -14,7 +14,7 @@ from scratchadv.optim import Adam
 from scratchadv.reproduce import attacks, attacks_figures
 from scratchadv.training import fit
 
-PLAN = attacks.Plan(attacks.networks.QUICK, in_set=12, smallest=6, queries=20)
+PLAN = attacks.Plan(attacks.networks.QUICK, in_set=12, long=5, smallest=6, queries=20)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     monkeypatch.setattr(attacks.networks, "train", lambda *_: experiment.models)
     monkeypatch.setattr(attacks.datasets, "load", lambda name: experiment.data)
     monkeypatch.setattr(attacks, "QUICK", PLAN)
-    monkeypatch.setattr(attacks, "attacks_in_set", lambda plan, seed: {"FGSM": fgsm})
+    monkeypatch.setattr(attacks, "attacks_in_set", lambda plan, seed: {"FGSM": fgsm, "Square": fgsm})
     monkeypatch.setattr(attacks, "attacks_for_smallest", lambda seed: small)
     monkeypatch.setattr(attacks_figures, "carlini_wagner", jsma)
     lines = []
@@ -78,6 +78,8 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     row = next(r for r in result["in a set"] if (r["attack"], r["network"]) == ("FGSM", "CNN"))
     found = predict(model, x + fgsm(model, x, y, Linf(0.1).within(0, 1))) != y
     assert row["success"] == found.mean()
+    row = next(r for r in result["in a set"] if (r["attack"], r["network"]) == ("Square", "CNN"))
+    assert (row["images"], row["success"]) == (5, found[:5].mean())
     row = next(r for r in result["smallest change"] if (r["attack"], r["network"]) == ("DeepFool", "CNN"))
     delta = deepfool(model, x[:6], y[:6])
     sizes = L2(1).norm(delta)[(predict(model, x[:6]) == y[:6]) & (predict(model, x[:6] + delta) != y[:6])]
