@@ -450,8 +450,8 @@ assert 0.9 < ratio < 1.2  # and each digit of ε cost 20 gradients
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The papers' numbers (recalled, not seen) belong to their own networks; ours to an MLP on little data. L-BFGS's paper
-# gives the root mean square change of a pixel, $\lVert r \rVert_2 / \sqrt{784}$.
+# The papers' numbers belong to their own networks; ours to an MLP on little data. JSMA's are from its abstract;
+# L-BFGS's (recalled, not seen) are the root mean square change of a pixel, $\lVert r \rVert_2 / \sqrt{784}$.
 
 # %%
 rng = np.random.default_rng(0)
