@@ -31,7 +31,6 @@ from scratchadv.balls import L0, Linf
 from scratchadv.evaluate import judge
 from scratchadv.models import CNN, MLP
 from scratchadv.models.protocol import predict
-from scratchadv.parallel import limit
 
 WIDE, NARROW = Linf(0.3).within(0, 1), Linf(0.1).within(0, 1)
 BATCHES = (10, 25, 50, 100)
@@ -180,32 +179,12 @@ def measure_success(network, model, x, y, rounds):
         ("one pixel", one_pixel, L0(1).within(0, 1), 4001, False, "–"),
         ("5 pixels", one_pixel, L0(5).within(0, 1), 4001, False, "–"),
     ):
-        box, target = Sizes(model), targets_of(y) if aimed else None
-        with limit(chunk=len(x) if attack is square else None):
-            delta = attack(box, x, y, threat, queries=queries, target=target, rng=rng())
+        box, target = LogitOracle(model), targets_of(y) if aimed else None
+        delta = attack(box, x, y, threat, queries=queries, target=target, rng=rng())
         fell = judge(model, x, y, delta, threat, target=target).success
-        counts = box.counts[fell] if len(box.counts) else box.by_size()[: fell.sum()]
-        median = f"{np.median(counts):,.0f}" if fell.any() else "–"
+        median = f"{np.median(box.counts[fell]):,.0f}" if fell.any() else "–"
         print(f"| {name} | {threat} | {queries:,} | {fell.mean():.0%} | {median} | {paper} |", flush=True)
     print()
-
-
-class Sizes(LogitOracle):
-    """For Square, which does not say whose its queries are: the rows of each call, in one chunk."""
-
-    def __init__(self, model):
-        super().__init__(model)
-        self.sizes = []
-
-    def logits(self, x, owners=None):
-        """Z."""
-        self.sizes.append(len(x))
-        return super().logits(x, owners)
-
-    def by_size(self):
-        """The queries of each example, ascending: those in the t-th call are the examples with t queries or more."""
-        sizes = np.array(self.sizes[1:])  # the first call checks the labels
-        return np.sort((sizes[:, None] > np.arange(sizes[0])).sum(axis=0))
 
 
 def targets_of(y):

@@ -187,30 +187,6 @@ class Trace(LogitOracle):
         return best
 
 
-class One:
-    """An oracle for the questions of image i alone, for an attack that does not say whose they are.
-
-    A question that is asked twice running, as a check of the input does, is asked once.
-    """
-
-    def __init__(self, oracle, i):
-        self.oracle, self.i, self.last = oracle, i, (None, None)
-
-    def logits(self, x):
-        """Z."""
-        if self.last[0] is None or not np.array_equal(self.last[0], x):
-            self.last = x.copy(), self.oracle.logits(x, np.full(len(x), self.i))
-        return self.last[1]
-
-
-def square_one_by_one(oracle, x, y, threat, *, queries, rng):
-    """The square attack, image by image."""
-    seeds = rng.integers(0, 2**64, len(x), dtype=np.uint64)
-    one = [slice(i, i + 1) for i in range(len(x))]
-    found = [square(One(oracle, i), x[at], y[at], threat, queries=queries, seeds=seeds[at]) for i, at in enumerate(one)]
-    return np.concatenate(found)
-
-
 def place_among_equals(owners):
     """How many earlier entries are the same, ``(n,)``."""
     order = np.argsort(owners, kind="stable")
@@ -282,7 +258,7 @@ def attacks(experiment):
         return one_pixel(oracle, x, y, L0(1).within(*BOX), queries=plan.pixel_queries, rng=rng)
 
     return [
-        inside("Square", LogitOracle, square_one_by_one),
+        inside("Square", LogitOracle, square),
         inside("NES", ProbabilityOracle, nes),
         inside("SPSA", LogitOracle, spsa),
         inside("GenAttack", ProbabilityOracle, genattack),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.attacks.black_box import luck
+from scratchadv.attacks.black_box.queries import BudgetError, LogitOracle
 from scratchadv.attacks.black_box.square import square
 from scratchadv.attacks.exact import exact
 from scratchadv.balls import L1, L2, Boxed, Linf
@@ -68,17 +69,35 @@ def wrong(model, x, y, delta):
 
 @pytest.mark.parametrize("threat", [Linf(0.08), Linf(0.08).within(0, 1), L2(0.4), L2(0.4).within(0, 1)], ids=str)
 def test_it_fools_and_keeps_to_its_queries(net, threat):
-    """Logits only: ``queries`` for what stands to the end, fewer for what falls, and one more for the labels"""
+    """Logits only: ``queries`` for what stands to the end, fewer for what falls"""
     model, x, y = net
     asked = Asked(model.logits)
     delta = in_one(lambda: square(asked, x, y, threat, queries=60, rng=rng()))
     standing = (~wrong(model, x, y, delta)).sum()
     sizes = [len(each) for each in asked.x]
-    assert sizes[:2] == [1, len(x)]
-    assert len(sizes) == 1 + 60
-    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+    assert sizes[0] == len(x)
+    assert len(sizes) == 60
+    assert sizes == sorted(sizes, reverse=True)
     assert standing <= sizes[-1] < len(x)
     assert standing > 0
+
+
+@on_all_threats
+def test_an_oracle_knows_whose_query_each_is(net, threat):
+    """Each example is asked at most ``queries`` times, and as often as it stood; chunks do not change that"""
+    model, x, y = net
+    counts = []
+    for chunk in (4, 15):
+        box = LogitOracle(model, queries=30)
+        with limit(threads=2, chunk=chunk):
+            delta = square(box, x, y, threat, queries=30, seeds=np.arange(len(x)))
+        counts.append(box.counts)
+    np.testing.assert_array_equal(counts[0], counts[1])
+    standing = ~wrong(model, x, y, delta)
+    assert (box.counts[standing] == 30).all()
+    assert (box.counts[~standing] < 30).any()
+    with pytest.raises(BudgetError, match="its budget is 29"):
+        square(LogitOracle(model, queries=29), x, y, threat, queries=30, rng=rng())
 
 
 @on_all_threats
@@ -87,7 +106,7 @@ def test_every_question_is_inside(net, threat):
     model, x, y = net[0], net[1][:1], net[2][:1]
     asked, delta_set = Asked(model.logits), threat.at(x)
     square(asked, x, y, threat, queries=40, rng=rng())
-    for each in asked.x[3:]:
+    for each in asked.x[2:]:
         delta = each - x
         assert delta_set.contains(delta, atol=1e-9).all()
         if is_linf(threat):
@@ -102,11 +121,11 @@ def test_a_question_differs_from_the_best_in_windows(net, threat):
     """Where nothing is better than the start, each question is the start but for one (ℓ∞) or two (ℓ2) windows"""
     _, x, _ = net
     x = x[:1]
-    values = iter([0.0, *np.linspace(-1, -2, 50)])
+    values = iter(np.linspace(-1, -2, 50))
     asked = Asked(lambda x: np.array([[0.0, next(values) - 3]]))
     square(asked, x, np.array([0]), threat, queries=40, rng=rng())
-    start = asked.x[2]
-    for i, each in enumerate(asked.x[3:]):
+    start = asked.x[1]
+    for i, each in enumerate(asked.x[2:]):
         side = inner._sides(inner._share(0.8, i + 2, 40), 6, 6, least=1 if is_linf(threat) else 3)[0]
         changed = np.argwhere((each != start).any(axis=(0, 3)))
         assert 0 < len(changed) <= (1 if is_linf(threat) else 2) * side**2
@@ -215,7 +234,7 @@ def test_misclassified_inputs_cost_one_query_and_stay(net):
     asked = Asked(model.logits)
     delta = in_one(lambda: square(asked, x, (y + 1) % 4, Linf(0.1), queries=50, rng=rng()))
     assert not delta.any()
-    assert [len(rows) for rows in asked.x] == [1, len(x)]
+    assert [len(rows) for rows in asked.x] == [len(x)]
 
 
 @on_all_threats
@@ -301,7 +320,7 @@ def test_windows_have_the_share_of_the_pixels(share, image, least, sides):
 
 def test_windows_lie_everywhere_alike():
     """Corners from 0 to H − a, each as often"""
-    state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None)
+    state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None, None)
     u = luck.uniform(np.arange(4000, dtype=np.uint64), 9, 2)
     top, left = inner._corners(u, state, 3, 2)
     assert (abs(np.bincount(top) / 4000 - 1 / 3) < 0.05).all()
@@ -332,7 +351,7 @@ def test_a_moved_window_spends_what_the_ball_has_left():
     """‖δ'‖₂ = ε whatever ‖δ‖₂ <= ε was; outside the two windows δ stays"""
     delta = rng(1).standard_normal((50, 9, 9, 2))
     for share in (1.0, 0.3):
-        state = inner._begin(L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64))
+        state = inner._begin(L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64), None)
         state = state._replace(delta=share * L2(2.0).linear_max(delta))
         moved = inner._moved(2.0, state, 7, 0.1)
         np.testing.assert_allclose(L2(2.0).norm(moved), 2.0, rtol=1e-12)

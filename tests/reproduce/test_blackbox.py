@@ -8,7 +8,6 @@ import pytest
 from scratchadv import datasets
 from scratchadv.attacks.black_box.genattack import genattack
 from scratchadv.attacks.black_box.queries import LabelOracle, ProbabilityOracle
-from scratchadv.attacks.black_box.square import square
 from scratchadv.balls import L0, L2, Linf
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
@@ -86,16 +85,6 @@ def test_what_a_trace_shows_is_the_models_own(experiment):
     np.testing.assert_array_equal(np.isfinite(trace.first(0.3)), fooled)
     assert (trace.first(0.3)[fooled] <= trace.numbers[fooled]).all()
     assert trace.numbers.max() <= 60
-
-
-def test_square_image_by_image_is_square(experiment):
-    """The same δ from the same seeds, and no more than its queries each"""
-    x, y, threat = experiment.x, experiment.y, experiment.threat
-    trace = blackbox.Trace(experiment.model, x, y, Linf(0.3))
-    found = blackbox.square_one_by_one(trace, x, y, threat, queries=30, rng=np.random.default_rng(1))
-    whole = square(experiment.model, x, y, threat, queries=30, rng=np.random.default_rng(1))
-    np.testing.assert_allclose(found, whole, atol=1e-6)
-    assert trace.numbers.max() <= 30
 
 
 def test_sizes_have_the_norm_of_their_ball():

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import checks
-from ...backend import host, like, namespace
+from ...backend import like, namespace
 from ...balls import L2, Boxed, Linf
 from ...losses import margin, objective, target_margin
-from ...models.protocol import labels_of
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from ..constrained.targets import is_fooled
 from .luck import seeds_of, uniform
+from .queries import first_scores, only, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
@@ -34,8 +35,8 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
 
     Parameters
     ----------
-    model : Model
-        Only its ``logits`` are called.
+    model : Model or oracle
+        Only its ``logits`` are called, or where it has none its ``probabilities``.
     x : array, shape (N, *D)
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
@@ -43,8 +44,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     threat : Ball or Boxed
         Linf or L2, with or without a box.
     queries : int
-        The most logits that are asked for an example; the first are those of x itself. (One more call, with the first
-        example, checks the labels.)
+        The most queries of an example; the first is x itself.
     p : float
         The share of pixels in the first windows.
     target : array, shape (N,), optional
@@ -70,13 +70,13 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     Source: Andriushchenko, Croce, Flammarion and Hein (2020), "Square Attack", algorithms 1 to 3; the schedule of p is
     that of its code, which has one step, at 500, more than the paper.
     """
-    checks.attack(model, x, y, threat, target)
     window = _window_of(threat)
     queries, p = checks.count("queries", queries, least=1), checks.radius("p", p)
-    default = margin if target is None else target_margin
-    loss, labels = objective(loss or default, y, target)
-    search = partial(_search, model, threat, window, loss, queries, p)
-    return map_chunks(search, model, x, y, target, labels, seeds_of(len(x), rng, seeds, "square"))[0]
+    seeds = seeds_of(len(x), rng, seeds, "square")
+    ask, z = first_scores(model, x, y, threat, target, queries)
+    loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
+    search = partial(_search, ask, threat, window, loss, queries, p)
+    return map_chunks(search, ask, x, y, target, labels, z, seeds, namespace(x).arange(len(x)))[0]
 
 
 def _window_of(threat):
@@ -91,7 +91,8 @@ def _window_of(threat):
 class _State(NamedTuple):
     """The examples that still stand, one row each; δ and its bounds as images (n, H, W, C)."""
 
-    row: Any  # where it is in the batch
+    place: Any  # in the chunk
+    owner: Any  # in the batch
     x: Any
     y: Any
     target: Any
@@ -102,56 +103,47 @@ class _State(NamedTuple):
     value: Any
     seeds: Any
 
-    def only(self, keep):
-        if keep.all():
-            return self
-        *arrays, seeds = self
-        return _State(*(a if a is None else a[keep] for a in arrays), seeds[host(keep)])
 
-
-def _search(model, threat, window, loss, queries, p, x, y, target, labels, seeds):
+def _search(ask, threat, window, loss, queries, p, x, y, target, labels, z, seeds, owner):
     """The search for a chunk of examples; infinite is the value of what has fallen."""
     xp, (start, change) = namespace(x), window
-    state = _begin(threat, x, y, target, labels, seeds)
-    state = state._replace(value=_value(model, loss, state, state.delta))
-    delta, clean = state.delta.copy(), state.value
-    state = state.only(clean < math.inf)
+    state = _begin(threat, x, y, target, labels, seeds, owner)
+    clean = _value(loss, state, z)
+    state = state._replace(value=clean)
+    delta = state.delta.copy()
+    state = only(state, clean < math.inf)
     for query in range(1, queries):
-        if not len(state.row):
+        if not len(state.place):
             break
         tried = (
             start(threat.radius, state)
             if query == 1
             else change(threat.radius, state, query, _share(p, query, queries))
         )
-        value = _value(model, loss, state, tried)
+        value = _value(loss, state, ask.scores(state.x + tried.reshape(state.x.shape), state.owner))
         better = (value > state.value) | (query == 1)  # the stripes are where the search begins, better or not
         state = state._replace(
             delta=xp.where(per_row(better, tried), tried, state.delta), value=xp.where(better, value, state.value)
         )
         fallen = state.value == math.inf
         if fallen.any():
-            delta[state.row[fallen]] = state.delta[fallen]
-            state = state.only(~fallen)
-    better = state.value > clean[state.row]
-    delta[state.row[better]] = state.delta[better]
+            delta[state.place[fallen]] = state.delta[fallen]
+            state = only(state, ~fallen)
+    better = state.value > clean[state.place]
+    delta[state.place[better]] = state.delta[better]
     return (delta.reshape(x.shape),)
 
 
-def _begin(threat, x, y, target, labels, seeds):
+def _begin(threat, x, y, target, labels, seeds, owner):
     xp = namespace(x)
     image = x.shape if x.ndim == 4 else (len(x), 1, rows(x).shape[1], 1)
-    low, high = (
-        threat.at(x).bounds() if isinstance(threat, Boxed) else (xp.full_like(x, s) for s in (-math.inf, math.inf))
-    )
-    low, high, delta = (a.reshape(image) for a in (low, high, xp.zeros_like(x)))
-    return _State(xp.arange(len(x)), x, y, target, labels, low, high, delta, None, seeds)
+    low, high = (side.reshape(image) for side in room_of(threat, x))
+    return _State(xp.arange(len(x)), owner, x, y, target, labels, low, high, xp.zeros_like(low), None, seeds)
 
 
-def _value(model, loss, state, delta):
-    """The loss, infinite where the example has fallen: one query each."""
-    z = model.logits(state.x + delta.reshape(state.x.shape))
-    fallen = labels_of(z) != state.y if state.target is None else labels_of(z) == state.target
+def _value(loss, state, z):
+    """The loss, infinite where the example has fallen."""
+    fallen = is_fooled(z, state.y, state.target)
     return namespace(z).where(fallen, math.inf, loss.value(z, state.labels)).astype(z.dtype)
 
 
