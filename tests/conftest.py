@@ -9,9 +9,11 @@ from hypothesis import settings
 from scratchadv.backend import has_gpu
 from scratchadv.testing.device import gpu
 
-# New examples at every run on a developer's machine; in CI the same ones, so that it fails for what was changed.
-settings.register_profile("ci", derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+# New examples at every run on a developer's machine; in CI the same ones, so that it fails for what was changed. No
+# example has a deadline: machines are busy at times.
+settings.register_profile("developer", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
