@@ -25,7 +25,7 @@ from grading.template import template  # noqa: E402
 from homework_submissions import AT_IMPORT, IN_A_FUNCTION, MISTAKES  # noqa: E402
 
 each_homework = pytest.mark.parametrize("name", manifest.names())
-DEADLINE = 4  # seconds of processor time, twice that by the clock, for a test that is expected to hang
+DEADLINE = 3  # seconds of processor time, twice that by the clock, for a test that is expected to hang
 PROJECT = "    def project(self, delta):\n"
 
 
