@@ -10,6 +10,8 @@ from ...numerics import log_sum_exp
 from ...parallel import map_chunks
 from ..black_box.queries import ProbabilityOracle, oracle
 
+ROUNDING = 64  # share of a log-probability that may be rounding, in units of its dtype
+
 
 class Elites(NamedTuple):
     """One image a class.
@@ -41,7 +43,8 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     .. math:: x_k \leftarrow \arg\max_{x \in \{x_k\} \cup \text{children}} p_k(x), \qquad k = 1, \dots, K
 
     There is no image to start from and no distance to keep to. A child counts for every class: what was bred for one
-    may be the beginning of another. Confidences are compared as :math:`\log p_k`, which does not round to 0 or 1.
+    may be the beginning of another. Confidences are compared as :math:`\log p_k`, which does not round to 0 or 1. What
+    is the same up to rounding changes nothing, so that the search does not depend on batches.
 
     Parameters
     ----------
@@ -102,8 +105,10 @@ def _bred(encoding, elites, children, generation, rng):
 
 def _selected(elites, best, genomes, found):
     """The elite and its log-probability of each class, after the children have been looked at."""
-    first, values = found.argmax(axis=0), found.max(axis=0)
-    better = values > best
+    slack = ROUNDING * np.finfo(found.dtype).eps
+    first = (found >= found.max(axis=0) * (1 + slack)).argmax(axis=0)  # logarithms are negative
+    values = found[first, np.arange(len(first))]
+    better = values > best * (1 - slack)
     elites = genomes[first] if elites is None else elites.copy()
     elites[better] = genomes[first[better]]
     return elites, np.where(better, values, best)
