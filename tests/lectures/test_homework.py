@@ -309,6 +309,7 @@ def test_files_that_are_no_files(tmp_path):
     assert "balls.py" in problem
 
 
+@pytest.mark.slow
 def test_files_beside_the_submission_shadow_nothing(tmp_path):
     """Files named like the grader's, Python's or NumPy's, and a folder named like the module, change nothing."""
     folder = submit(tmp_path / "hw", "hw1", balls=empty("hw1", "balls"))

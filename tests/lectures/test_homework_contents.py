@@ -60,6 +60,7 @@ def load(homework, *, solved):
     return read, hand_out.files(read, solved=solved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("homework", NAMES)
 def test_the_solution_gets_all_points_and_the_template_none(homework, desk):
     """Every test passes with the library's own file, and fails where nothing is written yet"""

@@ -318,6 +318,7 @@ def test_eps_zero_is_a_run_like_any_other(tmp_path):
 MNIST = Path(os.environ.get("SCRATCHADV_DATA", "data"), "mnist", "train-images-idx3-ubyte.gz")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MNIST.is_file(), reason="MNIST is not on disk: set SCRATCHADV_DATA to the folder above mnist/")
 def test_the_slides_numbers_on_mnist(tmp_path):
     """Slides and public reruns: clean 0.0004, attacked 0.81 to 0.86; robust 0.025, 0.0236; exact 0.0184 at 0.118652"""

@@ -22,6 +22,7 @@ def written(tmp_path_factory):
         options = {"out": out / "results", "cache": out / "cache", "report": report.append}
         result = networks.run("strokes", quick=True, **options)
         trained = sorted(file.name for file in (out / "cache").iterdir())
+        patch.setattr(networks, "figures", lambda *given: {})  # drawn already
         again = networks.run("strokes", quick=True, **options)
     return out / "results", result, again, report, trained
 
