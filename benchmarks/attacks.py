@@ -54,6 +54,7 @@ def main():
     parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, help="test images of the last three")
+    parser.add_argument("--against", default="", metavar="NAME", help="only peers with this in their name (worst-case)")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
@@ -137,7 +138,9 @@ def race_worst_case(data, arguments):
         return x + worst_case(model, x, y, THREAT, attacks).delta
 
     runs = {"scratchadv": ours} | {
-        name: partial(peer, 100) for name, peer in peers.attacks(model, x, y, **setting).items()
+        name: partial(peer, 100)
+        for name, peer in peers.attacks(model, x, y, **setting).items()
+        if arguments.against in name
     }
     print(f"## Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each\n")
     errors = once(runs, model, x, y)

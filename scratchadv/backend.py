@@ -61,6 +61,11 @@ def has_gpu():
         return False
 
 
+def memory(cupy):
+    """The bytes of memory that the GPU has; 16 GiB where it is a pretended one."""
+    return cupy.cuda.Device().mem_info[1] if hasattr(cupy, "cuda") else 16 << 30
+
+
 def to_device(thing):
     """The same thing on the GPU; what is there already is not copied.
 

@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .backend import like, namespace
 from .kernels import conv as kernel
 from .kernels import pool
@@ -99,7 +101,7 @@ class Conv:
     def forward(self, params, x):
         """``(N, H, W, C)`` to ``(N, Ho, Wo, features)``."""
         z = kernel.conv(x, params["weight"], self.stride, self.padding)
-        z += namespace(z).tile(params["bias"], (*z.shape[1:3], 1))  # of an image's shape: rows of F are short loops
+        z += _for_each(params["bias"], z)
         return z, x
 
     def input_gradient(self, params, x, dz):
@@ -118,9 +120,7 @@ class ReLU(Layer):
 
     def forward(self, params, z):
         """In place."""
-        xp = namespace(z)
-        zeros = xp.zeros(z.shape[1:], dtype=z.dtype)  # NumPy's maximum of two arrays is three times that with a scalar
-        y = xp.maximum(z, zeros, out=z)
+        y = namespace(z).maximum(z, _for_each(0, z), out=z)
         return y, y
 
     def input_gradient(self, params, y, dy):
@@ -239,6 +239,14 @@ class Dropout(Layer):
     def input_gradient(self, params, kept, dz):
         """dz where the entry was kept."""
         return dz if kept is None else dz * kept
+
+
+def _for_each(value, z):
+    """The value for each entry of an example: for NumPy an array of that shape, since its loops run along examples.
+
+    Along the channels alone they are short, and NumPy's maximum of two arrays is three times as fast as with a number.
+    """
+    return np.array(np.broadcast_to(value, z.shape[1:]), z.dtype, order="C") if isinstance(z, np.ndarray) else value
 
 
 def _uniform(shapes, inputs, rng, dtype):

@@ -65,9 +65,9 @@ class CrossEntropy(_Plain):
         """Softmax minus one-hot, shape ``(N, K)``."""
         p = namespace(z).exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        p[_rows(z), y] = 0
-        p[_rows(z), y] = -p.sum(axis=1)
-        return p
+        label = y[:, None] == namespace(z).arange(z.shape[1])
+        p *= ~label
+        return p - label * p.sum(axis=1, keepdims=True)
 
 
 class Margin(_Plain):

@@ -12,11 +12,11 @@ from contextvars import ContextVar
 from functools import cache
 
 from . import checks
-from .backend import namespace
+from .backend import memory, namespace
 from .blas import one_blas_thread
 
 CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
-DEVICE = 512 << 20  # the same on a GPU, which has no such cache but only so much memory
+DEVICE = 1 / 32  # the same on a GPU, which has no such cache, as a share of its memory: the kernels' buffers are larger
 
 _threads = ContextVar("threads", default=None)
 _chunk = ContextVar("chunk", default=None)
@@ -64,7 +64,7 @@ def map_chunks(f, model, *arrays):
     xp, n = namespace(arrays[0]), len(arrays[0])
     on_host = xp.__name__ == "numpy"
     threads = _cores() if on_host else 1
-    size = _chunk.get() or _even(n, threads, _fitting(model, arrays[0], CACHE if on_host else DEVICE))
+    size = _chunk.get() or _even(n, threads, _fitting(model, arrays[0], CACHE if on_host else DEVICE * memory(xp)))
     if n <= size or getattr(_worker, "busy", False):
         return f(*arrays)
     parts = (_in_threads if on_host else map)(_part_of(f, arrays, size), range(0, n, size))
@@ -74,7 +74,7 @@ def map_chunks(f, model, *arrays):
 def _fitting(model, x, room):
     """How many examples the room holds: their activations, and about ten arrays like x."""
     numbers = getattr(model, "activations", 0) + 10 * x[0].size
-    return max(1, room // (numbers * x.dtype.itemsize))
+    return max(1, int(room / (numbers * x.dtype.itemsize)))
 
 
 def _even(n, threads, most):

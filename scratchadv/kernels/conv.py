@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import namespace
 from . import winograd
-from .windows import output_size, pad, patches, scratch
+from .windows import large, output_size, pad, patches, scratch
 
 BLOCK = 400_000  # entries of windows and their products that a core's own cache holds
 
@@ -95,7 +95,7 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
 
     With stride s the pixels fall into s · s classes by their place modulo s, and a class meets only every s-th
     entry of the kernel: each class is a convolution of dz with stride 1 and that part of the kernel, turned round.
-    No zeros are multiplied.
+    No zeros are multiplied, except on a device.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
         return _by_taps(dz, w, size, stride, padding)
     if stride == 1 and kh == kw > padding:  # a single class
         return conv(dz, w[::-1, ::-1].swapaxes(2, 3), padding=kh - 1 - padding)
+    if not isinstance(dz, np.ndarray):
+        return _classes_at_once(dz, w, size, stride, padding)
     n, ho, wo, _ = dz.shape
     xp = namespace(dz)
     all_reached = min(kh, kw) >= stride
@@ -126,6 +128,32 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
             part = w[r.taps, c.taps].swapaxes(2, 3)
             conv(dz[:, r.windows(above), c.windows(left)], part, out=dx[:, r.pixels, c.pixels])
     return dx
+
+
+def _classes_at_once(dz, w, size, stride, padding):
+    """The same as one convolution, whose outputs are the pixels of all classes: for a device.
+
+    There, starting four products takes longer than multiplying the zeros that fill the kernel up to a multiple of s.
+    """
+    xp, s, (kh, kw, c, f) = namespace(dz), stride, w.shape
+    front = -padding % s  # zeros before the first tap, so that pixel 0 is of the first class
+    taps = [-(-(k + front) // s) for k in (kh, kw)]
+    filled = xp.zeros((s * taps[0], s * taps[1], c, f), dtype=w.dtype)
+    filled[front : front + kh, front : front + kw] = w
+    turned = filled.reshape(taps[0], s, taps[1], s, c, f)[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
+    first, count = (padding + front) // s, [-(-side // s) for side in size]
+    (rows, above), (columns, left) = (
+        _reach(first - t + 1, first + m, o) for t, m, o in zip(taps, count, dz.shape[1:3], strict=True)
+    )
+    z = conv(pad(dz[:, rows, columns], above, left), turned.reshape(*taps, f, s * s * c))
+    pixels = large(z.reshape(len(z), *count, s, s, c)).swapaxes(2, 3)
+    dx = xp.ascontiguousarray(pixels).view(dz.dtype).reshape(len(z), s * count[0], s * count[1], c)
+    return xp.ascontiguousarray(dx[:, : size[0], : size[1]])
+
+
+def _reach(first, last, n):
+    """Which of n entries lie in ``range(first, last)``, and how many are missing before and after them."""
+    return slice(max(first, 0), max(min(last, n), 0)), (max(-first, 0), max(last - max(n, first), 0))
 
 
 def _by_taps(dz, w, size, stride, padding):

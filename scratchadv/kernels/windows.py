@@ -3,6 +3,8 @@
 import math
 import threading
 
+import numpy as np
+
 from ..backend import namespace
 
 _local = threading.local()
@@ -32,8 +34,19 @@ def pad(x, rows, columns):
     n, h, w, c = x.shape
     padded = scratch("padded", (n, h + sum(rows), w + sum(columns), c), x)
     padded[...] = 0
-    padded[:, rows[0] : rows[0] + h, columns[0] : columns[0] + w] = x
+    numbers = large(x)
+    inside = padded if numbers is x else large(padded)
+    inside[:, rows[0] : rows[0] + h, columns[0] : columns[0] + w] = numbers
     return padded
+
+
+def large(x):
+    """The image on a device with 16 bytes of its channels as one number: a GPU copies number by number.
+
+    A view, of dtype complex128. The image itself on the host, or where the channels cannot be taken together.
+    """
+    fits = x.flags.c_contiguous and x.shape[-1] * x.itemsize % 16 == 0
+    return x if isinstance(x, np.ndarray) or not fits else x.view("complex128")
 
 
 def windows(x, kernel, stride):
@@ -59,25 +72,27 @@ def patches(x, kernel, stride):
     The next call overwrites it: use the result at once. A row of a window is kw·C contiguous numbers, which is why
     the layout is NHWC; where that is but a few, the matrix is written column by column instead.
     """
-    view = windows(x, kernel, stride)
+    few = kernel[1] * x.shape[3] < 16
+    view = windows(x if few else large(x), kernel, stride)
     n, ho, wo, kh, kw, c = view.shape
-    if kw * c < 16:
+    if few:
         buffer = scratch("patches", (kh, kw, c, n, ho, wo), x)
         buffer[...] = view.transpose(3, 4, 5, 0, 1, 2)
         return buffer.reshape(kh * kw * c, n * ho * wo).T
-    buffer = scratch("patches", view.shape, x)
+    buffer = scratch("patches", view.shape, view)
     buffer[...] = view
-    return buffer.reshape(n * ho * wo, kh * kw * c)
+    return buffer.view(x.dtype).reshape(n * ho * wo, kh * kw * x.shape[3])
 
 
 def scratch(name, shape, x):
     """An uninitialised array of this thread with the dtype of x; the next call with that name overwrites it.
 
-    One buffer is used again and again, so it stays in the cache and its memory is asked for once.
+    One buffer is used again and again, so it stays in the cache and its memory is asked for once. CuPy has a pool of
+    its own for that.
     """
-    xp, size = namespace(x), math.prod(shape)
-    buffers = _local.__dict__
-    key = xp, name, x.dtype
+    if not isinstance(x, np.ndarray):
+        return namespace(x).empty(shape, dtype=x.dtype)
+    buffers, key, size = _local.__dict__, (name, x.dtype), math.prod(shape)
     if key not in buffers or buffers[key].size < size:
-        buffers[key] = xp.empty(size, dtype=x.dtype)
+        buffers[key] = np.empty(size, dtype=x.dtype)
     return buffers[key][:size].reshape(shape)

@@ -96,6 +96,9 @@ class _Methods:
     def transpose(a, *axes): ...
     # fmt: on
 
+    def view(a, dtype=None):
+        """Its numbers as others; not of another size where they do not lie together."""
+
 
 class ndarray:
     """An array of the pretended GPU, made by ``gpu.asarray`` and the like."""

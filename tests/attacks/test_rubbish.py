@@ -473,7 +473,7 @@ def test_the_logit_of_a_linear_model_has_a_closed_form(seed, box):
         Linear(theta), random.random((2, 2, 3)), y, penalty=2.0, steps=60, alpha=0.4, box=box, loss=margin
     )
     best = y[:, None, None] * theta / 2
-    np.testing.assert_allclose(found, best if box is None else best.clip(*box), atol=1e-8)
+    np.testing.assert_allclose(found, best if box is None else best.clip(*box), atol=1e-7)  # √ε: values decide
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1e4])
