@@ -119,7 +119,8 @@ show.figure(figure, "12_genattack", "A digit under GenAttack with growing budget
 # %% [markdown]
 # **One pixel** (Su, Vargas and Sakurai, 2019) evolves a place and a value, by differential evolution: a child is
 # $v_{r_1} + F (v_{r_2} - v_{r_3})$ for three random members, and replaces its parent where the loss is larger. Most
-# CIFAR-10 images fell that way. Digits on a black ground are harder, so here are three pixels beside one.
+# CIFAR-10 images fell that way. Digits on a black ground are harder, so here are three pixels beside one. With
+# `solver="scipy"` the search is `scipy.optimize.differential_evolution`, one image after the other.
 
 # %%
 for k in (3, 1):

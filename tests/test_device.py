@@ -516,6 +516,7 @@ ATTACKS = {
     "nes": seeded(attacks.nes, queries=20, pairs=3),
     "spsa": seeded(attacks.spsa, queries=20, pairs=3),
     "one_pixel": seeded(attacks.one_pixel, queries=20, population=8),
+    "one_pixel, scipy": seeded(attacks.one_pixel, queries=20, population=8, solver="scipy"),
     "standard": seeded(attacks.standard, steps=3, targets=2, queries=10),
     "bounded, fab": attacks.bounded(partial(attacks.fab, steps=3)),
 }

@@ -5,9 +5,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import differential_evolution
 
 from ... import checks
-from ...backend import like, namespace
+from ...backend import host, like, namespace
 from ...balls import L0, Boxed
 from ...losses import margin, objective, target_margin
 from ...numerics import rows
@@ -26,6 +27,7 @@ def one_pixel(
     queries=40_400,
     population=400,
     scale=0.5,
+    solver="batched",
     target=None,
     loss=None,
     rng=None,
@@ -57,6 +59,10 @@ def one_pixel(
         Members, at least 4.
     scale : float
         F.
+    solver : {"batched", "scipy"}
+        The formula above for all examples at once, or ``scipy.optimize.differential_evolution`` from the same first
+        generation, for one example after the other and in whole generations; that draws anew what a child would have
+        to be cut to, and takes 5 members or more.
     target : array, shape (N,), optional
         Labels to reach.
     loss : Loss, optional
@@ -80,14 +86,17 @@ def one_pixel(
 
     Source: slides "Blackbox attacks"; Su, Vargas and Sakurai (2019), "One pixel attack for fooling deep neural
     networks", section 3, without crossover between child and member; its 400 members and 100 generations are the
-    default. ``scipy.optimize.differential_evolution`` evolves one example at a time; this evolves a batch.
+    default.
     """
     pixels = _pixels(threat, x)
-    queries, population = checks.count("queries", queries, least=1), checks.count("population", population, least=4)
+    if solver not in SOLVERS:
+        raise ValueError(f"solver = {solver!r}; one of {', '.join(map(repr, SOLVERS))} was expected")
+    queries = checks.count("queries", queries, least=1)
+    population = checks.count("population", population, least=5 if solver == "scipy" else 4)
     scale, seeds = checks.radius("scale", scale), seeds_of(len(x), rng, seeds, "one_pixel")
     ask, z = first_scores(model, x, y, threat, target, queries)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    search = partial(_evolve, ask, threat, loss, queries, population, scale, pixels)
+    search = partial(SOLVERS[solver], ask, threat, loss, queries, population, scale, pixels)
     owner = namespace(x).arange(len(x))
     return map_chunks(search, several(ask, x, population), x, y, target, labels, z, seeds, owner)[0]
 
@@ -144,6 +153,58 @@ def _evolve(ask, threat, loss, queries, population, scale, pixels, x, y, target,
     if len(state.place) and generation:
         _put_away(delta, threat, pixels, state, state.value.max(axis=1) > clean[state.place])
     return (delta,)
+
+
+class _Fooled(Exception):
+    """Ends SciPy's search; holds the member that fools."""
+
+
+def _by_scipy(ask, threat, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner):
+    """The search for a chunk of examples, one after the other, by SciPy."""
+    xp, generations = namespace(x), (queries - 1) // population
+    clean = _value(loss, z, y, target, labels)
+    delta = xp.zeros_like(x)
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, None, clean[:, None])
+    for i in range(len(x) if generations else 0):
+        alone = only(state, xp.arange(len(x)) == i)
+        if clean[i] < math.inf:
+            value, best = _best_by_scipy(ask, threat, loss, population, generations, scale, pixels, alone)
+            if value > clean[i]:
+                delta[i] = drawn(threat, alone.x, like(best[None], x), pixels)[0]
+    return (delta,)
+
+
+def _best_by_scipy(ask, threat, loss, population, generations, scale, pixels, state):
+    """The largest loss of one example, and the member that has it."""
+
+    def energy(members):
+        value = host(_ask(ask, threat, loss, pixels, state, like(members.T[None], state.x)))[0]
+        if value.max() == math.inf:
+            raise _Fooled(members.T[value.argmax()])
+        return -value
+
+    first = host(_first(state, population, pixels))[0].astype(float)
+    try:
+        found = differential_evolution(
+            energy,
+            [(0, 1)] * first.shape[1],
+            init=first,
+            strategy="rand1bin",
+            mutation=scale,
+            recombination=1,
+            maxiter=generations - 1,
+            tol=0,
+            polish=False,
+            updating="deferred",
+            vectorized=True,
+            seed=np.random.default_rng(int(state.seeds[0])),
+        )
+    except _Fooled as fooled:
+        return math.inf, fooled.args[0]
+    return -float(found.fun), found.x
+
+
+SOLVERS = {"batched": _evolve, "scipy": _by_scipy}
 
 
 def _value(loss, z, y, target, labels):
