@@ -1,6 +1,6 @@
 """How strong the attacks are: accuracy that the same weights keep under this library and under its peers.
 
-    pip install -e '.[peers]' && python benchmarks/strength.py [--images 1000] [--standard 50]
+    pip install -e '.[peers]' && python benchmarks/strength.py [--images 1000] [--standard 50] [--only TITLE]
 
 Two CNNs of the tutorial, trained on 12,000 MNIST images for 2 epochs, plainly and against FGSM with random start. All
 attacks get the same images, threat and steps; what counts is this library's own prediction on the images that they
@@ -31,20 +31,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--standard", type=int, default=50, help="images for the four of AutoAttack, which take long")
+    parser.add_argument("--only", default="", metavar="TITLE", help="such as 'robust CNN, ‖δ‖₂'")
     arguments = parser.parse_args()
     data = datasets.load("mnist")
     few, many = ((data.x_test[:n], data.y_test[:n]) for n in (arguments.standard, arguments.images))
     for name, attack in {"plain": None, "robust": partial(fgsm_random_start, threat=Linf(0.1))}.items():
-        model = trained(data, attack)
-        for ball in THREATS:
+        titles = {ball: f"{name} CNN, {ball.within(0, 1)}" for ball in THREATS}
+        wanted = [ball for ball, title in titles.items() if arguments.only in title]
+        model = trained(data, attack) if wanted else None
+        for ball in wanted:
             threat = ball.within(0, 1)
-            print(
-                f"## {name} CNN, {threat}\n\n| attack | images | library | accuracy left |\n| --- | ---: | --- | ---: |"
-            )
+            print(f"## {titles[ball]}\n\n| attack | images | library | accuracy left |\n| --- | ---: | --- | ---: |")
             for x, y in (many, few):
                 runs = ours(model, x, y, threat) | theirs(model, x, y, ball)
-                wanted = {key: run for key, run in runs.items() if (key[0] == "standard") == (x is few[0])}
-                for (label, library), run in wanted.items():
+                these = {key: run for key, run in runs.items() if (key[0] == "standard") == (x is few[0])}
+                for (label, library), run in these.items():
                     left = 1 - judge(model, x, y, run().astype(x.dtype), threat).success.mean()
                     print(f"| {label} | {len(x):,} | {library} | {100 * left:.1f} % |", flush=True)
             print()
