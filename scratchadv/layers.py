@@ -246,7 +246,7 @@ def _for_each(value, z):
 
     Along the channels alone they are short, and NumPy's maximum of two arrays is three times as fast as with a number.
     """
-    return np.array(np.broadcast_to(value, z.shape[1:]), z.dtype, order="C") if isinstance(z, np.ndarray) else value
+    return np.full(z.shape[1:], value, z.dtype) if isinstance(z, np.ndarray) else value
 
 
 def _uniform(shapes, inputs, rng, dtype):
