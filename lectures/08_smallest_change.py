@@ -451,7 +451,7 @@ assert 0.9 < ratio < 1.2  # and each digit of ε cost 20 gradients
 # ## The slides' numbers beside today's
 #
 # The papers' numbers belong to their own networks; ours to an MLP on little data. JSMA's are from its abstract;
-# L-BFGS's (recalled, not seen) are the root mean square change of a pixel, $\lVert r \rVert_2 / \sqrt{784}$.
+# L-BFGS's (as others quote them) are the root mean square change of a pixel, $\lVert r \rVert_2 / \sqrt{784}$.
 
 # %%
 rng = np.random.default_rng(0)
@@ -462,7 +462,7 @@ for of in ("logits", "probabilities"):
     reached = predict(model, xs + delta) == goals
     share = L0(1).norm(delta[reached]).mean() / 784
     today = f"{100 * reached.mean():.0f} % at {100 * share:.1f} % of the pixels"
-    lines.append([f"JSMA on {of}, θ = 1, Υ = 14.5 %", "97.1 % at 4.02 % of the pixels", today])
+    lines.append([f"JSMA on {of}, θ = 1, Υ = 14.5 %", "97 % at 4.02 % of the pixels", today])
 rms = L2(1).norm(changes["L-BFGS to y + 1"]).mean() / 28
 lines.append(["L-BFGS, RMS change", ".058 and .065 on two small MLPs", f"{rms:.3f}"])
 show.table(["attack", "paper", "today"], lines)

@@ -326,7 +326,7 @@ lines = [
     ],
     [
         "Vadillo and Santana, speech: one class, several, all",
-        "falls (seen)",
+        "falls (abstract)",
         ", ".join(f"{100 * rates[radii.index(ball.eps)]:.0f} %" for rates in curves.values())
         + f" for {', '.join(map(str, LEVELS))} classes",
     ],

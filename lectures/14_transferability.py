@@ -302,7 +302,7 @@ print(f"models that a transferred attack hurts more than their own white box: {'
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The slide has no numbers. The paper that made the second way known has (Papernot et al. 2016, recalled, not seen): its
+# The slide has no numbers. The paper that made the second way known has (Papernot et al. 2016, as others quote it): its
 # own models on MNIST, 50,000 training images, perturbations with ε = 0.3. Ours are smaller, and have a control.
 
 # %%

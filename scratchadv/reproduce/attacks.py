@@ -35,8 +35,8 @@ BOX = (0, 1)
 NETWORKS = {"2-layer": "MLP 784-200-10", "CNN": "CNN", "robust CNN": "robust CNN"}
 
 PAPERS = {
-    "L-BFGS": "mean RMS .058 and .065 on two small MLPs (recalled)",
-    "JSMA, probabilities": "97.1 % at 4.02 % of the pixels (abstract, seen), 14.5 % allowed (recalled)",
+    "L-BFGS": "mean RMS .058 and .065 on two small MLPs (quoted)",
+    "JSMA, probabilities": "97 % at 4.02 % of the pixels (abstract), 14.5 % allowed (quoted)",
 }
 
 

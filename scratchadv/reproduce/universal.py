@@ -23,7 +23,7 @@ METHODS = ("gradient", "gradient, targeted", "DeepFool", "random signs")
 
 PAPERS = (
     "Moosavi-Dezfooli et al.: 77.8 to 93.7 % of unseen ImageNet images fooled, six networks, ℓ∞, ξ = 10 of 255, no box "
-    "(recalled); Vadillo and Santana, speech: effectiveness falls as universality rises (seen)"
+    "(recalled); Vadillo and Santana, speech: effectiveness falls as universality rises (abstract)"
 )
 
 
