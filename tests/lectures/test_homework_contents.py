@@ -60,19 +60,13 @@ def load(homework, *, solved):
     return read, hand_out.files(read, solved=solved)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("homework", NAMES)
-def test_the_solution_gets_all_points_and_the_template_none(homework, desk):
-    """Every test passes with the library's own file, and fails where nothing is written yet"""
-    read, solution = load(homework, solved=True)
-    _, template = load(homework, solved=False)
+def test_points_add_up(homework, desk):
+    """100 in all, for 8 to 14 tests, and 30 to 40 for those that students see; ``test_homework.py`` grades them"""
+    read, _ = load(homework, solved=True)
     assert read.points == 100
     assert 8 <= len(read.tests) <= 14
     assert 30 <= sum(test.points for test in read.tests if test.visibility == "visible") <= 40
-    error = desk(homework, solution)
-    assert {test.name: problem for test in read.tests if (problem := error(test.name))} == {}
-    error = desk(homework, template)
-    assert [test.name for test in read.tests if not error(test.name)] == []
 
 
 SLOPES, PAPER, ANEW = (
