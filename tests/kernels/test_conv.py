@@ -9,7 +9,7 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.kernels.conv import conv, conv_input_gradient, conv_kernel_gradient
+from scratchadv.kernels.conv import _classes_at_once, conv, conv_input_gradient, conv_kernel_gradient
 from scratchadv.kernels.windows import output_size
 
 many = settings(max_examples=150, deadline=None)
@@ -95,6 +95,14 @@ def test_the_gradients_are_the_adjoints(case):
     assert abs(inner(conv(x, w, stride, padding), dz) - value) <= scale
     assert abs(inner(x, conv_input_gradient(dz, w, x.shape[1:3], stride, padding)) - value) <= scale
     assert abs(inner(w, conv_kernel_gradient(x, dz, w.shape[:2], stride, padding)) - value) <= scale
+
+
+@many
+@given(cases())
+def test_the_gradient_for_devices_is_the_same(case):
+    """All classes of pixels in one convolution, the kernel filled up with zeros = class by class"""
+    size = case.x.shape[1:3]
+    close(_classes_at_once(case.dz, case.w, size, *case.move), conv_input_gradient(case.dz, case.w, size, *case.move))
 
 
 @pytest.mark.parametrize(("c", "f"), [(1, 1), (2, 5), (7, 3), (8, 3), (16, 16)])
