@@ -159,7 +159,8 @@ def race_standard(data, arguments):
     for steps in (100, 10):
         runs = {f"scratchadv, {steps} steps": partial(ours, steps)}
         theirs = peers.standard(model, x, y, EPS, steps)
-        once(runs | {name: run for name, run in theirs.items() if arguments.against in name}, model, x, y)
+        if theirs := {name: run for name, run in theirs.items() if arguments.against in name}:
+            once(runs | theirs, model, x, y)
 
 
 def race_smallest(data, arguments):
