@@ -552,6 +552,7 @@ REAL = Path(os.environ.get("SCRATCHADV_DATA", "."), "mnist", mnist.FILES[0].name
 PUBLISHED = [(0.1, 0.028258, 69), (0.2, 0.118652, 34), (0.3, 0.241656, 9)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_file(), reason="SCRATCHADV_DATA has no folder mnist/ with the real files")
 def test_the_optimum_on_mnist_is_the_published_one():
     """0 against 1, ε = 0.1, 0.2, 0.3: objective and number of weights found independently, gap <= 1e-6."""

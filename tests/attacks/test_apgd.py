@@ -100,7 +100,7 @@ def history(model, x, y, threat, **options):
     return delta, *(np.array(each) for each in zip(*seen, strict=True))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(linear_problems())
 def test_apgd_is_exact_on_linear_models(problem):
     """From zero it reaches the loss of the exact attack, for every norm, with and without the box"""

@@ -24,7 +24,7 @@ def best_in(norm, box, eps, model, x, y):
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("box", [None, (0, 1)])
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(problem=linear_problems())
 def test_fab_is_exact_on_linear_models(norm, box, problem):
     """No δ shorter by 0.1 % (but for rounding) fools, and where FAB finds none there is none"""

@@ -151,6 +151,7 @@ def test_notebooks_hold_outputs_and_hide_answers(site):
     assert hidden == ["assert fit", "It is."]
 
 
+@pytest.mark.slow
 def test_no_run_writes_the_pages_anew_and_keeps_the_outputs(tmp_path, site):
     """--no-run needs no kernel; --only of what is not there is an error"""
     source = chapters(tmp_path, c07_small="# %%\nraise SystemExit\n")
@@ -162,6 +163,7 @@ def test_no_run_writes_the_pages_anew_and_keeps_the_outputs(tmp_path, site):
     assert build.main(["--source", str(source), "--out", str(out), "--only", "55"]) == 2
 
 
+@pytest.mark.slow
 def test_a_chapter_that_raises_is_named_with_its_cell(tmp_path, capsys):
     """Status 1, the file, the number of the cell, what was raised; the other chapters are there, its own page is not"""
     source, out = chapters(tmp_path, c08_next=NEXT, c09_wrong=RAISES), tmp_path / "out"

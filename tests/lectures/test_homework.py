@@ -241,6 +241,7 @@ def test_a_wrong_answer_is_told_with_the_smallest_example(tmp_path):
 # What a grader must survive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trick", AT_IMPORT)
 def test_nothing_at_import_gains_points(trick, tmp_path):
     """Not one point for an empty template, and no test hangs."""
@@ -253,6 +254,7 @@ def test_nothing_at_import_gains_points(trick, tmp_path):
     assert all(problem for problem in problems(marks).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trick", IN_A_FUNCTION)
 def test_nothing_in_a_function_gains_points(trick, tmp_path):
     """It costs the test of that function, and not that of another."""
@@ -416,6 +418,7 @@ for act in (read, end):
 # results.json, for Gradescope
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["solved", "empty"])
 def test_results_are_gradescopes(text, tmp_path):
     """Scores within their limits that add up, a status and words for each test, and the exit status 0."""

@@ -191,6 +191,7 @@ WRONG_LAWS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("homework", "file", "old", "new", "test"), WRONG)
 def test_a_wrong_solution_loses_points(homework, file, old, new, test, desk):
     """One line of the solution is another, and the test that is about it fails"""
@@ -199,6 +200,7 @@ def test_a_wrong_solution_loses_points(homework, file, old, new, test, desk):
     assert error(test) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "law"), WRONG_LAWS)
 def test_a_wrong_law_loses_points(old, new, law, desk):
     """A law that is too weak lets a bug pass, one that is too strict refuses a correct attack"""

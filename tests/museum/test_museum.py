@@ -17,6 +17,7 @@ def test_each_bug_is_killed_by_its_law(exhibit):
     assert error.law == exhibit.law, error
 
 
+@pytest.mark.slow
 @each
 def test_each_exhibit_without_its_bug_keeps_the_contract(exhibit):
     """No law kills the same lines without the bug"""

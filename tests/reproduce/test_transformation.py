@@ -39,6 +39,7 @@ def experiment():
     return transformation.Transformation(models, data, PLAN, 0.1, 0, {})
 
 
+@pytest.mark.slow
 def test_each_network_is_trained_once(experiment):
     """The same settings give the same object, others another"""
     one = transformation.trained(experiment, beta=0.02)
@@ -93,6 +94,7 @@ def test_a_substitute_sees_labels_only(experiment):
         np.testing.assert_array_equal(other.params[name], value)
 
 
+@pytest.mark.slow
 def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypatch):
     """Four tables under one head; each β beside its paper's number; what an ATN has seen is marked"""
     monkeypatch.setattr(transformation.networks, "train", lambda *_: experiment.models)

@@ -73,6 +73,7 @@ def test_success_is_predicting_again(experiment):
     assert universal.success(model, [(every, 4, delta)], x, y) == expected
 
 
+@pytest.mark.slow
 def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypatch):
     """A line for each network and method, a number for each level; noise fools less than what was made to fool"""
     monkeypatch.setattr(universal.networks, "train", lambda *_: experiment.models)
