@@ -261,6 +261,7 @@ def test_the_dtype_is_kept(norm, dtype):
     assert (predict(model, x + delta) != y)[moved(delta)].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_scale_of_the_logits_does_not_matter_much(norm):
     """Logits times 100 or 0.01: c is found again, the size is the same to 5 % (ℓ0: to one component)."""

@@ -56,6 +56,7 @@ def test_targets_are_other_classes():
     np.testing.assert_array_equal(target, attacks.targets_of(y, 3))
 
 
+@pytest.mark.slow
 def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypatch):
     """Both tables under one head; each number is that of the attack, judged by predicting again"""
     small = [

@@ -11,6 +11,9 @@ from scratchadv.reproduce import networks
 TINY = networks.Plan(train=200, test=6, epochs=1, restarts=2, curve=4)
 
 
+pytestmark = pytest.mark.slow  # one whole run, in small
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """One tiny run: its folder, result and report."""
