@@ -3,6 +3,10 @@
 import os
 import sys
 
+# The workers share the cores: BLAS threads of one would wait, spinning, for those of another. Before NumPy is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
