@@ -8,6 +8,7 @@ Everything runs where its arrays lie. To run on a GPU, move model and data there
 
 import copy
 import sys
+from functools import cache
 
 import numpy as np
 
@@ -61,8 +62,9 @@ def has_gpu():
         return False
 
 
+@cache
 def memory(cupy):
-    """The bytes of memory that the GPU has; 16 GiB where it is a pretended one."""
+    """The bytes of memory that the GPU has, asked for once; 16 GiB where it is a pretended one."""
     return cupy.cuda.Device().mem_info[1] if hasattr(cupy, "cuda") else 16 << 30
 
 
