@@ -54,7 +54,7 @@ def main():
     parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, help="test images of the last three")
-    parser.add_argument("--against", default="", metavar="NAME", help="only peers with this in their name")
+    parser.add_argument("--against", default="", metavar="NAME", help="worst-case and standard: only such peers")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
