@@ -347,6 +347,22 @@ def test_bumps_by_hand():
     assert (eta[2:] < 0).all()
 
 
+def test_the_first_bumps_stand_on_the_sphere_each_turned_and_signed_at_random():
+    """10 × 10 pixels, two channels: 25 cells of 2 × 2, each ±η or ±ηᵀ, the same turn and other signs in each channel"""
+    x, seeds = np.zeros((400, 10, 10, 2)), np.arange(400, dtype=np.uint64)
+    bumps = inner._bumps(3.0, inner._begin(L2(3.0), x, None, None, None, seeds, None))
+    np.testing.assert_allclose(L2(3.0).norm(bumps), 3.0, rtol=1e-12)
+    cells = bumps.reshape(400, 5, 2, 5, 2, 2).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 2, 2, 2)  # cell, channel, 2 × 2
+    eta = inner._eta(2, 2) * 3.0 / math.sqrt(50)
+    turns = np.stack([eta, eta.T, -eta, -eta.T])
+    near = np.isclose(cells[:, :, None], turns, atol=1e-12).all(axis=(3, 4))
+    assert (near.sum(axis=2) == 1).all()
+    which = near.argmax(axis=2)
+    assert (which[:, 0] % 2 == which[:, 1] % 2).all()
+    shares = np.bincount(4 * which[:, 0] + which[:, 1], minlength=16)[[0, 2, 5, 7, 8, 10, 13, 15]] / len(cells)
+    assert (abs(shares - 1 / 8) < 0.02).all()
+
+
 def test_a_moved_window_spends_what_the_ball_has_left():
     """‖δ'‖₂ = ε whatever ‖δ‖₂ <= ε was; outside the two windows δ stays"""
     delta = rng(1).standard_normal((50, 9, 9, 2))

@@ -177,15 +177,16 @@ def _corner(eps, state, query, share):
 
 
 def _bumps(eps, state):
-    """A grid of about 5 × 5 bumps, each channel of each with a random sign, scaled to the sphere."""
+    """A grid of about 5 × 5 bumps, turned at random, each channel with a random sign, scaled to the sphere."""
     n, h, w, c = state.delta.shape
     a, b = max(h // 5, 1), max(w // 5, 1)
     down, right = h // a, w // b
-    signs = uniform(state.seeds, 1, down * right * c).reshape(n, down, right, c) < 0.5
+    u = uniform(state.seeds, 1, down * right * (c + 1)).reshape(n, down, right, c + 1) < 0.5
+    signs = (1 - 2 * u[..., 1:]).repeat(a, axis=1).repeat(b, axis=2)
+    grid = _turns(a, b)[u[..., 0].astype(int)].swapaxes(2, 3).reshape(n, a * down, b * right, 1)
     bumps = np.zeros((n, h, w, c))
     top, left = (h - a * down) // 2, (w - b * right) // 2
-    grid = (1 - 2 * signs).repeat(a, axis=1).repeat(b, axis=2) * np.tile(_eta(a, b), (down, right))[..., None]
-    bumps[:, top : top + a * down, left : left + b * right] = grid
+    bumps[:, top : top + a * down, left : left + b * right] = signs * grid
     return _clip(L2(eps).linear_max(like(bumps, state.delta)), state)
 
 
@@ -204,15 +205,19 @@ def _moved(eps, state, query, share):
 
 
 def _placed(u, state, a, b):
-    """η, or for square windows as often its transpose, at the place of the first window; zero elsewhere."""
+    """η, for square windows as often its transpose, at the place of the first window; zero elsewhere."""
     _, h, w, _ = state.delta.shape
-    eta = _eta(a, b)
-    both = np.stack([eta, eta.T if a == b else eta])
     (top, left), turned = _corners(u, state, a, b), (u[:, 4] < 0.5).astype(int)
     i, j = (np.arange(side)[None] - corner[:, None] for side, corner in ((h, top), (w, left)))
     outside = ((i < 0) | (i >= a))[:, :, None] | ((j < 0) | (j >= b))[:, None, :]
-    eta = both[turned[:, None, None], i.clip(0, a - 1)[:, :, None], j.clip(0, b - 1)[:, None, :]]
+    eta = _turns(a, b)[turned[:, None, None], i.clip(0, a - 1)[:, :, None], j.clip(0, b - 1)[:, None, :]]
     return like(np.where(outside, 0, eta)[..., None], state.delta)
+
+
+def _turns(a, b):
+    """η, and its transpose where that fits the window too, ``(2, a, b)``."""
+    eta = _eta(a, b)
+    return np.stack([eta, eta.T if a == b else eta])
 
 
 @cache
