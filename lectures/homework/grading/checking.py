@@ -4,7 +4,7 @@ Importing this file makes hypothesis try the same examples for everyone, in ever
 """
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "homework",
@@ -13,6 +13,7 @@ settings.register_profile(
     deadline=None,
     print_blob=False,
     max_examples=60,
+    phases=set(Phase) - {Phase.explain},  # nobody reads it, and tracing every line takes seconds
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow],
 )
