@@ -22,6 +22,8 @@ from lectures.site.pages import write  # noqa: E402
 
 CELL_SECONDS = 600
 AT_ONCE = min(2, os.cpu_count())
+# Chapters share the cores: BLAS threads of one would wait, spinning, for those of another.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": str(os.cpu_count() // AT_ONCE), **os.environ}
 
 
 class ChapterError(Exception):
@@ -90,7 +92,7 @@ async def execute(chapter, notebook):
     )
     begun = time.perf_counter()
     try:
-        await client.async_execute()
+        await client.async_execute(env=ENVIRONMENT)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise ChapterError(f"{chapter.name}, cell {started[-1] + 1}: {error}") from error
     print(f"{chapter.name}: {time.perf_counter() - begun:.1f} s", flush=True)

@@ -53,6 +53,8 @@ class Plan:
         look for the smallest change.
     queries : int
         Of Square.
+    descent : int
+        Steps of Adam, at most, in a run of Carlini–Wagner.
     """
 
     networks: networks.Plan
@@ -60,10 +62,11 @@ class Plan:
     long: int
     smallest: int
     queries: int
+    descent: int
 
 
-FULL = Plan(networks.FULL, in_set=1000, long=100, smallest=50, queries=5000)
-QUICK = Plan(networks.QUICK, in_set=20, long=20, smallest=4, queries=200)
+FULL = Plan(networks.FULL, in_set=1000, long=100, smallest=50, queries=5000, descent=200)
+QUICK = Plan(networks.QUICK, in_set=20, long=20, smallest=4, queries=200, descent=50)
 LONG = "Square", "standard"
 
 
@@ -156,12 +159,9 @@ def attacks_in_set(plan, seed):
     }
 
 
-def attacks_for_smallest(seed):
+def attacks_for_smallest(plan):
     """(name, ball that measures the change, function of (model, x, y, target)); targets only where one is needed."""
-
-    def rng():
-        return np.random.default_rng(seed)
-
+    cw = partial(carlini_wagner, steps=plan.descent)
     return [
         ("L-BFGS", L2, lambda model, x, y, target: lbfgs(model, x, y, target=target)),
         ("JSMA", L0, lambda model, x, y, target: jsma(model, x, y, target=target)),
@@ -170,10 +170,10 @@ def attacks_for_smallest(seed):
         ("DeepFool", Linf, lambda model, x, y, _: deepfool(model, x, y, norm=Linf)),
         ("FAB", L2, lambda model, x, y, _: fab(model, x, y, norm=L2)),
         ("FAB", Linf, lambda model, x, y, _: fab(model, x, y, norm=Linf)),
-        ("Carlini–Wagner", L2, lambda model, x, y, _: carlini_wagner(model, x, y, norm=L2)),
-        ("Carlini–Wagner", Linf, lambda model, x, y, _: carlini_wagner(model, x, y, norm=Linf)),
-        ("Carlini–Wagner", L0, lambda model, x, y, _: carlini_wagner(model, x, y, norm=L0)),
-        ("Carlini–Wagner, targeted", L2, lambda model, x, y, target: carlini_wagner(model, x, y, target=target)),
+        ("Carlini–Wagner", L2, lambda model, x, y, _: cw(model, x, y, norm=L2)),
+        ("Carlini–Wagner", Linf, lambda model, x, y, _: cw(model, x, y, norm=Linf)),
+        ("Carlini–Wagner", L0, lambda model, x, y, _: cw(model, x, y, norm=L0)),
+        ("Carlini–Wagner, targeted", L2, lambda model, x, y, target: cw(model, x, y, target=target)),
     ]
 
 
@@ -208,7 +208,7 @@ def measure_smallest(experiment, report):
     x, y = (a[: experiment.plan.smallest] for a in (experiment.data.x_test, experiment.data.y_test))
     targets = targets_of(y, experiment.seed)
     for key in NETWORKS:
-        for name, norm, attack in attacks_for_smallest(experiment.seed):
+        for name, norm, attack in attacks_for_smallest(experiment.plan):
             model = experiment.models[key]
             delta, costs = timed(model, x, lambda model, a=attack: a(model, x, y, targets))
             aimed = name.startswith(("L-BFGS", "JSMA")) or name.endswith("targeted")
@@ -248,7 +248,8 @@ def describe(experiment):
         "data": f"{data.source}; networks trained on {plan.networks.train:,} images{quick}",
         "in a set": f"{Linf(experiment.eps).within(*BOX)}; the first {plan.in_set:,} test images, {plan.long:,} for "
         "Square and standard",
-        "smallest change": f"0 ≤ x + δ ≤ 1, no ε; the first {plan.smallest:,} test images; sizes over those fooled",
+        "smallest change": f"0 ≤ x + δ ≤ 1, no ε; the first {plan.smallest:,} test images; sizes over those fooled; "
+        f"Carlini–Wagner with at most {plan.descent} steps a run",
         "targets": "a random wrong class for each image; success is the prediction of the final input",
         "seed": experiment.seed,
     }

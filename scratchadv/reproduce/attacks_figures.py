@@ -1,5 +1,7 @@
 """The pictures of ``scratchadv reproduce attacks``."""
 
+from functools import partial
+
 import numpy as np
 
 from .. import plots
@@ -11,8 +13,9 @@ from ..models.protocol import predict
 def figures(experiment):
     """The figures by file name."""
     x, y = one_of_each(experiment)
+    cw = partial(carlini_wagner, steps=experiment.plan.descent)
     return {
-        "class_to_class": draw_class_to_class(experiment, x, y, carlini_wagner, "Carlini–Wagner ℓ2"),
+        "class_to_class": draw_class_to_class(experiment, x, y, cw, "Carlini–Wagner ℓ2"),
         "jsma": draw_class_to_class(experiment, x, y, jsma, "JSMA"),
         "saliency_maps": draw_saliency_maps(experiment.models["CNN"], x, y, experiment.data.class_names),
         "every_attack": draw_every_attack(experiment, x, y),

@@ -14,7 +14,7 @@ from scratchadv.optim import Adam
 from scratchadv.reproduce import attacks, attacks_figures
 from scratchadv.training import fit
 
-PLAN = attacks.Plan(attacks.networks.QUICK, in_set=12, long=5, smallest=6, queries=20)
+PLAN = attacks.Plan(attacks.networks.QUICK, in_set=12, long=5, smallest=6, queries=20, descent=200)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     monkeypatch.setattr(attacks.datasets, "load", lambda name: experiment.data)
     monkeypatch.setattr(attacks, "QUICK", PLAN)
     monkeypatch.setattr(attacks, "attacks_in_set", lambda plan, seed: {"FGSM": fgsm, "Square": fgsm})
-    monkeypatch.setattr(attacks, "attacks_for_smallest", lambda seed: small)
+    monkeypatch.setattr(attacks, "attacks_for_smallest", lambda plan: small)
     monkeypatch.setattr(attacks_figures, "carlini_wagner", jsma)
     lines = []
     attacks.run("strokes", quick=True, out=tmp_path, report=lines.append)

@@ -11,7 +11,7 @@ from scratchadv.reproduce import networks
 TINY = networks.Plan(train=200, test=6, epochs=1, restarts=2, curve=4)
 
 
-pytestmark = pytest.mark.slow  # one whole run, in small
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("networks")]  # one whole run, in small, by one worker
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ A generator with a state would have to be asked example by example. Everything i
 """
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -43,6 +44,28 @@ def words(seeds, time, m):
 def uniform(seeds, time, m):
     """M numbers in [0, 1) for each seed, ``(n, m)``, float64."""
     return (words(seeds, time, m) >> np.uint64(11)) * 2.0**-53
+
+
+def spread(seeds, time, m):
+    r"""Like ``uniform``, but the m numbers of a seed do not come near those of its earlier times.
+
+    .. math:: u_t = (u_0 + t\, \alpha) \bmod 1, \qquad \alpha_i = \varphi^{-i}, \quad \varphi^{m + 1} = \varphi + 1
+
+    With :math:`u_0` uniform each :math:`u_t` is; over the times the cube is filled evenly, where independent points
+    would leave a share 1/e of n cells empty after n times. For m = 1, φ is the golden ratio.
+
+    Source: the additive recurrences of Kronecker and Weyl, moved at random (Cranley and Patterson 1976); the α of
+    Roberts (2018), "The Unreasonable Effectiveness of Quasirandom Sequences".
+    """
+    return (uniform(seeds, 0, m) + time * _irrational(m)) % 1
+
+
+@cache
+def _irrational(m):
+    phi = 1.5
+    for _ in range(60):  # a contraction, by a half or more
+        phi = (1 + phi) ** (1 / (m + 1))
+    return phi ** -np.arange(1.0, m + 1)
 
 
 def pieces(seeds, time, m):

@@ -13,7 +13,7 @@ from ...losses import margin, objective, target_margin
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
 from ..constrained.targets import is_fooled
-from .luck import seeds_of, uniform
+from .luck import seeds_of, spread, uniform
 from .queries import first_scores, only, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
@@ -30,6 +30,9 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     cut off at the pixel range, for a window W of about a share p of the pixels at a random place, with one random sign
     for each channel c. The share is halved on the way. For ℓ2 the start is a grid of 5 × 5 bumps, and what a second
     window holds, and what the ball still has room for, is moved into W, in the shape of two bumps of opposite signs.
+
+    Every place is as likely as in the paper, but a window keeps away from those of the queries before it
+    (``luck.spread``): independent places would leave parts of the image without one for long.
 
     Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
 
@@ -67,8 +70,9 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     TypeError, ValueError
         If an argument does not fit; before the search.
 
-    Source: Andriushchenko, Croce, Flammarion and Hein (2020), "Square Attack", algorithms 1 to 3; the schedule of p is
-    that of its code, which has one step, at 500, more than the paper.
+    Source: Andriushchenko, Croce, Flammarion and Hein (2020), "Square Attack", algorithms 1 to 3. Of its code are the
+    schedule of p, which has one step, at 500, more than the paper, and that the first bumps are turned at random. Its
+    windows never reach the last row and column; here, as in the paper, they do.
     """
     window = _window_of(threat)
     queries, p = checks.count("queries", queries, least=1), checks.radius("p", p)
@@ -164,9 +168,8 @@ def _stripes(eps, state):
 def _corner(eps, state, query, share):
     """A window at ±ε; where that changes nothing, at ∓ε."""
     _, h, w, c = state.delta.shape
-    u = uniform(state.seeds, query, 2 + c)
-    inside = _window(u, state, *_sides(share, h, w))
-    signs = _signs(u[:, 2:], state)[:, None, None, :]
+    inside = _window(spread(state.seeds, query, 2), state, *_sides(share, h, w))
+    signs = _signs(uniform(state.seeds, query, c), state)[:, None, None, :]
     xp = namespace(state.delta)
     tried = _clip(xp.where(inside, eps * signs, state.delta), state)
     same = rows(tried == state.delta).all(axis=1)
@@ -194,23 +197,24 @@ def _moved(eps, state, query, share):
     """What two windows hold and the ball has left, all of it in the first window, in a new shape."""
     xp, delta, (_, h, w, c) = namespace(state.delta), state.delta, state.delta.shape
     a, b = _sides(share, h, w, least=3)
-    u = uniform(state.seeds, query, 5 + c)
-    inside, emptied = (_window(corner, state, a, b) for corner in (u[:, :2], u[:, 2:4]))
+    places, u = spread(state.seeds, query, 4), uniform(state.seeds, query, 1 + c)
+    inside, emptied = (_window(corner, state, a, b) for corner in (places[:, :2], places[:, 2:]))
     old = xp.where(inside, delta, 0)
-    shape = _signs(u[:, 5:], state)[:, None, None, :] * _placed(u, state, a, b) + _unit(old)
+    eta = _placed(places, u[:, 0] < 0.5, state, a, b)
+    shape = _signs(u[:, 1:], state)[:, None, None, :] * eta + _unit(old)
     spare = xp.maximum(eps**2 - (delta**2).sum(axis=(1, 2, 3), keepdims=True), 0) / c
     held = xp.where(inside | emptied, delta**2, 0).sum(axis=(1, 2), keepdims=True)
     new = _unit(xp.where(inside, shape, 0)) * xp.sqrt(held + spare)
     return _clip(xp.where(inside, new, xp.where(emptied, 0, delta)), state)
 
 
-def _placed(u, state, a, b):
-    """η, for square windows as often its transpose, at the place of the first window; zero elsewhere."""
+def _placed(place, turned, state, a, b):
+    """η, or where turned its transpose if that fits, at the place of the first window; zero elsewhere."""
     _, h, w, _ = state.delta.shape
-    (top, left), turned = _corners(u, state, a, b), (u[:, 4] < 0.5).astype(int)
+    top, left = _corners(place, state, a, b)
     i, j = (np.arange(side)[None] - corner[:, None] for side, corner in ((h, top), (w, left)))
     outside = ((i < 0) | (i >= a))[:, :, None] | ((j < 0) | (j >= b))[:, None, :]
-    eta = _turns(a, b)[turned[:, None, None], i.clip(0, a - 1)[:, :, None], j.clip(0, b - 1)[:, None, :]]
+    eta = _turns(a, b)[turned.astype(int)[:, None, None], i.clip(0, a - 1)[:, :, None], j.clip(0, b - 1)[:, None, :]]
     return like(np.where(outside, 0, eta)[..., None], state.delta)
 
 
