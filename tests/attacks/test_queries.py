@@ -260,7 +260,7 @@ def test_the_words_are_splitmix64():
     np.testing.assert_array_equal(luck.uniform(np.array([1234567], np.uint64), 0, 4)[0] * 2**53, found[0] >> 11)
 
 
-@pytest.mark.parametrize("draw", [luck.words, luck.uniform, luck.pieces, luck.normal, luck.signs])
+@pytest.mark.parametrize("draw", [luck.words, luck.uniform, luck.spread, luck.pieces, luck.normal, luck.signs])
 def test_luck_belongs_to_the_example(draw):
     """A function of seed, time and place: the same in any batch, other numbers at another time, any m"""
     seeds = np.arange(5, dtype=np.uint64)
@@ -278,6 +278,7 @@ def test_the_numbers_have_their_distributions():
     seeds = np.arange(400, dtype=np.uint64)
     for numbers, of in (
         (luck.uniform(seeds, 9, 1000), stats.uniform.cdf),
+        (luck.spread(np.arange(100_000, dtype=np.uint64), 9, 4), stats.uniform.cdf),
         (luck.pieces(seeds, 9, 1000) / 65536 + 2**-17, stats.uniform.cdf),
         (luck.normal(seeds, 9, 1000), stats.norm.cdf),
     ):
@@ -288,6 +289,28 @@ def test_the_numbers_have_their_distributions():
     for numbers in (luck.normal(seeds, 9, 1000).astype(float), signs.astype(float)):
         products = numbers[:, 1:] * numbers[:, :-1], numbers[:, :500] * numbers[:, 500:], numbers[1:] * numbers[:-1]
         assert max(abs(each.mean()) * math.sqrt(each.size) for each in products) < 5
+
+
+@pytest.mark.parametrize(("m", "side", "most"), [(1, 676, 0.84), (2, 26, 0.82)])
+def test_spread_numbers_fill_the_cube_evenly(m, side, most):
+    """676 times reach more than 82 % of 676 cells, whatever the seed; independent numbers about 1 − 1/e"""
+    seeds, times = np.arange(50, dtype=np.uint64), range(2, 678)
+
+    def reached(draw):
+        cells = (np.stack([draw(seeds, time, m) for time in times], axis=1) * side).astype(int)
+        return np.array([len(np.unique(each, axis=0)) for each in cells]) / 676
+
+    assert reached(luck.spread).min() > most
+    assert abs(reached(luck.uniform).mean() - (1 - 1 / math.e)) < 0.02
+
+
+def test_the_steps_of_spread_numbers_are_roots():
+    """φ is the golden ratio for one number, the plastic ratio for two"""
+    np.testing.assert_allclose(luck._irrational(1), [(math.sqrt(5) - 1) / 2], rtol=1e-15)
+    for m in (2, 4, 30):
+        phi = 1 / luck._irrational(m)[0]
+        np.testing.assert_allclose(phi ** (m + 1), phi + 1, rtol=1e-13)
+        np.testing.assert_allclose(luck._irrational(m), phi ** -np.arange(1.0, m + 1), rtol=1e-13)
 
 
 def test_seeds_are_drawn_or_given():
