@@ -66,7 +66,7 @@ class Plan:
 
 
 FULL = Plan(networks.FULL, in_set=1000, long=100, smallest=50, queries=5000, descent=200)
-QUICK = Plan(networks.QUICK, in_set=20, long=20, smallest=4, queries=200, descent=50)
+QUICK = Plan(networks.QUICK, in_set=20, long=20, smallest=4, queries=200, descent=100)
 LONG = "Square", "standard"
 
 

@@ -12,8 +12,8 @@ MISTAKES = {
         ),
         "ℓ1: project, then clip": (
             "balls",
-            "xp.where(inside, b, xp.clip(a - shrink, 0, b))",
-            "xp.minimum(b, abs(rows(self.project(a))))",
+            "return -xp.clip(a - shrink, 0, b).sum(axis=1, keepdims=True)",
+            "return -xp.maximum(a - shrink, 0).sum(axis=1, keepdims=True)",
             ("test_l1_projection_in_the_pixel_range",),
         ),
         "ℓ2: project, then clip": (

@@ -68,7 +68,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     monkeypatch.setattr(attacks, "QUICK", PLAN)
     monkeypatch.setattr(attacks, "attacks_in_set", lambda plan, seed: {"FGSM": fgsm, "Square": fgsm})
     monkeypatch.setattr(attacks, "attacks_for_smallest", lambda plan: small)
-    monkeypatch.setattr(attacks_figures, "carlini_wagner", jsma)
+    monkeypatch.setattr(attacks_figures, "carlini_wagner", lambda *given, steps=None, **target: jsma(*given, **target))
     lines = []
     attacks.run("strokes", quick=True, out=tmp_path, report=lines.append)
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
