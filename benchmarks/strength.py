@@ -102,6 +102,7 @@ def theirs(model, ball):
     net = peers.torch_twin(torch, model).eval()
 
     def delta_of(attack, x, y, seed):
+        torch.manual_seed(seed)  # Foolbox draws from the generator that all share
         tx, ty = peers.to_torch(torch, x, y)
         found = [attack(a, b, seed).detach() for a, b in zip(tx.split(100), ty.split(100), strict=True)]
         return torch.cat(found).permute(0, 2, 3, 1).numpy() - x

@@ -80,7 +80,7 @@ def draw_every_attack(experiment, x, y):
         ("FGSM", Linf, fgsm(model, x, y, threat)),
         ("PGD", Linf, pgd(model, x, y, threat)),
         ("DeepFool", L2, deepfool(model, x, y)),
-        ("Carlini–\nWagner", L2, carlini_wagner(model, x, y)),
+        ("Carlini–\nWagner", L2, carlini_wagner(model, x, y, steps=experiment.plan.descent)),
         ("JSMA\nto y + 1", L0, jsma(model, x, y, target=target)),
     ]
     rows = [("clean", x, [names[k] for k in y], [True] * len(y))]

@@ -31,8 +31,8 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     for each channel c. The share is halved on the way. For ℓ2 the start is a grid of 5 × 5 bumps, and what a second
     window holds, and what the ball still has room for, is moved into W, in the shape of two bumps of opposite signs.
 
-    Every place is as likely as in the paper, but a window keeps away from those of the queries before it
-    (``luck.spread``): independent places would leave parts of the image without one for long.
+    Every place is as likely as in the paper, but a window, for ℓ2 the pair of windows, keeps away from those of the
+    queries before (``luck.spread``): independent places would leave parts of the image without one for long.
 
     Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
 
