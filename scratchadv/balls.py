@@ -20,11 +20,12 @@ and ``_max_capped``; :class:`Boxed` puts the signs back.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from . import checks
-from .backend import like, namespace
+from .backend import host, like, namespace
 from .numerics import per_row, put_in_rows, rows, solve_piecewise_linear
 
 
@@ -36,6 +37,10 @@ class Ball:
 
     def at(self, x):
         """Δ(x): a bare ball does not depend on x."""
+        return self
+
+    def rows(self, i):
+        """Δ of the examples ``x[i]``: a bare ball is the same for all."""
         return self
 
     def within(self, lower, upper):
@@ -80,7 +85,7 @@ class NormBall(Ball):
 
     def __post_init__(self):
         # a Python float: a NumPy one would turn float32 images into float64
-        object.__setattr__(self, "eps", checks.radius("eps", self.eps))
+        object.__setattr__(self, "eps", checks.size("eps", self.eps))
 
     @property
     def radius(self):
@@ -355,10 +360,12 @@ class L0(Ball):
 
     def _max_capped(self, a, b):
         xp = namespace(a)
+        checks.finite_box(f"the maximum over {self}", 0, b)
         return b * self._top(xp.sqrt(a) * xp.sqrt(b)) * (a > 0)
 
     def _sample_boxed(self, rng, x, boxed):
         low, high = boxed.bounds()
+        checks.finite_box(f"a sample of {self}", low, high)
         u, order = (like(rng.random(x.shape, dtype=x.dtype), x) for _ in range(2))
         return (low + u * (high - low)) * self._top(rows(order)).reshape(x.shape)
 
@@ -370,7 +377,7 @@ class L0(Ball):
         return mask
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boxed:
     r"""A ball cut with the pixel range.
 
@@ -384,7 +391,8 @@ class Boxed:
     ----------
     ball : Ball
     lower, upper : float or array broadcastable to x
-        The range of x + δ, in the units of x.
+        The range of x + δ, in the units of x. A side that is infinite is no bound. Bounds of shape ``(N, *D)`` belong
+        to N examples; ``rows`` takes those of some of them.
     x : array, shape (N, *D), optional
         The examples, each inside the range.
 
@@ -402,9 +410,19 @@ class Boxed:
 
     def __post_init__(self):
         checks.box(self.lower, self.upper)
+        object.__setattr__(self, "_bounds", None if self.x is None else self._bounds_around(self.x))
 
     def __str__(self):
         return f"{self.ball}, {self.lower} ≤ x + δ ≤ {self.upper}"
+
+    def __eq__(self, other):
+        """Whether ball and range are the same; the examples do not count."""
+        if not isinstance(other, Boxed):
+            return NotImplemented
+        return self.ball == other.ball and self._sides() == other._sides()
+
+    def __hash__(self):
+        return hash((self.ball, self._sides()))
 
     @property
     def radius(self):
@@ -417,10 +435,17 @@ class Boxed:
         Raises
         ------
         ValueError
-            If x leaves the box.
+            If x leaves the box, or the box does not broadcast to x.
         """
         checks.inside_box(x, self.lower, self.upper)
         return Boxed(self.ball, self.lower, self.upper, x)
+
+    def rows(self, i):
+        """Δ of the examples ``x[i]``, for a set that ``at`` has moved to x; i is a slice, a mask or an index array."""
+        if self.x is None:
+            raise ValueError("the box is not at any examples: call .at(x) before .rows(i)")
+        lower, upper = (side[i] if self._of_each(side) else side for side in (self.lower, self.upper))
+        return Boxed(self.ball, lower, upper, self.x[i])
 
     def shifted(self, delta):
         """What the box leaves around x + delta, for a delta inside it."""
@@ -428,16 +453,24 @@ class Boxed:
 
     def bounds(self):
         """The lowest and the highest δ that the box allows; they hold 0 between them."""
-        return self._bounds
-
-    @cached_property
-    def _bounds(self):
-        if self.x is None:
+        if self._bounds is None:
             checks.inside_box(0.0, self.lower, self.upper, hint="; call .at(x) first")
             return self.lower, self.upper
-        xp = namespace(self.x)
-        lower, upper = (xp.asarray(side, dtype=self.x.dtype) for side in (self.lower, self.upper))
-        return xp.minimum(lower - self.x, 0), xp.maximum(upper - self.x, 0)
+        return self._bounds
+
+    def _bounds_around(self, x):
+        xp = namespace(x)
+        lower, upper = (xp.asarray(side, dtype=x.dtype) for side in (self.lower, self.upper))
+        return xp.minimum(lower - x, 0), xp.maximum(upper - x, 0)
+
+    def _sides(self):
+        """Both sides as something to compare and to hash."""
+        sides = (np.asarray(host(side), float) for side in (self.lower, self.upper))
+        return tuple((side.shape, side.tobytes()) for side in sides)
+
+    def _of_each(self, side):
+        """Whether the side has a row for each of the examples."""
+        return getattr(side, "ndim", 0) == self.x.ndim and len(side) == len(self.x) > 1
 
     def scaled(self, alpha):
         """The ball with radius ``alpha``, in the same box."""
@@ -485,6 +518,8 @@ class Boxed:
         xp = namespace(v, self.x)
         low, high = self.bounds()
         room = xp.where(v > 0, high, -xp.asarray(low)).astype(v.dtype)
+        if isinstance(self.ball, NormBall):  # no component is larger than ε, so an infinite side is no bound
+            room = xp.where(xp.isinf(room), xp.asarray(self.ball.eps, dtype=v.dtype), room)
         return xp.sign(v) * solve(rows(abs(v)), rows(room)).reshape(v.shape)
 
 

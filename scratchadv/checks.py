@@ -1,4 +1,10 @@
-"""Bad input is refused here, before any work, in words that name the value and what was expected."""
+"""Bad input is refused here, before any work, in words that name the value and what was expected.
+
+Each check of a value takes its name first and returns the value as the library computes with it: a Python number, a
+NumPy or CuPy array, a generator. Arrays from elsewhere (lists, pandas, read-only or memory-mapped, in Fortran's order,
+in another byte order) are converted in :func:`images` and :func:`labels`, and nowhere else. ``checked.py`` applies the
+checks to the arguments of a public function.
+"""
 
 import math
 import numbers
@@ -8,35 +14,174 @@ import numpy as np
 from .backend import namespace
 from .blas import one_blas_thread
 
+# Numbers, flags and functions
 
-def radius(name, value):
-    """The radius as a Python float; refuse what is not a finite number >= 0."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} = {value} must be finite and >= 0")
+
+def number(name, value):
+    """Return the value as a Python float; refuse what is not a finite number."""
+    value = value.item() if getattr(value, "shape", None) == () else value
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
+    if not _is_finite(value):
+        raise ValueError(f"{name} = {shown(value)} must be finite")
     return float(value)
 
 
+def size(name, value):
+    """Return the value as a Python float; refuse what is not a finite number >= 0."""
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
+    if not (_is_finite(value) and value >= 0):
+        raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
+    return float(value)
+
+
+def positive(name, value):
+    """Return the value as a Python float; refuse what is not a finite number > 0."""
+    value = size(name, value)
+    if value == 0:
+        raise ValueError(f"{name} = {value} must be > 0")
+    return value
+
+
+def share(name, value):
+    """Return the value as a Python float; refuse what does not lie in [0, 1]."""
+    value = size(name, value)
+    if value > 1:
+        raise ValueError(f"{name} = {value} must be <= 1")
+    return value
+
+
+def below_one(name, value):
+    """Return the value as a Python float; refuse what does not lie in [0, 1)."""
+    value = share(name, value)
+    if value == 1:
+        raise ValueError(f"{name} = {value} must be < 1")
+    return value
+
+
+def signed(name, value):
+    """Return the value as a Python float; refuse what is not a finite number other than 0."""
+    value = number(name, value)
+    if value == 0:
+        raise ValueError(f"{name} = {value} must not be 0")
+    return value
+
+
 def count(name, value, least=0):
-    """The count as a Python int; refuse what is not a whole number >= ``least``."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} = {value} must be >= {least}")
+    """Return the value as a Python int; refuse what is not a whole number >= ``least``."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
+    if not least <= value < 2**63:
+        raise ValueError(f"{name} = {shown(value)} must be >= {least} and below 2**63")
     return int(value)
 
 
+def flag(name, value):
+    """Return the value as a Python bool; refuse what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
+
+
+def text(name, value):
+    """Refuse what is not text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, not {shown(value)}")
+    return value
+
+
+def function(name, value):
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, not {shown(value)}")
+    return value
+
+
+def rng(name, value):
+    """Return a NumPy generator: the value itself, or one that is seeded with it.
+
+    Raises
+    ------
+    TypeError
+        If the value is neither a ``numpy.random.Generator`` nor a whole number.
+    """
+    if isinstance(value, np.random.Generator):
+        return value
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be np.random.default_rng(seed) or a whole number as its seed, not {shown(value)}")
+    return np.random.default_rng(count(name, value))
+
+
+def has(name, value, methods, what):
+    """Refuse classes, and objects that lack one of the methods; ``what`` says what was expected."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}; {what} was expected: call the class first")
+    if missing := [method for method in methods if not hasattr(value, method)]:
+        raise TypeError(f"{name} must be {what}; {shown(value)} has no {missing[0]}")
+
+
+def loss(name, value):
+    """Refuse what has no ``value`` and ``grad``, as the losses of ``scratchadv.losses`` have."""
+    has(name, value, ("value", "grad"), "a loss with value(z, y) and grad(z, y)")
+    return value
+
+
+def optimizer(name, value):
+    """Refuse what has no ``start`` and ``step``, as the optimisers of ``scratchadv.optim`` have."""
+    has(name, value, ("start", "step"), "an optimiser, such as SGD(0.1)")
+    return value
+
+
+# Sets and ranges
+
+
+def threat(name, value):
+    """Refuse what is no perturbation set."""
+    has(name, value, ("at", "project", "linear_max", "contains"), "a perturbation set, such as Linf(0.1)")
+    return value
+
+
+def pixel_range(name, value):
+    """Return (lower, upper), the range of x + δ; None stays None: there is no range."""
+    if value is None:
+        return None
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair (lower, upper) or None, not {shown(value)}")
+    return box(*value)
+
+
 def box(lower, upper):
-    """Refuse a pixel range that is empty or not a number."""
-    one_side(lower, upper)
-    if not np.all(lower <= upper):  # also refuses NaN
+    """Return both sides as floats or arrays of floats; refuse a range that is empty or not of numbers."""
+    low, high = _side("the lower end of the box", lower), _side("the upper end of the box", upper)
+    xp = namespace(low, high)
+    try:
+        full = bool(xp.all(xp.asarray(low <= high)))
+    except ValueError as error:
+        raise ValueError(f"the box has ends of shapes {np.shape(low)} and {np.shape(high)}: {error}") from error
+    if not full:  # also refuses NaN
         raise ValueError(f"the box [{lower}, {upper}] is empty: lower <= upper was expected")
+    return low, high
+
+
+def _side(name, value):
+    if is_number(value):
+        if not _is_finite(value) and not isinstance(value, float | np.floating):
+            raise ValueError(f"{name} is {shown(value)}: too large for a float")
+        return float(value)
+    if hasattr(value, "dtype") and value.dtype.kind in "iuf" and value.ndim > 0:
+        return value
+    raise TypeError(f"{name} must be a number or an array of numbers, not {shown(value)}")
 
 
 def inside_box(x, lower, upper, hint=""):
-    """Refuse x outside [lower, upper]; rounding is forgiven."""
+    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
     xp = namespace(x, lower, upper)
+    for side in (lower, upper):
+        if not _broadcasts(np.shape(side), np.shape(x)):
+            raise ValueError(
+                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
+            )
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
     if outside.any():
@@ -44,72 +189,75 @@ def inside_box(x, lower, upper, hint=""):
         raise ValueError(f"x holds {value:g}, outside the box [{lower}, {upper}]{hint}")
 
 
+def finite_box(what, lower, upper):
+    """Refuse a box with an infinite side, for what needs the width of the range."""
+    xp = namespace(lower, upper)
+    if not xp.isfinite(xp.asarray(upper - lower)).all():
+        raise ValueError(f"{what} needs a finite box; [{lower}, {upper}] has an infinite side")
+
+
+# Arrays
+
+
 def images(x, name="x"):
-    """Refuse what is no non-empty batch of finite floats, shape ``(N, *D)``."""
-    xp = namespace(x)
-    if not hasattr(x, "dtype"):
-        raise TypeError(f"{name} must be an array of shape (N, *D), not {type(x).__name__}")
+    """Return a non-empty batch of finite floats, shape ``(N, *D)``, as an array in C order and native byte order.
+
+    Lists, tables of pandas, and arrays that are read-only, memory-mapped or otherwise unusual are converted.
+    """
+    x = _array(name, x, "of shape (N, *D)")
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(
             f"{name} has dtype {x.dtype}; float32 or float64 was expected (8-bit images: divide by 255 first)"
         )
     if x.ndim < 2 or x.size == 0:
         raise ValueError(f"{name} has shape {x.shape}; at least one example was expected, shape (N, *D)")
+    xp = namespace(x)
     if not xp.isfinite(x).all():
         raise ValueError(f"{name} holds {x[~xp.isfinite(x)][0].item()}; finite values were expected")
+    return x
 
 
 def signs(y, n, name="y"):
-    """Refuse what are not ``n`` labels −1/+1."""
-    _label_shape(y, n, name)
+    """Return ``n`` labels −1/+1 as int64; refuse anything else."""
+    y = _labels(y, n, name)
     wrong = y[(y != 1) & (y != -1)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item():g}; the labels of a binary model are -1 and +1")
+    return y.astype(np.int64, copy=False)
 
 
 def classes(y, n, k, name="y"):
-    """Refuse what are not ``n`` integer labels in 0 to k − 1."""
-    _label_shape(y, n, name)
+    """Return ``n`` integer labels in 0 to k − 1 as int64; refuse anything else."""
+    y = _labels(y, n, name)
     if y.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {y.dtype}; integer labels in 0..{k - 1} were expected")
     wrong = y[(y < 0) | (y >= k)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item()}; labels in 0..{k - 1} were expected")
+    return y.astype(np.int64, copy=False)
+
+
+def whole_labels(y, n, name="y"):
+    """Return ``n`` labels where it is not known how many classes there are: 0, 1, …, or −1 and +1; integers as int64."""
+    y = _labels(y, n, name)
+    wrong = y[(y % 1 != 0) | (y < -1)]
+    if len(wrong):
+        raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
+    return y.astype(np.int64, copy=False) if y.dtype.kind in "iu" else y
 
 
 def labels(y, z, name="y"):
-    """Refuse labels that do not fit the logits: −1/+1 for ``(N,)``, 0 to K − 1 for ``(N, K)``."""
-    if z.ndim == 1:
-        signs(y, len(z), name)
-    else:
-        classes(y, len(z), z.shape[1], name)
+    """Return labels that fit the logits, as int64: −1/+1 for ``(N,)``, 0 to K − 1 for ``(N, K)``."""
+    return signs(y, len(z), name) if z.ndim == 1 else classes(y, len(z), z.shape[1], name)
 
 
-def examples(model, x, y, name="y"):
-    """Refuse examples and labels that the model cannot be asked about; costs the logits of one example."""
-    one_side(x, y, *getattr(model, "params", {}).values())
-    images(x)
-    with one_blas_thread():
-        z = model.logits(x[:1])
-    labels(y, namespace(z).broadcast_to(z, (len(x), *z.shape[1:])), name)
-
-
-def attack(model, x, y, threat, target=None):
-    """Refuse bad input to an attack."""
-    examples(model, x, y)
-    threat.at(x)
-    if target is not None:
-        examples(model, x, target, "target")
-
-
-def smallest_change(model, x, y, pixels, target=None):
-    """Refuse bad input to an attack that looks for the smallest change; ``pixels`` is (lower, upper) or None."""
-    examples(model, x, y)
-    if pixels is not None:
-        box(*pixels)
-        inside_box(x, *pixels)
-    if target is not None:
-        examples(model, x, target, "target")
+def seeds(name, value):
+    """Return seeds as uint64; refuse what is not an array of whole numbers on the host."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
+        raise TypeError(f"{name} must be a NumPy array of whole numbers, shape (N,), not {shown(value)}")
+    return value.astype(np.uint64)
 
 
 def same_shape(a, x, name):
@@ -130,8 +278,142 @@ def on_host(what, *arrays):
         raise TypeError(f"{what} runs on NumPy arrays only; move these with to_host first")
 
 
-def _label_shape(y, n, name):
-    if not hasattr(y, "dtype"):
-        raise TypeError(f"{name} must be an array of {n} labels, not {type(y).__name__}")
+# Models
+
+
+def model(name, value):
+    """Refuse what has no ``logits`` and ``vjp_x``."""
+    has(name, value, ("logits", "vjp_x"), "a model with logits and vjp_x")
+    return value
+
+
+def classifier(name, value):
+    """Refuse what has no ``logits``; what is only judged needs no gradient."""
+    has(name, value, ("logits",), "a model with logits")
+    return value
+
+
+def trainable(name, value):
+    """Refuse what has no ``logits``, ``vjp_theta`` and ``params``."""
+    has(name, value, ("logits", "vjp_theta", "params"), "a model with logits, vjp_theta and params")
+    return value
+
+
+def black_box(name, value):
+    """Refuse what shows neither logits nor probabilities nor labels."""
+    if isinstance(value, type) or not any(
+        callable(getattr(value, shown, None)) for shown in ("logits", "probabilities", "predict_proba", "predict")
+    ):
+        raise TypeError(f"{name} must have one of logits, probabilities and predict; {shown(value)} has none of them")
+    return value
+
+
+def logits(z, what="x"):
+    """Refuse logits with NaN, and a single column, which may be meant either way; return the others.
+
+    Parameters
+    ----------
+    z : array, shape (N,) or (N, K)
+    what : str
+        What the model was asked about.
+    """
+    if getattr(z, "ndim", 0) not in (1, 2) or z.shape[1:] == (1,):
+        raise ValueError(
+            f"the logits of the model have shape {getattr(z, 'shape', None)}; (N,) for a binary model, or (N, K) with "
+            "K > 1 classes was expected"
+        )
+    wrong = namespace(z).isnan(z.reshape(len(z), -1)).any(axis=1)
+    if wrong.any():
+        raise ValueError(f"the logits of the model are NaN for {int(wrong.sum())} of {len(z)} examples of {what}")
+    return z
+
+
+def examples(model, x, y, name="y"):
+    """Return (x, y) for a model that may be asked about them; costs the logits of one example."""
+    x = images(x)
+    one_side(x, *getattr(model, "params", {}).values())
+    return x, fitting(model, x, y, name)
+
+
+def fitting(model, x, y, name):
+    """Return the labels y of the images x, which have been checked, for this model; costs the logits of one example."""
+    one_side(x, y)
+    with one_blas_thread():
+        z = logits(model.logits(x[:1]), "x[:1]")
+    return labels(y, namespace(z).broadcast_to(z, (len(x), *z.shape[1:])), name)
+
+
+def attack(model, x, y, threat, target=None):
+    """Return (x, y, target) for an attack in a set; refuse bad input."""
+    x, y = examples(model, x, y)
+    threat.at(x)
+    return x, y, None if target is None else fitting(model, x, target, "target")
+
+
+def smallest_change(model, x, y, pixels, target=None):
+    """Return (x, y, target) for an attack that looks for the smallest change; ``pixels`` is (lower, upper) or None."""
+    x, y = examples(model, x, y)
+    if pixels is not None:
+        inside_box(x, *pixel_range("box", pixels))
+    return x, y, None if target is None else fitting(model, x, target, "target")
+
+
+# Helpers
+
+
+def _array(name, value, what):
+    """The value as an array of numbers in C order and native byte order."""
+    if namespace(value) is not np:
+        return namespace(value).ascontiguousarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; a plain array {what} was expected")
+    if not hasattr(value, "dtype") and not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
+        raise TypeError(f"{name} must be an array {what}, not {type(value).__name__}")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} cannot be made an array {what}: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name} must be an array {what} that holds numbers, not {array.dtype}")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if array.ndim == 0 else np.ascontiguousarray(array)
+
+
+def _labels(y, n, name):
+    """The labels as an array of shape ``(n,)`` in a dtype whose comparisons are exact."""
+    y = _array(name, y, f"of {n} labels")
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; one label an example, ({n},), was expected")
+    if y.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {y.dtype}; integer labels were expected")
+    return y
+
+
+def is_number(value):
+    """Return whether the value is a real number and no bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _broadcasts(shape, onto):
+    """Whether an array of this shape broadcasts to the other shape."""
+    try:
+        return onto == () or np.broadcast_shapes(shape, onto) == onto
+    except ValueError:
+        return False
+
+
+def shown(value):
+    """The value in a message, shortened."""
+    value = value.item() if isinstance(value, np.generic) else value
+    try:
+        words = repr(value)
+    except Exception:  # a whole number of too many digits, or an object that cannot be shown
+        words = f"a {type(value).__name__}"
+    return words if len(words) <= 200 else f"{words[:200]}…"

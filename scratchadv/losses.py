@@ -3,6 +3,8 @@ r"""What a model is trained on and what an attack climbs: a value and a gradient
 Each loss is a function of the logits ``z``. Binary models have one logit an example, ``z`` of shape
 ``(N,)``, and labels −1/+1; all others have ``z`` of shape ``(N, K)`` and labels 0 to K − 1. A value is
 ``(N,)``, never a mean, so that no step of an attack depends on how many examples travel together.
+
+A logit may be −∞: that class is masked out and cannot be predicted. It is not summed over, and no loss makes NaN of it.
 """
 
 import math
@@ -58,8 +60,11 @@ class CrossEntropy(_Plain):
     """
 
     def value(self, z, y):
-        """The log of the summed exponentials minus z_y, shape ``(N,)``."""
-        return log_sum_exp(z - z[_rows(z), y][:, None])[:, 0]
+        """The log of the summed exponentials minus z_y, shape ``(N,)``; infinite where the label is masked out."""
+        xp, own = namespace(z), z[_rows(z), y]
+        masked = own == -math.inf
+        value = log_sum_exp(z - xp.where(masked, 0, own).astype(z.dtype)[:, None])[:, 0]
+        return xp.where(masked, math.inf, value).astype(z.dtype) if masked.any() else value
 
     def grad(self, z, y):
         """Softmax minus one-hot, shape ``(N, K)``."""
@@ -82,22 +87,16 @@ class Margin(_Plain):
         """The margin by which the label loses, shape ``(N,)``."""
         if z.ndim == 1:
             return -_sign(y, z) * z
-        return z[_rows(z), self._rival(z, y)] - z[_rows(z), y]
+        return _difference(_others(z, y).max(axis=1), z[_rows(z), y])
 
     def grad(self, z, y):
         """+1 at the best other class, −1 at the label, shape of ``z``."""
         if z.ndim == 1:
             return -_sign(y, z)
         g = namespace(z).zeros_like(z)
-        g[_rows(z), self._rival(z, y)] = 1
+        g[_rows(z), _others(z, y).argmax(axis=1)] = 1
         g[_rows(z), y] = -1
         return g
-
-    @staticmethod
-    def _rival(z, y):
-        others = z.copy()
-        others[_rows(z), y] = -math.inf  # not times zero: logits may all be negative
-        return others.argmax(axis=1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Targeted:
 
     def value(self, z, y):
         """L(y) − L(target), shape ``(N,)``."""
-        return self.loss.value(z, y[:, 0]) - self.loss.value(z, y[:, 1])
+        return _difference(self.loss.value(z, y[:, 0]), self.loss.value(z, y[:, 1]))
 
     def grad(self, z, y):
         """The difference of the two gradients, shape of ``z``."""
@@ -141,7 +140,9 @@ class LogitDifference(_Plain):
 
     def value(self, z, y):
         """z_target − z_y, shape ``(N,)``."""
-        return _along(z, self.grad(z, y))
+        if z.ndim == 1:
+            return self.grad(z, y) * z
+        return _difference(z[_rows(z), y[:, 1]], z[_rows(z), y[:, 0]])
 
     def grad(self, z, y):
         """+1 at the target, −1 at the label, shape of ``z``."""
@@ -158,7 +159,8 @@ class TargetMinusRest(_Plain):
 
     .. math:: z_{target} - \sum_{k \neq target} z_k, \qquad \text{binary: } y_{target} z
 
-    A shift of all logits changes the value, by the same for every δ, and not the gradient.
+    Classes that are masked out, with the logit −∞, do not count. A shift of all logits changes the value, by the same
+    for every δ, and not the gradient.
 
     Source: the adversarial-ml tutorial, chapter 3, "Targeted attacks", the second objective.
     """
@@ -173,7 +175,7 @@ class TargetMinusRest(_Plain):
         """+1 at the target, −1 everywhere else, shape of ``z``."""
         if z.ndim == 1:
             return _sign(y[:, 1], z)
-        g = -namespace(z).ones_like(z)
+        g = namespace(z).where(z == -math.inf, 0, -1).astype(z.dtype)
         g[_rows(z), y[:, 1]] = 1
         return g
 
@@ -206,7 +208,8 @@ class TargetedDLR(_Plain):
               z_{\pi_1} \geq z_{\pi_2} \geq \dots
 
     It does not change when all logits are shifted or multiplied by the same positive number. Four classes are needed.
-    Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0.
+    Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0. Where fewer than four logits are finite,
+    the denominator is 1.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness", equation 7.
     """
@@ -215,19 +218,19 @@ class TargetedDLR(_Plain):
 
     def value(self, z, y):
         """The ratio, shape ``(N,)``."""
-        return _ratio(z, *self._parts(z, y))[0]
+        return _ratio(z, y, logit_difference, self._spread(z))[0]
 
     def grad(self, z, y):
         """The derivative of numerator and denominator, shape of ``z``."""
-        return _ratio(z, *self._parts(z, y))[1]
+        return _ratio(z, y, logit_difference, self._spread(z))[1]
 
     @staticmethod
-    def _parts(z, y):
+    def _spread(z):
         order = _largest(z, 4)
         below = namespace(z).zeros_like(z)
         below[_rows(z), order[:, 0]] = 1
         below[_rows(z), order[:, 2]] = below[_rows(z), order[:, 3]] = -0.5
-        return logit_difference.grad(z, y), below
+        return below
 
 
 class DLR(_Plain):
@@ -239,7 +242,8 @@ class DLR(_Plain):
     It does not change when all logits are shifted or multiplied by the same positive number, so a model cannot hide
     behind logits that are too large for cross-entropy's gradient. Three classes are needed: with two, or one logit,
     the ratio is ±1 and has no gradient, and ``margin`` is the loss to take (an attack with normalised steps does not
-    see its scale). Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0.
+    see its scale). Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0. Where fewer than three
+    logits are finite, the denominator is 1.
 
     With a target ``objective`` makes it ``TargetedDLR``, not the difference of two ratios.
 
@@ -250,28 +254,33 @@ class DLR(_Plain):
 
     def value(self, z, y):
         """The ratio, shape ``(N,)``: between −1 and 0 where the model is right, else positive."""
-        return _ratio(z, *self._parts(z, y))[0]
+        return _ratio(z, y, margin, self._spread(z))[0]
 
     def grad(self, z, y):
         """The derivative of numerator and denominator, shape of ``z``."""
-        return _ratio(z, *self._parts(z, y))[1]
+        return _ratio(z, y, margin, self._spread(z))[1]
 
     @staticmethod
-    def _parts(z, y):
+    def _spread(z):
         order = _largest(z, 3)
         below = namespace(z).zeros_like(z)
-        below[_rows(z), order[:, 0]], below[_rows(z), order[:, 2]] = 1, -1
-        return margin.grad(z, y), below
+        below[_rows(z), order[:, 0]] = 1
+        below[_rows(z), order[:, 2]] = -1
+        return below
 
 
-def _ratio(z, above, below):
-    """<above, z> / <below, z> row by row, and its derivative by z."""
+def _ratio(z, y, numerator, below):
+    """The numerator over <below, z> row by row, and the derivative of that by z."""
     xp = namespace(z)
-    n, d = _along(z, above), _along(z, below)
-    d = xp.maximum(d, abs(n) / 1e6)  # ties at the top: 0 below
-    d = xp.where(d > 0, d, 1)
+    n, d = numerator.value(z, y), _along(z, below)
+    spread = xp.isfinite(d)
+    below = xp.where(spread[:, None], below, 0)
+    d = xp.where(spread, d, 1)
+    d = xp.maximum(d, xp.where(xp.isfinite(n), abs(n), 0) / 1e6)  # ties at the top: 0 below
+    d = xp.where(d > 0, d, 1).astype(z.dtype)
     value = n / d
-    return value, (above - value[:, None] * below) / d[:, None]
+    slope = xp.where(xp.isfinite(value), value, 0)
+    return value, (numerator.grad(z, y) - slope[:, None] * below) / d[:, None]
 
 
 def _largest(z, n):
@@ -285,8 +294,22 @@ def _largest(z, n):
 
 
 def _along(z, g):
-    """<g, z> row by row, ``(N,)``."""
-    return g * z if z.ndim == 1 else (g * z).sum(axis=1)
+    """<g, z> row by row, ``(N,)``; what g does not weigh does not count, −∞ neither."""
+    return g * z if z.ndim == 1 else (g * namespace(z).where(g == 0, 0, z)).sum(axis=1)
+
+
+def _difference(a, b):
+    """a − b; where both are the same infinity, −∞: there is nothing to climb."""
+    xp = namespace(a)
+    equal = xp.isinf(a) & (a == b)
+    return xp.where(equal, -math.inf, a - xp.where(equal, 0, b)).astype(a.dtype) if equal.any() else a - b
+
+
+def _others(z, y):
+    """The logits with −∞ at the label: not times zero, for all of them may be negative."""
+    others = z.copy()
+    others[_rows(z), y] = -math.inf
+    return others
 
 
 def _sign(y, z):

@@ -24,7 +24,7 @@ def log_sum_exp(z):
     xp = namespace(z)
     best = xp.arange(len(z)), z.argmax(axis=1)
     top = z[best][:, None]
-    e = xp.exp(z - top)
+    e = xp.exp(z - xp.where(top == -math.inf, 0, top).astype(z.dtype))
     e[best] = 0
     return top + xp.log1p(e.sum(axis=1, keepdims=True))
 
@@ -45,6 +45,21 @@ def rows(x):
 def per_row(values, x):
     """``(N,)`` shaped so that it broadcasts along the examples of ``x``."""
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
+
+
+def take(i, *things):
+    """Return the rows i of each thing: of an array, of a perturbation set that is at its examples, or of None.
+
+    Parameters
+    ----------
+    i : slice, array of bool or array of int
+    *things : array, set or None
+
+    Returns
+    -------
+    list
+    """
+    return [a if a is None else a.rows(i) if hasattr(a, "rows") else a[i] for a in things]
 
 
 def put_in_rows(a, index, values):

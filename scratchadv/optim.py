@@ -124,7 +124,7 @@ def steps(factors):
 
     Source: the tutorial of Kolter and Madry, chapter 4, whose CNN learns at 0.1 and after five epochs at 0.01.
     """
-    factors = {checks.count("epoch", epoch): checks.radius("factor", f) for epoch, f in factors.items()}
+    factors = {checks.count("epoch", epoch): checks.size("factor", f) for epoch, f in factors.items()}
     return lambda epoch: factors[max(reached)] if (reached := [e for e in factors if e <= epoch]) else 1.0
 
 
@@ -145,7 +145,7 @@ def cosine(epochs):
 def _floats(optimizer, names, shares):
     """Check the settings and make them Python floats: NumPy ones would turn float32 parameters into float64."""
     for name in [*names, *shares]:
-        value = checks.radius(name, getattr(optimizer, name))
+        value = checks.size(name, getattr(optimizer, name))
         if name in shares and value >= 1:
             raise ValueError(f"{name} = {value} must be below 1")
         object.__setattr__(optimizer, name, value)

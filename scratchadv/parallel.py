@@ -14,6 +14,7 @@ from functools import cache
 from . import checks
 from .backend import memory, namespace
 from .blas import one_blas_thread
+from .numerics import take
 
 CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
 DEVICE = 1 / 32  # the same on a GPU, which has no such cache, as a share of its memory: the kernels' buffers are larger
@@ -51,11 +52,11 @@ def map_chunks(f, model, *arrays):
     Parameters
     ----------
     f : callable
-        Takes arrays of n examples each (or None where None was passed) and gives a tuple of arrays of n rows.
+        Takes n rows of each thing that was passed (None stays None) and gives a tuple of arrays of n rows.
     model : Model
         Its ``activations``, the numbers it computes for one example, say how large a chunk fits the cache.
-    *arrays : array or None
-        N rows each; the first is not None.
+    *arrays : array, perturbation set or None
+        N rows each; the first is an array. A set is one that ``at`` has moved to N examples.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def sum_chunks(f, model, *arrays):
 
 def _part_of(f, arrays, size):
     """The function of a beginning i that is f on the ``size`` examples from there."""
-    return lambda i: f(*(a if a is None else a[i : i + size] for a in arrays))
+    return lambda i: f(*take(slice(i, i + size), *arrays))
 
 
 def _cores():

@@ -17,6 +17,7 @@ import numpy as np
 from . import checks
 from .backend import namespace
 from .balls import L1, L2, Ball, Linf
+from .checked import checked, one_of
 from .numerics import per_row, rows, sigmoid, softplus
 from .solvers import barrier, working_set
 from .solvers.dual import lower_bound
@@ -24,6 +25,37 @@ from .solvers.margin import largest_margin
 from .solvers.newton import newton, stationary
 
 
+def _parameters(name, value):
+    """Return θ as an array of finite floats of the shape of one example."""
+    if not hasattr(value, "dtype") and not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must be an array of the shape of one example, not {checks.shown(value)}")
+    return checks.images(value[None] if hasattr(value, "dtype") else [value], name)[0]
+
+
+def _signs(name, value):
+    """Return labels −1/+1."""
+    return checks.signs(value, len(value) if hasattr(value, "__len__") else 1, name)
+
+
+def _bare_ball(name, value):
+    """Refuse what is not the ball of a norm without a box."""
+    if not isinstance(value, (Linf, L2, L1)):
+        raise TypeError(f"{name} is {checks.shown(value)}; Linf(eps), L2(eps) or L1(eps) without a box was expected")
+    return value
+
+
+def _tolerance(name, value):
+    """Return a number between 0 and 1, both excluded."""
+    value = value if checks.is_number(value) else checks.number(name, value)
+    if not 0 < value < 1:
+        raise ValueError(f"{name} = {checks.shown(value)} must be between 0 and 1")
+    return float(value)
+
+
+_LINEAR_PROBLEM = {"theta": _parameters, "theta0": checks.number, "y": _signs, "ball": checks.threat}
+
+
+@checked(**_LINEAR_PROBLEM)
 def worst_margin(theta, theta0, x, y, ball):
     r"""The margin that is left after the best attack, example by example.
 
@@ -49,13 +81,16 @@ def worst_margin(theta, theta0, x, y, ball):
     TypeError, ValueError
         If the arguments do not fit each other.
     """
-    _check(theta, x, y)
+    y = checks.signs(y, len(x))
+    if theta.shape != x.shape[1:]:
+        raise ValueError(f"theta has shape {theta.shape}; {x.shape[1:]}, that of an example, was expected")
     m = y * (_scores(theta, x) + theta0)
     if isinstance(ball, Ball):  # symmetric and the same for all: one row serves every example
         return m - ball.support(theta[None])
     return m - ball.at(x).support(-per_row(y, x) * theta)
 
 
+@checked(**_LINEAR_PROBLEM)
 def objective(theta, theta0, x, y, ball):
     r"""The empirical adversarial risk of a linear model, exactly.
 
@@ -76,6 +111,7 @@ def objective(theta, theta0, x, y, ball):
     return float(softplus(-worst_margin(theta, theta0, x, y, ball)).mean())
 
 
+@checked(**_LINEAR_PROBLEM)
 def gradient(theta, theta0, x, y, ball):
     r"""A subgradient of :func:`objective`, its gradient where it is smooth.
 
@@ -133,6 +169,7 @@ class GapWarning(RuntimeWarning):
     """The solver stopped before its certificate reached the tolerance."""
 
 
+@checked(y=_signs, ball=_bare_ball, tol=_tolerance)
 def fit(x, y, ball, *, tol=1e-6):
     r"""The exact optimum of the robust objective, proved by a lower bound from its dual.
 
@@ -163,12 +200,7 @@ def fit(x, y, ball, *, tol=1e-6):
     Source: slides "Linear Models" (the objective); ``solvers/dual.py`` (the certificate).
     """
     checks.on_host("robust_logistic.fit", x, y)
-    checks.images(x)
-    checks.signs(y, len(x))
-    if not isinstance(ball, (Linf, L2, L1)):
-        raise TypeError(f"ball is {ball!r}; Linf(eps), L2(eps) or L1(eps) without a box was expected")
-    if not 0 < tol < 1:
-        raise ValueError(f"tol = {tol} must be between 0 and 1")
+    y = checks.signs(y, len(x))
     y = y.astype(float)
     yx = rows(x).astype(float)  # the only copy: asking for memory costs more than the solution
     center = yx.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
@@ -190,6 +222,7 @@ def fit(x, y, ball, *, tol=1e-6):
     return found
 
 
+@checked(y=_signs, norm=one_of(Linf, L2, L1))
 def critical_radius(x, y, norm):
     r"""The largest ε at which the examples are still robustly separable.
 
@@ -221,10 +254,7 @@ def critical_radius(x, y, norm):
     0.75
     """
     checks.on_host("critical_radius", x, y)
-    checks.images(x)
-    checks.signs(y, len(x))
-    if norm not in (Linf, L2, L1):
-        raise TypeError(f"norm is {norm!r}; one of the classes Linf, L2, L1 was expected")
+    y = checks.signs(y, len(x))
     return largest_margin(rows(x).astype(float), y.astype(float), norm)
 
 
@@ -249,13 +279,3 @@ def _scores(theta, x, block=2048):
     """θᵀx, block by block: of float32 images and float64 weights NumPy would copy all images at once."""
     xp = namespace(x)
     return xp.concatenate([rows(x[i : i + block]) @ theta.ravel() for i in range(0, len(x), block)])
-
-
-def _check(theta, x, y):
-    checks.one_side(theta, x, y)
-    checks.images(x)
-    checks.signs(y, len(x))
-    if theta.shape != x.shape[1:]:
-        raise ValueError(f"theta has shape {theta.shape}; {x.shape[1:]}, that of an example, was expected")
-    if not namespace(theta).isfinite(theta).all():
-        raise ValueError("theta holds NaN or infinite values")

@@ -103,7 +103,7 @@ def fit(
     checks.examples(model, x, y)
     epochs = checks.count("epochs", epochs)
     batch_size = checks.count("batch_size", batch_size, least=1)
-    factors = [checks.radius("the schedule's factor", schedule(epoch)) for epoch in range(epochs)]
+    factors = [checks.size("the schedule's factor", schedule(epoch)) for epoch in range(epochs)]
     rng = np.random.default_rng(0) if rng is None else rng
     generators = {id(g): g for g in (rng, *generators_of(attack))}  # each once
     run = Run(model, optimizer.start(model.params), vars(History()), [], list(generators.values()))

@@ -312,7 +312,7 @@ class SoftNeighbours:
         checks.images(x)
         k = int(y.max()) + 1
         checks.classes(y, len(x), k)
-        self.temperature = checks.radius("temperature", temperature)
+        self.temperature = checks.size("temperature", temperature)
         if not self.temperature:
             raise ValueError("temperature = 0.0 must be > 0")
         self.params = {f"class {label}": rows(x[y == label]) for label in range(k)}

@@ -55,9 +55,9 @@ def test_refused_asks_for_every_word():
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 2.5, np.float32(0.5), np.int64(3), np.float64(1e-300)])
-def test_radius_is_a_python_float(value):
-    """radius(v) = v, a float"""
-    found = checks.radius("eps", value)
+def test_size_is_a_python_float(value):
+    """size(v) = v, a float"""
+    found = checks.size("eps", value)
     assert type(found) is float
     assert found == value
 
@@ -79,10 +79,10 @@ def test_radius_is_a_python_float(value):
         (np.array([0.1]), TypeError, ["eps", "array([0.1])"]),
     ],
 )
-def test_radius_refuses_what_is_no_finite_number_from_zero(value, error, words):
-    """radius(v) is an error unless 0 <= v < inf; so is a ball of it"""
+def test_size_refuses_what_is_no_finite_number_from_zero(value, error, words):
+    """size(v) is an error unless 0 <= v < inf; so is a ball of it"""
     with refused(error, *words):
-        checks.radius("eps", value)
+        checks.size("eps", value)
     with refused(error, *words):
         Linf(value)
 
@@ -174,7 +174,9 @@ BAD_IMAGES = {
     "no pixel": (np.zeros((3, 0)), ValueError, ["(3, 0)"]),
     "one image, no batch": (np.zeros(3), ValueError, ["(3,)", "(N, *D)"]),
     "a number": (np.float64(1), ValueError, ["()"]),
-    "a list": ([[0.5, 0.5]], TypeError, ["an array", "list"]),
+    "a ragged list": ([[0.5, 0.5], [0.5]], ValueError, ["an array of shape (N, *D)"]),
+    "words": ([["a", "b"]], TypeError, ["an array", "holds numbers", "<U1"]),
+    "a masked array": (np.ma.masked_equal([[0.5, 1.0]], 1.0), TypeError, ["masked array"]),
     "nothing": (None, TypeError, ["an array", "NoneType"]),
 }
 
@@ -201,7 +203,7 @@ BAD_SHAPES = {
     "column": (SIGNS[:, None], ValueError, ["y has shape (3, 1)", "(3,)"]),
     "too few": (SIGNS[:2], ValueError, ["y has shape (2,)", "(3,)"]),
     "one": (np.int64(1), ValueError, ["y has shape ()"]),
-    "a list": ([1, -1, 1], TypeError, ["y", "an array of 3 labels", "list"]),
+    "words": (["a", "b", "c"], TypeError, ["y", "an array of 3 labels", "holds numbers"]),
     "nothing": (None, TypeError, ["y", "NoneType"]),
 }
 BAD_SIGNS = BAD_SHAPES | {

@@ -11,6 +11,7 @@ import scratchadv
 FLOORS = [
     "backend blas files",
     "numerics kernels checks progress archive configuration tables",
+    "checked",
     "balls losses layers optim datasets engine checkpoint parallel",
     "models solvers",
     "attacks robust_logistic training",

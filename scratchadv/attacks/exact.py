@@ -1,8 +1,18 @@
 """The strongest attack there is, for linear models."""
 
 from .. import checks
+from ..checked import checked
 
 
+def linear(name, value):
+    """Refuse a model that is not linear."""
+    checks.model(name, value)
+    if not getattr(value, "linear", False):
+        raise TypeError(f"exact solves linear models only; for {type(value).__name__} use pgd")
+    return value
+
+
+@checked(model=linear)
 def exact(model, x, y, threat):
     r"""The perturbation in Δ(x) that hurts a linear model the most.
 
@@ -53,9 +63,7 @@ def exact(model, x, y, threat):
     >>> model.logits(x), model.logits(x + delta)
     (array([-3.]), array([2.]))
     """
-    if not getattr(model, "linear", False):
-        raise TypeError(f"exact solves linear models only; for {type(model).__name__} use pgd")
-    checks.attack(model, x, y, threat)
-    _, pull = model.vjp_x(x)
+    z, pull = model.vjp_x(x)
+    checks.logits(z)
     minus_y_theta = pull(-y.astype(x.dtype))
     return threat.at(x).linear_max(minus_y_theta)

@@ -4,17 +4,19 @@ from functools import partial
 
 import numpy as np
 
-from .. import checks
 from ..backend import host, namespace
 from ..balls import L2, Boxed, Linf
+from ..checked import checked
 from ..losses import cross_entropy, logistic, logit_difference, targeted_dlr
-from ..models.protocol import labels_of, logits, predict
+from ..models.protocol import clean_logits, is_fooled, logits
+from ..numerics import take
 from .black_box.square import square
 from .constrained.fab import fab
 from .constrained.targets import rivals_of
 from .gradient.apgd import apgd
 
 
+@checked
 def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
 
@@ -54,41 +56,39 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", section 5.
     """
-    checks.attack(model, x, y, threat)
     ball = threat.ball if isinstance(threat, Boxed) else threat
     if not isinstance(ball, Linf | L2):
         raise TypeError(f"standard knows Linf and L2, not {type(ball).__name__}")
-    steps, queries = checks.count("steps", steps, least=1), checks.count("queries", queries, least=1)
-    targets = checks.count("targets", targets, least=1)
-    xp, z = namespace(x), logits(model, x)
-    delta, standing = xp.zeros_like(x), labels_of(z) == y
+    xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
+    delta, standing = xp.zeros_like(x), ~is_fooled(z, y)
     rivals = -y[:, None] if z.ndim == 1 else rivals_of(z, y)[:, :targets]
-    for attack in _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
+    for attack in _attacks(model, x, y, z, rivals, delta_set, rng, steps, queries):
         left = xp.flatnonzero(standing)
         if not len(left):
             break
         found = attack(left)
-        fallen = (predict(model, x[left] + found) != y[left]) & threat.at(x[left]).contains(found)
+        fallen = is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
         delta[left[fallen]], standing[left[fallen]] = found[fallen], False
     return delta
 
 
 def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
     """The attacks in turn, each a function of the numbers of the examples that are left."""
-    box = (threat.lower, threat.upper) if isinstance(threat, Boxed) else None
-    norm = type(threat.ball if isinstance(threat, Boxed) else threat)
     binary, few = z.ndim == 1, z.ndim == 1 or z.shape[1] < 4
 
     def climb(loss, target, start, left):
-        target = target if target is None else target[left]
-        options = {"loss": loss, "target": target, "start": start[left], "steps": steps}
-        return apgd(model, x[left], y[left], threat, until_wrong=True, **options)
+        x_left, y_left, threat_left, target, start = take(left, x, y, threat, target, start)
+        options = {"loss": loss, "target": target, "start": start, "steps": steps}
+        return apgd(model, x_left, y_left, threat_left, until_wrong=True, **options)
 
     def shrink(rival, left):
-        return fab(model, x[left], y[left], rival=rival[left], norm=norm, box=box, steps=steps)
+        x_left, y_left, rest, rival = take(left, x, y, threat, rival)
+        ball, box = (rest.ball, (rest.lower, rest.upper)) if isinstance(rest, Boxed) else (rest, None)
+        return fab(model, x_left, y_left, rival=rival, norm=type(ball), box=box, steps=steps)
 
     def search(seeds, left):
-        return square(model, x[left], y[left], threat, queries=queries, seeds=seeds[host(left)])
+        x_left, y_left, threat_left = take(left, x, y, threat)
+        return square(model, x_left, y_left, threat_left, queries=queries, seeds=seeds[host(left)])
 
     yield partial(climb, logistic if binary else cross_entropy, None, threat.sample(rng, x))
     for rival in rivals.T:

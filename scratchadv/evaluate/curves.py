@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .. import checks
 from ..backend import namespace
+from ..checked import checked
+from ..numerics import take
 from ..progress import progress as bar
 from .judging import judge
-from .worst import stands
+from .worst import attacks_of, stands
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,14 @@ class OverEps:
         return [float(row.mean()) for row in self.stands]
 
 
+def threats_of(name, value):
+    """Return a tuple of perturbation sets."""
+    if not hasattr(value, "__iter__") or isinstance(value, str):
+        raise TypeError(f"{name} must be a sequence of perturbation sets, not {checks.shown(value)}")
+    return tuple(checks.threat(f"{name}[{i}]", threat) for i, threat in enumerate(value))
+
+
+@checked(model=checks.classifier, threats=threats_of, attacks=attacks_of)
 def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=False):
     r"""Who stands as the set grows: an example that fell at one radius has fallen at every larger one.
 
@@ -67,13 +78,13 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     ValueError
         If the threats do not grow, or differ by more than their radius.
     """
-    threats = tuple(threats)
     _check_growth(threats)
     standing, rows = stands(model, x, y, threats[0], [], bits=bits), []
     for threat in bar(threats, "accuracy over eps", shown=progress):
         left = namespace(x).flatnonzero(standing)
         if threat.radius > 0 and len(left):
-            standing[left] = stands(model, x[left], y[left], threat, attacks, bits=bits)
+            x_left, y_left, rest = take(left, x, y, threat.at(x))
+            standing[left] = stands(model, x_left, y_left, rest, attacks, bits=bits)
         rows.append(standing.copy())
     return OverEps(threats, namespace(x).stack(rows))
 
@@ -111,6 +122,7 @@ class OverSteps:
         return [float(row.mean()) for row in self.stands]
 
 
+@checked(model=checks.classifier, attack=checks.function)
 def over_steps(model, x, y, threat, attack, *, bits=None):
     """Loss and accuracy over the steps of an attack, each iterate judged by predicting again.
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from .. import checks
 from ..backend import namespace
-from ..models.protocol import labels_of, logits
+from ..checked import checked
+from ..models.protocol import clean_logits, is_fooled, labels_of, logits
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Judgement:
     Attributes
     ----------
     success : array of bool
-        The final input is fooled (or hits its target), and δ lies in Δ(x).
+        The model is fooled by the final input (or predicts its target there), and δ lies in Δ(x).
     inside : array of bool
         Whether δ lies in Δ(x).
     norm : array
@@ -23,7 +24,7 @@ class Judgement:
     loss : array
         The model's loss at x + δ and the true label.
     prediction : array of int
-        The label of x + δ.
+        The label of x + δ. Where the logits are NaN there is none, and no success.
     """
 
     success: Any
@@ -33,6 +34,7 @@ class Judgement:
     prediction: Any
 
 
+@checked(model=checks.classifier)
 def judge(model, x, y, delta, threat, *, target=None, bits=None):
     r"""Predict again on x + δ, stored in so many bits where asked, and say which examples have fallen.
 
@@ -65,23 +67,23 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
     TypeError, ValueError
         If an argument does not fit.
     """
-    checks.attack(model, x, y, threat, target)
-    checks.images(delta, "delta")
     checks.same_shape(delta, x, "delta")
     image, change = x + delta, delta
     if bits is not None:
-        image, change = _stored(x, delta, threat, checks.count("bits", bits, least=1))
+        image, change = _stored(x, delta, threat, bits)
     z = logits(model, image)
-    prediction = labels_of(z)
+    if namespace(z).isnan(z).any():
+        clean_logits(model, x)  # refuses a model that is NaN before any attack
     delta_set = threat.at(x)
     inside = delta_set.contains(delta)
-    fooled = prediction != y if target is None else prediction == target
-    return Judgement(fooled & inside, inside, delta_set.norm(change), model.loss.value(z, y), prediction)
+    success = is_fooled(z, y, target) & inside
+    return Judgement(success, inside, delta_set.norm(change), model.loss.value(z, y), labels_of(z))
 
 
 def _stored(x, delta, threat, bits):
     """r(x + δ), and how far it is from r(x)."""
     lower, upper = getattr(threat, "lower", 0), getattr(threat, "upper", 1)
+    checks.finite_box("rounding to bits", lower, upper)
     checks.inside_box(x, lower, upper)
     image, clean = (_rounded(a, lower, upper, 2**bits - 1) for a in (x + delta, x))
     return image, image - clean

@@ -5,20 +5,21 @@ from functools import partial
 
 import numpy as np
 
-from .. import checks
 from ..attacks import pgd
 from ..backend import namespace
 from ..balls import Boxed
-from ..models.protocol import loss_and_gradient, predict
-from ..numerics import rows
+from ..checked import checked, whole
+from ..models.protocol import predict
+from ..numerics import rows, take
 from ..parallel import map_chunks
 from .worst import stands
 
 SLACK = 0.01  # the share of examples that another attack may find beyond the gradient's without a word
 
 SIGNS = {
-    "non-finite gradients": "{0:.1%} of the examples have a gradient by x with entries that are NaN or infinite",
-    "zero gradients": "{0:.1%} of the examples have a gradient by x that is zero",
+    "non-finite gradients": "{0:.1%} of the examples have a gradient in x with entries that are NaN or infinite, "
+    "{1:,} entries in all; attacks count them as 0, or as their sign",
+    "zero gradients": "{0:.1%} of the examples have a gradient in x that is zero",
     "more steps are not stronger": "{0:.1%} of the examples stand after {steps} steps, {1:.1%} after one",
     "random noise beats the gradient": "{0:.1%} of the examples stand after {steps} steps and fall to random changes, "
     "{trials} of each example",
@@ -49,6 +50,7 @@ class Finding:
         return f"{self.sign}: {self.words}"
 
 
+@checked(steps=whole(2))
 def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=None, trials=20, rng=None):
     """What speaks against believing that the gradient shows the way: a list, empty if nothing does.
 
@@ -95,20 +97,19 @@ def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=Non
     Source: Athalye, Carlini and Wagner (2018), "Obfuscated gradients give a false sense of security", section 3.1;
     Carlini et al. (2019), "On evaluating adversarial robustness", section 5.
     """
-    checks.attack(model, x, y, threat)
-    steps, trials = checks.count("steps", steps, least=2), checks.count("trials", trials, least=1)
     right = namespace(x).flatnonzero(predict(model, x) == y)
     if not len(right):
         return []
-    x, y = x[right], y[right]
+    x, y, threat = take(right, x, y, threat.at(x))
     rng = np.random.default_rng(0) if rng is None else rng
     after = partial(stands, model, x, y)
     one, many = (after(threat, [partial(attack, steps=n)]) for n in (1, steps))
     unbounded = after(_everything(threat, x), [partial(attack, steps=steps)])
     not_finite, zero = _gradient_faults(model, x, y)
+    broken = not_finite > 0
     beyond = partial(_found_beyond, model, x, y, threat, many)
     figures = {
-        "non-finite gradients": [_share(not_finite)],
+        "non-finite gradients": [_share(broken), int(not_finite.sum())],
         "zero gradients": [_share(zero)],
         "more steps are not stronger": [_share(many), _share(one)] if many.sum() > one.sum() else [0.0],
         "random noise beats the gradient": [beyond([partial(_noise, rng=rng)] * trials)],
@@ -123,11 +124,12 @@ def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=Non
 
 
 def _gradient_faults(model, x, y):
-    """Which examples have an input gradient that is not finite, and which one that is zero."""
+    """How many entries of each example's gradient are not finite, and whether all of them are zero."""
 
     def faults(x, y):
-        g = rows(loss_and_gradient(model, model.loss, x, y)[1])
-        return ~namespace(g).isfinite(g).all(axis=1), (g == 0).all(axis=1)
+        z, pull = model.vjp_x(x)
+        g = rows(pull(model.loss.grad(z, y)))  # as the model gives it
+        return (~namespace(g).isfinite(g)).sum(axis=1), (g == 0).all(axis=1)
 
     return map_chunks(faults, model, x, y)
 
@@ -135,7 +137,7 @@ def _gradient_faults(model, x, y):
 def _found_beyond(model, x, y, threat, standing, attacks):
     """The share of examples that stand so far and fall to these attacks, if it is worth a word."""
     left = namespace(x).flatnonzero(standing)
-    fell = len(left) - int(stands(model, x[left], y[left], threat, attacks).sum()) if len(left) else 0
+    fell = len(left) - int(stands(model, *take(left, x, y, threat), attacks).sum()) if len(left) else 0
     return fell / len(x) if fell > SLACK * len(x) else 0.0
 
 
@@ -145,9 +147,12 @@ def _noise(model, x, y, threat, rng):
 
 def _everything(threat, x):
     """The set that holds every image of the box, or of the range of x where there is no box."""
+    xp = namespace(x)
     boxed = threat if isinstance(threat, Boxed) else threat.within(float(x.min()), float(x.max()))
-    reach = namespace(x).zeros_like(x[:1]) + boxed.upper - boxed.lower
-    return boxed.scaled(float(boxed.norm(reach)[0]))
+    lower = xp.where(xp.isfinite(xp.asarray(boxed.lower)), boxed.lower, x.min())
+    upper = xp.where(xp.isfinite(xp.asarray(boxed.upper)), boxed.upper, x.max())
+    reach = (xp.zeros_like(x) + upper - lower).astype(x.dtype)
+    return boxed.scaled(float(boxed.norm(reach).max()))
 
 
 def _share(mask):

@@ -5,15 +5,17 @@ from functools import partial
 
 import numpy as np
 
-from .. import __version__, files
+from .. import __version__, checks, files
 from ..attacks import pgd
 from ..backend import host
-from ..models.protocol import predict
+from ..checked import checked, whole
+from ..models.protocol import logits, predict
+from ..numerics import take
 from . import page
 from .curves import OverEps, OverSteps, accuracy_over_eps, over_steps
 from .judging import judge
 from .masking import SIGNS, signs_of_masking
-from .worst import WorstCase, named, worst_case
+from .worst import WorstCase, attacks_of, named, worst_case
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,28 @@ class Report:
     signs: list
 
 
+def numbers(name, value):
+    """Return a list of finite numbers >= 0."""
+    if not hasattr(value, "__iter__") or isinstance(value, str):
+        raise TypeError(f"{name} must be a sequence of numbers, not {checks.shown(value)}")
+    return [checks.size(f"{name}[{i}]", item.item() if hasattr(item, "item") else item) for i, item in enumerate(value)]
+
+
+def setting_of(name, value):
+    """Refuse what is no dict."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be a dict, not {checks.shown(value)}")
+    return value
+
+
+@checked(
+    attacks=attacks_of,
+    eps=numbers,
+    iterated=checks.function,
+    setting=setting_of,
+    title=checks.text,
+    shown=whole(1),
+)
 def report(
     path,
     model,
@@ -79,7 +103,8 @@ def report(
     rng : numpy.random.Generator, optional
         As for ``signs_of_masking``.
     class_names : sequence of str or dict of int to str, optional
-        The names of the labels, by label. Default: the labels.
+        The names of the labels, by label; for labels +1 and −1 a sequence names +1 first, as ``Dataset.only`` does.
+        Default: the labels.
     setting : dict, optional
         What else the numbers depend on, such as data and training: printed in the head.
     title : str
@@ -95,8 +120,12 @@ def report(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument does not fit; before any attack.
+    OSError
+        If the file cannot be written; before any attack.
     """
+    names = _names(class_names, logits(model, x[:1]))
+    files.check_writable(path)
     eps = _radii(threat) if eps is None else eps
     worst = worst_case(model, x, y, threat, attacks, bits=bits, progress=progress)
     threats = [threat.scaled(radius) for radius in eps]
@@ -113,11 +142,24 @@ def report(
         "<h2>Attack by attack</h2>",
         page.table(*worst.cells()),
         *_curves(found, threat, named([iterated])[0][0]),
-        *_examples(worst, model, x[:shown], y[:shown], class_names),
+        *_examples(worst, model, *take(slice(shown), x, y, threat.at(x)), names),
         f'<p class="foot">Written by scratchadv {__version__}.</p>',
     ]
     files.write_text(path, page.page(title, *parts))
     return found
+
+
+def _names(names, z):
+    """The name of each label that the model can give, a dict; refuse names that do not cover them."""
+    labels = [1, -1] if z.ndim == 1 else list(range(z.shape[1]))
+    if names is None:
+        return {label: label for label in labels}
+    if not isinstance(names, dict | list | tuple):
+        raise TypeError(f"class_names must be a sequence or a dict of names, not {checks.shown(names)}")
+    by_label = names if isinstance(names, dict) else dict(zip(labels, names, strict=False))
+    if missing := [label for label in labels if label not in by_label]:
+        raise ValueError(f"class_names has no name for the label {missing[0]}; the model's labels are {labels}")
+    return by_label
 
 
 def _radii(threat):
@@ -162,15 +204,15 @@ def _curves(found, threat, attack):
     return ["<h2>Over the radius and over steps</h2>", '<div class="curves">', *figures, "</div>"]
 
 
-def _examples(worst, model, x, y, names):
+def _examples(worst, model, x, y, delta_set, names):
     """The first examples: clean, change, final input, each with its prediction; nothing where x holds no images."""
     if x.ndim != 4 or x.shape[3] not in (1, 3):
         return []
     delta = worst.delta[: len(x)]
-    after = judge(model, x, y, delta, worst.threat, bits=worst.bits).prediction
+    after = judge(model, x, y, delta, delta_set, bits=worst.bits).prediction
     x, y, delta, before, after = map(host, (x, y, delta, predict(model, x), after))
     times = _magnification(delta)
-    lower, upper = (host(getattr(worst.threat, side, end)) for side, end in (("lower", 0), ("upper", 1)))
+    lower, upper = _shown_range(delta_set, x)
     width = np.where(upper > lower, upper - lower, 1)
     clean, final = ((a - lower) / width for a in (x, x + delta))
     lines = [
@@ -187,6 +229,12 @@ def _examples(worst, model, x, y, names):
     ]
 
 
+def _shown_range(threat, x):
+    """What is drawn black and white: the box, and where that has no end, the range of the images."""
+    lower, upper = (host(getattr(threat, side, end)) for side, end in (("lower", 0), ("upper", 1)))
+    return np.where(np.isfinite(lower), lower, x.min()), np.where(np.isfinite(upper), upper, x.max())
+
+
 def _magnification(delta):
     """The whole number that makes the largest change visible and keeps it within half of the range."""
     largest = float(abs(delta).max())
@@ -195,7 +243,7 @@ def _magnification(delta):
 
 def _captions(labels, y, names):
     kinds = [("right", "✓") if ok else ("wrong", "✗") for ok in labels == y]
-    words = [names[label] if names is not None else label for label in labels.tolist()]
+    words = [names[label] for label in labels.tolist()]
     return [f'<span class="{kind}">{page.escape(w)} {m}</span>' for w, (kind, m) in zip(words, kinds, strict=True)]
 
 

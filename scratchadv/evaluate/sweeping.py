@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from .. import checks
 from ..backend import namespace
+from ..checked import anything, checked
 from ..progress import progress as bar
 from ..tables import markdown
-from .worst import describe, named, stands
+from .curves import threats_of
+from .worst import attacks_of, describe, named, stands
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,22 @@ class Sweep:
         return markdown(setting, ["model", "threat", *self.attacks, "worst case"], rows)
 
 
+def models_of(name, value):
+    """Refuse what is no sequence or dict of models."""
+    if not isinstance(value, dict | list | tuple):
+        raise TypeError(f"{name} must be a list or a dict of models, not {checks.shown(value)}")
+    for word, model in named(value):
+        checks.classifier(f"{name}: {word}", model)
+    return value
+
+
+def executor_of(name, value):
+    """Refuse what has no ``submit``."""
+    checks.has(name, value, ("submit",), "an executor with submit")
+    return value
+
+
+@checked(models=models_of, y=anything, threats=threats_of, attacks=attacks_of, executor=executor_of)
 def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=False):
     """Every attack on every model under every threat, each alone on all examples that are right when clean.
 
@@ -81,7 +100,7 @@ def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=
     -------
     Sweep
     """
-    models, attacks, threats = named(models), named(attacks), tuple(threats)
+    models, attacks = named(models), named(attacks)
     if not (models and threats and attacks):
         raise ValueError(
             f"{len(models)} models, {len(threats)} threats and {len(attacks)} attacks: one of each at least"

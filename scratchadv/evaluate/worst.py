@@ -9,6 +9,8 @@ import numpy as np
 from .. import checks
 from ..backend import namespace
 from ..balls import Boxed
+from ..checked import checked
+from ..numerics import take
 from ..progress import progress as bar
 from ..tables import markdown
 from .judging import judge
@@ -70,6 +72,16 @@ class WorstCase:
         return markdown(self.setting(), *self.cells())
 
 
+def attacks_of(name, value):
+    """Refuse what is no sequence or dict of functions."""
+    if not isinstance(value, dict | list | tuple):
+        raise TypeError(f"{name} must be a list or a dict of functions, not {checks.shown(value)}")
+    for word, attack in named(value):
+        checks.function(f"{name}: {word}", attack)
+    return value
+
+
+@checked(model=checks.classifier, attacks=attacks_of)
 def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     """Attack, judge, drop what has fallen, attack the rest: who stands against all attacks.
 
@@ -97,16 +109,16 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     TypeError, ValueError
         If an argument, or the δ of an attack, does not fit.
     """
-    checks.attack(model, x, y, threat)
     xp, attacks = namespace(x), named(attacks)
-    delta = xp.zeros_like(x)
+    delta, delta_set = xp.zeros_like(x), threat.at(x)
     standing = [~judge(model, x, y, delta, threat, bits=bits).success]
-    for _, attack in bar(attacks, "attacks", shown=progress):
+    for name, attack in bar(attacks, "attacks", shown=progress):
         left = xp.flatnonzero(standing[-1])
         standing.append(standing[-1].copy())
         if len(left):
-            found = attack(model, x[left], y[left], threat)
-            fell = judge(model, x[left], y[left], found, threat, bits=bits).success
+            x_left, y_left, rest = take(left, x, y, delta_set)
+            found = checks.images(attack(model, x_left, y_left, rest), f"the delta of {name}")
+            fell = judge(model, x_left, y_left, found, rest, bits=bits).success
             delta[left[fell]] = found[fell]
             standing[-1][left[fell]] = False
     return WorstCase(threat, tuple(name for name, _ in attacks), xp.stack(standing), delta, bits)

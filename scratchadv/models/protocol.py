@@ -2,6 +2,9 @@
 
 from typing import Any, Protocol
 
+import numpy as np
+
+from .. import checks
 from ..backend import namespace
 from ..losses import Loss
 from ..parallel import map_chunks
@@ -30,19 +33,58 @@ def labels_of(z):
     return z.argmax(axis=1)
 
 
+def is_fooled(z, y, target=None):
+    """Whether the prediction is wrong, or with a target right on it, ``(N,)``; never where a logit is NaN."""
+    fooled = labels_of(z) != y if target is None else labels_of(z) == target
+    missing = namespace(z).isnan(z)
+    return fooled & ~(missing if z.ndim == 1 else missing.any(axis=1))
+
+
 def logits(model, x):
-    """``model.logits(x)`` in chunks: for many examples at once."""
+    """Return ``model.logits(x)``, computed in chunks: for many examples at once."""
     return map_chunks(lambda x: (model.logits(x),), model, x)[0]
 
 
+def clean_logits(model, x):
+    """Return the logits of examples that no attack has changed, in chunks.
+
+    Raises
+    ------
+    ValueError
+        If any of them is NaN: such a model has no accuracy.
+    """
+    return checks.logits(logits(model, x))
+
+
 def predict(model, x):
-    """The labels that the model gives to x, ``(N,)``."""
-    return labels_of(logits(model, x))
+    """Return the labels that the model gives to x, ``(N,)``; raises ValueError where its logits are NaN."""
+    return labels_of(clean_logits(model, x))
+
+
+def vjp_x(model, x):
+    """Return the logits and the pullback from dz to the gradient in x, as attacks ask for it: always finite.
+
+    An entry of the gradient that is NaN counts as zero, and an infinite one as its sign. One such entry (the slope of a
+    square root at a black pixel) would otherwise end the search on the whole image.
+    """
+    z, pull = model.vjp_x(x)
+    return z, lambda dz: finite(pull(dz))
+
+
+def finite(g):
+    """Return the gradient with 0 for NaN and ±1 for ±infinity; the same array where nothing is to be done."""
+    xp = namespace(g)
+    flat = g.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = xp.dot(flat, flat)  # one number to look at; where it overflows, every entry is looked at
+    if xp.isfinite(length):
+        return g
+    return xp.where(xp.isfinite(g), g, xp.where(xp.isnan(g), 0, xp.sign(g))).astype(g.dtype)
 
 
 def loss_and_gradient(model, loss, x, y):
-    r"""L(y, f(x)), ``(N,)``, and :math:`\nabla_x L(y, f(x))`, shaped like x."""
-    z, pull = model.vjp_x(x)
+    r"""Return L(y, f(x)), ``(N,)``, and :math:`\nabla_x L(y, f(x))`, shaped like x and finite."""
+    z, pull = vjp_x(model, x)
     return loss.value(z, y), pull(loss.grad(z, y))
 
 
@@ -52,7 +94,7 @@ def jacobian(model, x):
     A binary model has z ``(N,)`` and J ``(N, 1, *D)``.
     """
     xp = namespace(x)
-    z, pull = model.vjp_x(x)
+    z, pull = vjp_x(model, x)
     if z.ndim == 1:
         return z, pull(xp.ones_like(z))[:, None]
     units = xp.eye(z.shape[1], dtype=z.dtype)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from scratchadv.attacks.exact import exact
 from scratchadv.attacks.gradient.apgd import _begin, _checked, _checkpoints, apgd
+from scratchadv.attacks.gradient.best import nothing_found
 from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.losses import cross_entropy, dlr, logistic, margin, targeted_dlr
 from scratchadv.models import MLP, LogisticRegression
@@ -182,8 +183,9 @@ def test_the_two_conditions():
     rises = np.array([14, 15, 15, 15, 15])
     halved = np.array([False, False, False, True, True])
     record = np.array([1.0, 1.0, 2.0, 2.0, 1.0])
-    state = _begin(np.zeros((5, 1)), None, None, np.ones((5, 1)), 0.4)
-    state = state._replace(rises=rises, halved=halved, record=record, best_value=np.full(5, 2.0), best=state.best + 1)
+    x = np.zeros((5, 1))
+    state = _begin(x, None, None, None, Linf(0.2), x + 1, nothing_found(x))
+    state = state._replace(rises=rises, halved=halved, record=record, top_value=np.full(5, 2.0), top=x + 2)
     found = _checked(state, 20)
     stuck = [True, False, True, False, False]
     np.testing.assert_array_equal(found.halved, stuck)

@@ -177,7 +177,7 @@ def test_options_and_targets_are_handed_on(network):
 def test_a_norm_that_the_attack_has_not_is_refused(network):
     """L0 for FAB: the attack's own words"""
     model, x, y, _ = network
-    with pytest.raises(ValueError, match="expected was L1 or L2 or Linf"):
+    with pytest.raises(ValueError, match="L1 or L2 or Linf was expected"):
         bounded(fab)(model, x, y, L0(2).within(0, 1))
 
 

@@ -100,7 +100,7 @@ def test_more_steps_fool_no_fewer():
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
         ({"candidates": 1}, ValueError, "candidates = 1 must be >= 2"),
         ({"overshoot": -0.1}, ValueError, r"overshoot = -0\.1 must be finite and >= 0"),
-        ({"norm": L1}, ValueError, r"norm = <class .*L1'>; expected was L2 or Linf"),
+        ({"norm": L1}, ValueError, r"norm = <class .*L1'>; L2 or Linf was expected"),
     ],
 )
 def test_bad_options_are_refused(change, error, message, linear):

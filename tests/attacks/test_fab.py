@@ -132,7 +132,7 @@ def test_more_restarts_are_not_longer(network):
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
         ({"restarts": 2}, ValueError, "restarts = 2 begin at random points: pass rng and eps"),
         ({"restarts": 2, "eps": -1.0, "rng": np.random.default_rng(0)}, ValueError, r"eps = -1\.0 must be finite"),
-        ({"norm": L0}, ValueError, r"norm = <class .*L0'>; expected was L1 or L2 or Linf"),
+        ({"norm": L0}, ValueError, r"norm = <class .*L0'>; L1 or L2 or Linf was expected"),
         ({"beta": np.nan}, ValueError, "beta = nan must be finite"),
         ({"rival": np.full(30, 4)}, ValueError, r"rival holds 4; labels in 0\.\.3 were expected"),
         ({"rival": np.zeros(30, int), "target": np.zeros(30, int)}, ValueError, "target and rival exclude each other"),

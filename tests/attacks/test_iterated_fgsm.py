@@ -106,7 +106,7 @@ def test_momentum_by_hand():
     where the gradient alone would go back to (0, 2). There g = (−5/2, 2), v₁ = 1/5 − 1/9 − 5/9 < 0: to (1, 3).
     """
     model = Parabolas([1.0, 1.0], [0.75, 3.0])
-    x, y, options = np.zeros((1, 2)), np.array([1]), {"alpha": 1.0, "loss": Climb}
+    x, y, options = np.zeros((1, 2)), np.array([1]), {"alpha": 1.0, "loss": Climb()}
     for steps, expected in ((1, [[1, 1]]), (2, [[2, 2]]), (3, [[1, 3]])):
         np.testing.assert_array_equal(momentum_fgsm(model, x, y, Linf(10.0), steps=steps, **options), expected)
     np.testing.assert_array_equal(iterated_fgsm(model, x, y, Linf(10.0), steps=2, **options), [[0, 2]])

@@ -286,9 +286,9 @@ def test_the_saliency_map_is_the_formula(problem, of):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"theta": 0}, ValueError, "theta = 0 changes nothing"),
+        ({"theta": 0}, ValueError, r"theta = 0\.0 must not be 0"),
         ({"theta": np.nan}, ValueError, "theta.* = nan must be finite"),
-        ({"upsilon": 14.5}, ValueError, r"upsilon = 14\.5 must be a share"),
+        ({"upsilon": 14.5}, ValueError, r"upsilon = 14\.5 must be <= 1"),
         ({"of": "F"}, ValueError, "of = 'F'; 'logits' or 'probabilities'"),
         ({"box": (0.5, 1)}, ValueError, "outside the box"),
         ({"target": np.full(20, 3)}, ValueError, "target holds 3; labels in"),

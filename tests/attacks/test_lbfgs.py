@@ -65,8 +65,8 @@ def test_each_class_of_softmax_regression_is_reached():
     ("change", "error", "message"),
     [
         ({"target": None}, TypeError, "lbfgs is a targeted attack: target must be an array of labels, not None"),
-        ({"norm": Linf}, ValueError, r"norm = <class .*Linf'>; expected was L2"),
-        ({"c": 0.0}, ValueError, "c = 0 does not weigh the length"),
+        ({"norm": Linf}, ValueError, r"norm = <class .*Linf'>; L2 was expected"),
+        ({"c": 0.0}, ValueError, r"c = 0\.0 must be > 0"),
         ({"searches": 0}, ValueError, "searches = 0 must be >= 1"),
         ({"steps": 1.5}, TypeError, r"steps must be a whole number, not 1\.5"),
     ],

@@ -109,7 +109,7 @@ def test_scipy_has_the_same_luck_in_any_batch(net):
 def test_an_unknown_solver_is_refused(net):
     """In words that name those there are; and a population that SciPy does not take"""
     model, x, y = net
-    with pytest.raises(ValueError, match="solver = 'best'; one of 'batched', 'scipy' was expected"):
+    with pytest.raises(ValueError, match="solver = 'best'; 'batched' or 'scipy' was expected"):
         one_pixel(model, x, y, threat(1), solver="best", rng=rng())
     with pytest.raises(ValueError, match="population"):
         one_pixel(model, x, y, threat(1), solver="scipy", population=4, rng=rng())
@@ -218,8 +218,8 @@ def test_a_member_by_hand():
     member = np.array([[0.5, 0.99, 1.0, 0.5]])
     expected = 0 * x
     expected[0, 2, 2] = [0.75, 0.25]
-    np.testing.assert_allclose(inner.drawn(threat(1), x, member, 1), expected, atol=1e-15)
-    corner = inner.drawn(threat(1), x, np.array([[1.0, 1.0, 0.0, 0.0]]), 1)
+    np.testing.assert_allclose(inner.drawn(threat(1).at(x), x, member, 1), expected, atol=1e-15)
+    corner = inner.drawn(threat(1).at(x), x, np.array([[1.0, 1.0, 0.0, 0.0]]), 1)
     np.testing.assert_allclose(corner[0, 3, 2], [-0.25, -0.25])
 
 

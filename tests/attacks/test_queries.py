@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchadv.attacks import genattack, nes, spsa, square
 from scratchadv.attacks.black_box import luck
 from scratchadv.attacks.black_box.queries import (
     BudgetError,
@@ -73,7 +74,7 @@ def test_an_oracle_shows_its_level_and_nothing_else(net, level, shown):
     """Whatever is above the level, gradients and parameters: an AttributeError that says what there is"""
     box = level(net)
     assert {name for name in SECRETS if hasattr(box, name)} == shown
-    with pytest.raises(AttributeError, match=r"vjp_x is not to be had of this black box: it shows .*predict"):
+    with pytest.raises(AttributeError, match=r"this black box does not show vjp_x: it shows .*predict"):
         box.vjp_x(np.zeros((1, 6)))
     assert box.activations == net.activations
 
@@ -232,19 +233,26 @@ def test_bad_budgets_are_refused(level):
 
 
 def test_first_scores_cost_one_query_each(net, x):
-    """The scores of x, by what the model shows; labels only are refused, and so is bad input"""
+    """The scores of x, by what the model shows; a model that shows labels only is refused, and so are other labels"""
     y = labels_of(net.logits(x))
-    ask, z = first_scores(net, x, y, Linf(0.1), None, 3)
+    ask, z, places, target = first_scores(net, x, y, None, 3)
+    np.testing.assert_array_equal(places, y)
+    assert target is None
     np.testing.assert_array_equal(ask.counts, np.ones(7))
     np.testing.assert_allclose(z, net.logits(x), atol=1e-12)
     with pytest.raises(TypeError, match="this attack needs logits or probabilities"):
-        first_scores(LabelOracle(net), x, y, Linf(0.1), None, 3)
+        first_scores(LabelOracle(net), x, y, None, 3)
     with pytest.raises(ValueError, match="target holds 4"):
-        first_scores(net, x, y, Linf(0.1), 0 * y + 4, 3)
-    asked = Asked()
+        first_scores(net, x, y, 0 * y + 4, 3)
+
+
+@pytest.mark.parametrize("attack", [square, nes, spsa, genattack])
+def test_bad_input_costs_no_query(attack, x):
+    """NaN, no examples, pixels outside of the box: refused before the model is asked"""
+    asked, y = Asked(), np.zeros(len(x), int)
     for bad in (x * np.nan, x[:0], x + 1):
         with pytest.raises(ValueError):
-            first_scores(asked, bad, y, Linf(0.1).within(0, 1), None, 3)
+            attack(asked, bad, y[: len(bad)], Linf(0.1).within(0, 1), rng=0)
     assert asked.sizes == []
 
 
@@ -322,8 +330,20 @@ def test_seeds_are_drawn_or_given():
     for given_, error, message in (
         ((4, None, None), ValueError, "it is random: pass either rng or seeds"),
         ((4, rng, np.arange(4)), ValueError, "it is random: pass either rng or seeds"),
-        ((4, None, np.arange(3)), ValueError, r"seeds has shape \(3,\); one for each example, \(4,\)"),
-        ((4, None, np.ones(4)), TypeError, "seeds must be a NumPy array of whole numbers"),
     ):
         with pytest.raises(error, match=message):
             luck.seeds_of(*given_, "it")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "error", "message"),
+    [
+        (np.arange(3), ValueError, r"seeds has shape \(3,\); one for each example, \(7,\)"),
+        (np.ones(7), TypeError, "seeds must be a NumPy array of whole numbers"),
+        ("seeds", TypeError, "seeds must be a NumPy array of whole numbers"),
+    ],
+)
+def test_seeds_are_whole_numbers_one_each(net, x, seeds, error, message):
+    """seeds has shape (N,) and an integer dtype"""
+    with pytest.raises(error, match=message):
+        square(net, x, labels_of(net.logits(x)), Linf(0.1), seeds=seeds)

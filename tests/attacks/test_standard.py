@@ -118,7 +118,7 @@ def test_only_survivors_are_handed_on(monkeypatch):
     assert not standard(model, x, y, Linf(0.1), rng=rng()).any()
     assert {n for _, n in calls} == {15}
     calls.clear()
-    monkeypatch.setattr(inner, "predict", lambda model, x: np.full(len(x), -1))
+    monkeypatch.setattr(inner, "is_fooled", lambda z, y: np.arange(len(z)) < (5 if len(z) == 20 else 20))
     delta = standard(model, x, y, Linf(0.1), rng=rng())
     assert calls == [("apgd", 15)]
     np.testing.assert_array_equal(delta, np.zeros_like(x))

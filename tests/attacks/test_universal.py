@@ -10,7 +10,7 @@ from scratchadv.attacks.universal.universal import applied, fooling_rate, univer
 from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import MLP, LogisticRegression
-from scratchadv.models.protocol import predict
+from scratchadv.models.protocol import labels_of, predict
 from scratchadv.parallel import limit
 from scratchadv.testing.strategies import linear_problems, norm_balls
 
@@ -151,7 +151,7 @@ def test_for_all_classes_no_more_than_for_each(problem):
     "options", [{}, {"alpha": 50.0}, {"normalized": False, "alpha": 5.0}, {"loss": margin}], ids=str
 )
 def test_the_best_epoch_is_kept(problem, threat, options):
-    """mean L(δ) = max over the epochs and δ = 0, whatever the step size"""
+    """keep="loss": mean L(δ) = max over the epochs and δ = 0, whatever the step size"""
     model, x, y = problem
     seen = [mean_loss(model, x, y, 0 * x[:1], box_of(threat), options.get("loss"))]
 
@@ -161,7 +161,8 @@ def test_the_best_epoch_is_kept(problem, threat, options):
         np.testing.assert_allclose(value, mean_loss(model, x, y, delta, box_of(threat), options.get("loss")))
         seen.append(value)
 
-    delta = universal_gradient(model, x, y, threat, epochs=4, batch_size=7, callback=callback, **options)
+    given_ = {"epochs": 4, "batch_size": 7, "callback": callback, **options}
+    delta = universal_gradient(model, x, y, threat, keep="loss", **given_)
     assert len(seen) == 5
     found = mean_loss(model, x, y, delta, box_of(threat), options.get("loss"))
     np.testing.assert_allclose(found, max(seen), rtol=1e-12)
@@ -206,10 +207,12 @@ def test_examples_of_one_batch_may_come_in_any_order(problem):
 
 
 def test_misclassified_examples_are_ascended_like_all(problem):
-    """Wrong labels: the mean loss is still no lower than at δ = 0"""
+    """Wrong labels: the mean loss alone is higher than at δ = 0, and no success is lost for it otherwise"""
     model, x, y = problem
     wrong = (y + 1) % 3
     delta = universal_gradient(model, x, wrong, Linf(0.3))
+    assert (labels_of(model.logits(x + delta)) != wrong).all()
+    delta = universal_gradient(model, x, wrong, Linf(0.3), keep="loss")
     assert mean_loss(model, x, wrong, delta) > mean_loss(model, x, wrong, 0 * x[:1])
 
 

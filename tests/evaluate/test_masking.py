@@ -220,7 +220,7 @@ def test_findings_are_seeded_and_in_words(healthy):
     model, x, y = linear_with_margins([0.05, 0.099, 0.4])
     search = partial(signs_of_masking, zeroed(model), x, y, Linf(0.1).within(0, 1), trials=3)
     assert search(rng=np.random.default_rng(5)) == search(rng=np.random.default_rng(5))
-    assert str(search()[0]) == "zero gradients: 100.0% of the examples have a gradient by x that is zero"
+    assert str(search()[0]) == "zero gradients: 100.0% of the examples have a gradient in x that is zero"
 
 
 def test_the_attack_is_the_callers(healthy):

@@ -150,8 +150,12 @@ def test_attacks_are_named_by_what_they_are():
 
 def test_when_nothing_is_left_no_attack_is_asked():
     """All wrong from the start: the shares are 0 and no attack is called"""
+
+    def never(model, x, y, threat):
+        raise AssertionError("an attack was called")
+
     model, x, _ = network()
-    found = worst_case(model, x, (predict(model, x) + 1) % 3, Linf(0.1), {"never": None, "nor": None})
+    found = worst_case(model, x, (predict(model, x) + 1) % 3, Linf(0.1), {"never": never, "nor": never})
     assert found.rows() == [("clean", 0.0, 0.0), ("never", 0.0, 0.0), ("nor", 0.0, 0.0)]
 
 

@@ -6,8 +6,8 @@ from itertools import count
 from ... import checks
 from ...backend import host, like, namespace
 from ...balls import L2
+from ...checked import checked, one_of
 from ...numerics import per_row, rows
-from ..constrained.hyperplane import known_norm
 from .decisions import scaled, smallest
 from .luck import normal
 
@@ -15,6 +15,7 @@ LEAST = 1e-6  # a walk whose steps towards x are shorter than this, relative to 
 HALVINGS = 10  # of the way from the start to x
 
 
+@checked(model=checks.black_box, norm=one_of(L2), aside=checks.size, towards=checks.below_one)
 def boundary(
     model,
     x,
@@ -82,11 +83,7 @@ def boundary(
     attacks against black-box machine learning models", algorithm 1 and section 2.4. Other than there the way from the
     start to the boundary is halved first, and a and b are changed at every step.
     """
-    known_norm(norm, L2)
-    sizes = tuple(checks.radius(*size) for size in (("aside", aside), ("towards", towards), ("rate", rate)))
-    if sizes[1] >= 1:
-        raise ValueError(f"towards = {sizes[1]} must be < 1")
-    follow = partial(_follow, *sizes)
+    follow = partial(_follow, aside, towards, rate)
     given = model, x, y, target, box, queries, overshoot, start, pool, rng, seeds
     return smallest("boundary", follow, norm, *given, at_once=1)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...numerics import per_row, rows
+from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
 from ..constrained.targets import clip, room
 from .luck import seeds_of, uniform
@@ -34,49 +34,21 @@ def smallest(attack, follow, norm, model, x, y, target, box, queries, overshoot,
     -------
     delta : array, shape (N, *D)
     """
-    queries, overshoot = checks.count("queries", queries, least=1), checks.radius("overshoot", overshoot)
     seeds = seeds_of(len(x), rng, seeds, attack)
     oracle = LabelOracle(model, queries)
-    _refuse(x, y, target, box, start, pool)
-    checks.one_side(x, y, *getattr(model, "params", {}).values())
+    if start is not None:
+        checks.same_shape(start, x, "start")
+    if pool is not None and pool.shape[1:] != x.shape[1:]:
+        raise ValueError(f"pool has shape {pool.shape}; images of the shape {x.shape[1:]} were expected")
 
     def search(x, y, target, low, high, start, seeds, owner):
         decisions = Decisions(oracle, norm, x, y, target, low, high, owner, queries)
-        which = _started(decisions, start, pool, box, seeds)
+        which = _started(decisions, start, pool, seeds)
         follow(decisions, which, seeds)
         return (decisions.pushed(overshoot),)
 
     owner = namespace(x).arange(len(x))
     return map_chunks(search, several(oracle, x, at_once), x, y, target, *room(x, box), start, seeds, owner)[0]
-
-
-def _refuse(x, y, target, box, start, pool):
-    """Refuse bad input before anything is asked."""
-    checks.images(x)
-    _labels("y", y, x)
-    if target is not None:
-        _labels("target", target, x)
-    if box is not None:
-        checks.box(*box)
-        checks.inside_box(x, *box)
-    if start is not None:
-        checks.images(start, "start")
-        checks.same_shape(start, x, "start")
-    if pool is not None:
-        checks.images(pool, "pool")
-        if pool.shape[1:] != x.shape[1:]:
-            raise ValueError(f"pool has shape {pool.shape}; images of the shape {x.shape[1:]} were expected")
-
-
-def _labels(name, y, x):
-    """How many classes there are cannot be seen from labels; that they are whole numbers can be."""
-    if not hasattr(y, "dtype") or y.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be an array of whole numbers, not {getattr(y, 'dtype', type(y).__name__)}")
-    if y.shape != (len(x),):
-        raise ValueError(f"{name} has shape {y.shape}; one label an example, ({len(x)},), was expected")
-    wrong = y[(y % 1 != 0) | (y < -1)]
-    if len(wrong):
-        raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
 
 
 class Decisions:
@@ -186,14 +158,14 @@ def scaled(delta, share):
     return per_row(share, delta) * delta
 
 
-def _started(decisions, start, pool, box, seeds):
+def _started(decisions, start, pool, seeds):
     """Give each standing example a first change that fools; the rows that got one."""
     xp = namespace(decisions.x)
     missing = xp.flatnonzero(decisions.standing)
     for attempt in range(TRIES):
         if not len(missing):
             break
-        image = _candidate(decisions, missing, attempt, start, pool, box, seeds)
+        image = _candidate(decisions, missing, attempt, start, pool, seeds)
         delta = decisions.clipped(missing, image - decisions.x[missing])
         fooled = decisions.fools(missing, delta[:, None])[:, 0]
         decisions.keep(missing[fooled], delta[fooled])
@@ -203,7 +175,7 @@ def _started(decisions, start, pool, box, seeds):
     return xp.flatnonzero(found)
 
 
-def _candidate(decisions, which, attempt, start, pool, box, seeds):
+def _candidate(decisions, which, attempt, start, pool, seeds):
     """The image to try: the given start, then those of the pool in an order of each example, then noise."""
     if start is not None:
         if attempt == 0:
@@ -213,15 +185,14 @@ def _candidate(decisions, which, attempt, start, pool, box, seeds):
     if pool is not None and attempt < len(pool):
         order = uniform(own, NO_STEPS - 1, len(pool)).argsort(axis=1)[:, attempt]
         return pool[namespace(pool).asarray(order)]
-    return _noise(decisions.x[which], attempt, box, own)
+    return _noise(decisions.x[which], *take(which, decisions.low, decisions.high), attempt, own)
 
 
-def _noise(x, attempt, box, seeds):
-    """Noise of many kinds: in a box grey or black and white, dark or bright; without one of ever larger deviation."""
+def _noise(x, low, high, attempt, seeds):
+    """Noise of many kinds: in a finite box grey or black and white, dark or bright; else of ever larger deviation."""
     u = uniform(seeds, NO_STEPS + attempt, rows(x).shape[1] + 1)
     u, bright = u[:, :-1], 2 * u[:, -1:] - 1
-    if box is None:
+    if low is None or not namespace(x).isfinite(high - low).all():
         return x + like((u - 0.5) * 2.0 ** (1 + attempt % LONGEST), x).reshape(x.shape)
     image = u ** (8 ** (bright * (attempt > 0))) if attempt % 2 == 0 else (u < (1 + bright) / 2)
-    lower, upper = (like(np.asarray(host(side)), x) for side in box)
-    return lower + like(image, x).reshape(x.shape) * (upper - lower)
+    return x + low + like(image, x).reshape(x.shape) * (high - low)

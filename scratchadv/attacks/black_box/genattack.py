@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from ... import checks
 from ...backend import like, namespace
 from ...balls import Boxed, Linf
+from ...checked import checked, whole
+from ...models.protocol import is_fooled
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
-from ..constrained.targets import is_fooled
 from .luck import pieces, seeds_of, uniform
 from .queries import first_scores, only, room_of, several
 
@@ -34,6 +35,7 @@ class Rule(NamedTuple):
         return xp.maximum(rho, 0.5 * 0.9**plateaus), xp.maximum(alpha, 0.4 * 0.9**plateaus)
 
 
+@checked(model=checks.black_box, population=whole(2), rho=checks.share)
 def genattack(
     model,
     x,
@@ -107,17 +109,11 @@ def genattack(
     """
     if not isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf):
         raise TypeError(f"genattack knows Linf, not {threat}")
-    queries, population = checks.count("queries", queries, least=1), checks.count("population", population, least=2)
-    rho, alpha, temperature = (
-        checks.radius(name, value) for name, value in {"rho": rho, "alpha": alpha, "temperature": temperature}.items()
-    )
-    if rho > 1 or temperature == 0:
-        raise ValueError(f"rho = {rho} must be <= 1, and temperature = {temperature} must be > 0")
     seeds = seeds_of(len(x), rng, seeds, "genattack")
-    ask, z = first_scores(model, x, y, threat, target, queries)
-    search = partial(_evolve, ask, threat, Rule(population, rho, alpha, temperature, adaptive), queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries)
+    search = partial(_evolve, ask, Rule(population, rho, alpha, temperature, adaptive), queries)
     owner = namespace(x).arange(len(x))
-    return map_chunks(search, several(ask, x, population), x, y, target, z, seeds, owner)[0]
+    return map_chunks(search, several(ask, x, population), x, y, target, z, seeds, owner, threat.at(x))[0]
 
 
 class _State(NamedTuple):
@@ -137,10 +133,10 @@ class _State(NamedTuple):
     plateaus: Any
 
 
-def _evolve(ask, threat, rule, queries, x, y, target, z, seeds, owner):
+def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
     """The search for a chunk of examples."""
-    xp = namespace(x)
-    low, high = (xp.clip(rows(side), -threat.radius, threat.radius) for side in room_of(threat, x))
+    xp, eps = namespace(x), delta_set.radius
+    low, high = (xp.clip(rows(side), -eps, eps) for side in room_of(delta_set, x))
     clean, zeros = fitness(z, y, target), xp.zeros(len(x), dtype=int)
     best = xp.zeros_like(low)
     state = _State(
@@ -149,7 +145,7 @@ def _evolve(ask, threat, rule, queries, x, y, target, z, seeds, owner):
     state, left, generation = only(state, clean < math.inf), queries - 1, 0
     while left and len(state.place):
         size = min(left, rule.population - (generation > 0))
-        children = _offspring(rule, threat.radius, state, generation, size) if generation else _first(state, size)
+        children = _offspring(rule, eps, state, generation, size) if generation else _first(state, size)
         state, left, generation = _grown(ask, state, children, first=not generation), left - size, generation + 1
         fallen = state.fitness.max(axis=1) == math.inf
         best[state.place[fallen]] = _fittest(state)[fallen]

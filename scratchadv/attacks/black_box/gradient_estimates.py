@@ -7,14 +7,16 @@ from scipy.special import ndtr
 
 from ... import checks
 from ...backend import host, like, namespace
+from ...checked import checked
 from ...losses import margin, objective, target_margin
+from ...models.protocol import finite, is_fooled
 from ...numerics import rows
 from ...parallel import map_chunks
-from ..constrained.targets import is_fooled
 from . import luck
 from .queries import first_scores, only, room_of, several
 
 
+@checked(model=checks.black_box, momentum=checks.below_one)
 def nes(
     model,
     x,
@@ -92,6 +94,7 @@ def nes(
     )
 
 
+@checked(model=checks.black_box, momentum=checks.below_one)
 def spsa(
     model,
     x,
@@ -155,18 +158,14 @@ class _Rule(NamedTuple):
 
 
 def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
-    pairs = checks.count("pairs", pairs, least=1)
     queries = checks.count("queries", queries, least=2 * pairs + 2)
-    sigma, momentum = checks.radius("sigma", sigma), checks.radius("momentum", momentum)
-    if sigma == 0 or momentum >= 1:
-        raise ValueError(f"sigma = {sigma} must be > 0, and momentum = {momentum} must be < 1")
-    alpha = threat.radius / 10 if alpha is None else checks.radius("alpha", alpha)
+    alpha = threat.radius / 10 if alpha is None else alpha
     seeds = luck.seeds_of(len(x), rng, seeds, name)
-    ask, z = first_scores(model, x, y, threat, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    climb = partial(_climb, ask, threat, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
+    climb = partial(_climb, ask, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
     owner = namespace(x).arange(len(x))
-    return map_chunks(climb, several(ask, x, 2 * pairs), x, y, target, labels, z, seeds, owner)[0]
+    return map_chunks(climb, several(ask, x, 2 * pairs), x, y, target, labels, z, seeds, owner, threat.at(x))[0]
 
 
 class _State(NamedTuple):
@@ -179,24 +178,26 @@ class _State(NamedTuple):
     target: Any
     labels: Any
     seeds: Any
+    delta_set: Any
     delta: Any
     g: Any
     value: Any  # the highest so far
 
 
-def _climb(ask, threat, loss, queries, rule, x, y, target, labels, z, seeds, owner):
+def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delta_set):
     """The ascent of a chunk of examples."""
     xp = namespace(x)
     best, standing = xp.zeros_like(x), ~is_fooled(z, y, target)
     value = loss.value(z, labels)
-    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, best, best, value)
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, best, best, value)
     state = only(state, standing)
     for step in range((queries - 1) // (2 * rule.pairs + 1)):
         if not len(state.place):
             break
-        g = estimate(partial(_values, ask, loss, state), rule, room_of(threat, state.x), state.delta, state.seeds, step)
+        room = room_of(state.delta_set, state.x)
+        g = finite(estimate(partial(_values, ask, loss, state), rule, room, state.delta, state.seeds, step))
         g = rule.momentum * state.g + (1 - rule.momentum) * g
-        delta = threat.at(state.x).ascend(state.delta, g, rule.alpha)
+        delta = state.delta_set.ascend(state.delta, g, rule.alpha)
         z = ask.scores(state.x + delta, state.owner)
         value, fallen = loss.value(z, state.labels), is_fooled(z, state.y, state.target)
         better = fallen | (value > state.value)

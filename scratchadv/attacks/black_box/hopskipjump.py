@@ -7,8 +7,8 @@ from itertools import count
 from ... import checks
 from ...backend import host, like, namespace
 from ...balls import L2, Linf
+from ...checked import checked, one_of
 from ...numerics import per_row, rows
-from ..constrained.hyperplane import known_norm
 from .decisions import scaled, smallest
 from .luck import normal
 
@@ -16,6 +16,7 @@ AT_ONCE = 10  # directions that an example asks about together
 HALVINGS = 20  # of a step that does not fool
 
 
+@checked(model=checks.black_box, norm=one_of(L2, Linf))
 def hopskipjump(
     model,
     x,
@@ -94,10 +95,6 @@ def hopskipjump(
     decision-based attack", algorithms 1 and 2. Other than there r is taken from the ℓ2 length in both norms, because
     for ℓ∞ the paper's is lost in float32; and a step that ends farther from x is not taken.
     """
-    known_norm(norm, L2, Linf)
-    directions, gamma = checks.count("directions", directions, least=1), checks.radius("gamma", gamma)
-    if gamma == 0:
-        raise ValueError("gamma = 0.0 must be > 0")
     follow = partial(_follow, norm, directions, gamma)
     given = model, x, y, target, box, queries, overshoot, start, pool, rng, seeds
     return smallest("hopskipjump", follow, norm, *given, at_once=AT_ONCE)

@@ -13,13 +13,7 @@ def seeds_of(n, rng, seeds, attack):
     """One seed for each of n examples, uint64: those that are given, else drawn from ``rng``."""
     if (rng is None) == (seeds is None):
         raise ValueError(f"{attack} is random: pass either rng or seeds")
-    if seeds is None:
-        return rng.integers(0, 2**64, n, dtype=np.uint64)
-    if not isinstance(seeds, np.ndarray) or seeds.dtype.kind not in "iu":
-        raise TypeError("seeds must be a NumPy array of whole numbers")
-    if seeds.shape != (n,):
-        raise ValueError(f"seeds has shape {seeds.shape}; one for each example, ({n},), was expected")
-    return seeds.astype(np.uint64)
+    return rng.integers(0, 2**64, n, dtype=np.uint64) if seeds is None else seeds
 
 
 def words(seeds, time, m):

@@ -10,14 +10,16 @@ from scipy.optimize import differential_evolution
 from ... import checks
 from ...backend import host, like, namespace
 from ...balls import L0, Boxed
+from ...checked import checked, one_of, whole
 from ...losses import margin, objective, target_margin
-from ...numerics import rows
+from ...models.protocol import is_fooled
+from ...numerics import rows, take
 from ...parallel import map_chunks
-from ..constrained.targets import is_fooled
 from .luck import normal, seeds_of, uniform
 from .queries import first_scores, only, several
 
 
+@checked(model=checks.black_box, population=whole(4), solver=one_of("batched", "scipy"))
 def one_pixel(
     model,
     x,
@@ -89,29 +91,27 @@ def one_pixel(
     default.
     """
     pixels = _pixels(threat, x)
-    if solver not in SOLVERS:
-        raise ValueError(f"solver = {solver!r}; one of {', '.join(map(repr, SOLVERS))} was expected")
-    queries = checks.count("queries", queries, least=1)
     population = checks.count("population", population, least=5 if solver == "scipy" else 4)
-    scale, seeds = checks.radius("scale", scale), seeds_of(len(x), rng, seeds, "one_pixel")
-    ask, z = first_scores(model, x, y, threat, target, queries)
+    seeds = seeds_of(len(x), rng, seeds, "one_pixel")
+    ask, z, y, target = first_scores(model, x, y, target, queries)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    search = partial(SOLVERS[solver], ask, threat, loss, queries, population, scale, pixels)
+    search = partial(SOLVERS[solver], ask, loss, queries, population, scale, pixels)
     owner = namespace(x).arange(len(x))
-    return map_chunks(search, several(ask, x, population), x, y, target, labels, z, seeds, owner)[0]
+    given = x, y, target, labels, z, seeds, owner, threat.at(x)
+    return map_chunks(search, several(ask, x, population), *given)[0]
 
 
 def _pixels(threat, x):
-    """How many whole pixels the threat allows."""
+    """How many whole pixels the threat allows, at most all of them."""
     if not (isinstance(threat, Boxed) and isinstance(threat.ball, L0)):
         raise TypeError(f"one_pixel knows L0 in a box, not {threat}")
-    checks.images(x)
-    channels = _image(x)[-1]
+    checks.finite_box("one_pixel", threat.lower, threat.upper)
+    height, width, channels = _image(x)
     if threat.radius < channels:
         raise ValueError(
             f"L0({threat.radius}) holds no pixel of {channels} channels: L0({channels}) or more was expected"
         )
-    return threat.radius // channels
+    return min(threat.radius // channels, height * width)
 
 
 def _image(x):
@@ -129,29 +129,30 @@ class _State(NamedTuple):
     target: Any
     labels: Any
     seeds: Any
+    delta_set: Any
     members: Any  # (n, S, k (2 + C)), shares in [0, 1]
     value: Any  # (n, S)
 
 
-def _evolve(ask, threat, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner):
+def _evolve(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
     """The search for a chunk of examples."""
     xp = namespace(x)
     clean = _value(loss, z, y, target, labels)
     delta = xp.zeros_like(x)
-    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, None, clean[:, None])
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
     state, left, generation = only(state, clean < math.inf), queries - 1, 0
     while left and len(state.place):
         size = min(left, population)
         if generation:
-            state = _selected(ask, threat, loss, pixels, state, _children(state, generation, size, scale))
+            state = _selected(ask, loss, pixels, state, _children(state, generation, size, scale))
         else:
             first = _first(state, size, pixels)
-            state = state._replace(members=first, value=_ask(ask, threat, loss, pixels, state, first))
+            state = state._replace(members=first, value=_ask(ask, loss, pixels, state, first))
         left, generation = left - size, generation + 1
         fallen = state.value.max(axis=1) == math.inf
-        state = _put_away(delta, threat, pixels, state, fallen)
+        state = _put_away(delta, pixels, state, fallen)
     if len(state.place) and generation:
-        _put_away(delta, threat, pixels, state, state.value.max(axis=1) > clean[state.place])
+        _put_away(delta, pixels, state, state.value.max(axis=1) > clean[state.place])
     return (delta,)
 
 
@@ -159,26 +160,26 @@ class _Fooled(Exception):
     """Ends SciPy's search; holds the member that fools."""
 
 
-def _by_scipy(ask, threat, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner):
+def _by_scipy(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
     """The search for a chunk of examples, one after the other, by SciPy."""
     xp, generations = namespace(x), (queries - 1) // population
     clean = _value(loss, z, y, target, labels)
     delta = xp.zeros_like(x)
-    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, None, clean[:, None])
+    state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
     for i in range(len(x) if generations else 0):
         alone = only(state, xp.arange(len(x)) == i)
         if clean[i] < math.inf:
-            value, best = _best_by_scipy(ask, threat, loss, population, generations, scale, pixels, alone)
+            value, best = _best_by_scipy(ask, loss, population, generations, scale, pixels, alone)
             if value > clean[i]:
-                delta[i] = drawn(threat, alone.x, like(best[None], x), pixels)[0]
+                delta[i] = drawn(alone.delta_set, alone.x, like(best[None], x), pixels)[0]
     return (delta,)
 
 
-def _best_by_scipy(ask, threat, loss, population, generations, scale, pixels, state):
+def _best_by_scipy(ask, loss, population, generations, scale, pixels, state):
     """The largest loss of one example, and the member that has it."""
 
     def energy(members):
-        value = host(_ask(ask, threat, loss, pixels, state, like(members.T[None], state.x)))[0]
+        value = host(_ask(ask, loss, pixels, state, like(members.T[None], state.x)))[0]
         if value.max() == math.inf:
             raise _Fooled(members.T[value.argmax()])
         return -value
@@ -237,10 +238,10 @@ def _three(u, s):
     return np.stack([a, b, c + (c >= high)], axis=-1)
 
 
-def _selected(ask, threat, loss, pixels, state, children):
+def _selected(ask, loss, pixels, state, children):
     """Each child in the place of its member where its loss is larger."""
     xp, size = namespace(state.x), children.shape[1]
-    found = _ask(ask, threat, loss, pixels, state, children)
+    found = _ask(ask, loss, pixels, state, children)
     better = found > state.value[:, :size]
     members, value = state.members.copy(), state.value.copy()
     members[:, :size] = xp.where(better[..., None], children, members[:, :size])
@@ -248,21 +249,21 @@ def _selected(ask, threat, loss, pixels, state, children):
     return state._replace(members=members, value=value)
 
 
-def _ask(ask, threat, loss, pixels, state, members):
+def _ask(ask, loss, pixels, state, members):
     """The loss of every member, ``(n, S)``."""
     n, size, _ = members.shape
-    x, y, target, labels, owner = (
-        a if a is None else namespace(a).repeat(a, size, axis=0)
-        for a in (state.x, state.y, state.target, state.labels, state.owner)
+    each = namespace(members).arange(n).repeat(size)
+    x, y, target, labels, owner, delta_set = take(
+        each, state.x, state.y, state.target, state.labels, state.owner, state.delta_set
     )
-    z = ask.scores(x + drawn(threat, x, members.reshape(n * size, -1), pixels), owner)
+    z = ask.scores(x + drawn(delta_set, x, members.reshape(n * size, -1), pixels), owner)
     return _value(loss, z, y, target, labels).reshape(n, size)
 
 
-def drawn(threat, x, members, pixels):
+def drawn(delta_set, x, members, pixels):
     """δ, shaped like x, for one member each: the pixels that it names get the values that it names."""
     xp, (h, w, c) = namespace(x), _image(x)
-    low, high = (xp.broadcast_to(side, x.shape).reshape(len(x), h, w, c) for side in threat.at(x).bounds())
+    low, high = (xp.broadcast_to(side, x.shape).reshape(len(x), h, w, c) for side in delta_set.bounds())
     delta, row = xp.zeros((len(x), h, w, c), dtype=x.dtype), xp.arange(len(x))
     for pixel in members.reshape(len(x), pixels, 2 + c).swapaxes(0, 1):
         at = row, *(xp.minimum((pixel[:, i] * side).astype(int), side - 1) for i, side in enumerate((h, w)))
@@ -270,10 +271,10 @@ def drawn(threat, x, members, pixels):
     return delta.reshape(x.shape)
 
 
-def _put_away(delta, threat, pixels, state, done):
+def _put_away(delta, pixels, state, done):
     """Write the best of those that are done to δ; the others."""
     if done.any():
         ended = only(state, done)
         best = ended.members[namespace(done).arange(len(ended.place)), ended.value.argmax(axis=1)]
-        delta[ended.place] = drawn(threat, ended.x, best, pixels)
+        delta[ended.place] = drawn(ended.delta_set, ended.x, best, pixels)
     return only(state, ~done)

@@ -8,7 +8,7 @@ import numpy as np
 from ... import checks
 from ...backend import host, namespace
 from ...models.protocol import labels_of
-from ...numerics import log_sum_exp, rows, sigmoid
+from ...numerics import log_sum_exp, rows, sigmoid, take
 from ...parallel import map_chunks
 
 
@@ -39,6 +39,9 @@ class LabelOracle:
         The queries of each example, as far as rows had owners; it grows with the largest owner.
     activations : int
         The model's, which says how many examples fit the cache.
+    classes : array or None
+        The labels of the model's classes, in the order of its probabilities, where they are others than 0, 1, …:
+        ``classes_`` of a scikit-learn model.
 
     Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
     machine learning".
@@ -51,10 +54,11 @@ class LabelOracle:
         self.total = None if total is None else checks.count("total", total)
         self.asked, self.counts = 0, np.zeros(0, int)
         self.activations = getattr(model, "activations", 0)
+        self.classes = _classes_of(model)
         self._model, self._lock = model, threading.Lock()
 
     def __getattr__(self, name):
-        raise AttributeError(f"{name} is not to be had of this black box: it shows {type(self).shows} only")
+        raise AttributeError(f"this black box does not show {name}: it shows {type(self).shows} only")
 
     def predict(self, x, owners=None):
         """The labels, ``(N,)``.
@@ -99,6 +103,18 @@ class ProbabilityOracle(LabelOracle):
         """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
         self.count(len(x), owners)
         return _probabilities(self._model, x, owners)
+
+    def places(self, y, name="y"):
+        """Return the column of each label among the probabilities; refuse a label that is none of the classes."""
+        if self.classes is None:
+            return y
+        order = self.classes.argsort()
+        place = np.searchsorted(self.classes, y, sorter=order).clip(max=len(order) - 1)
+        place = order[place]
+        wrong = y[self.classes[place] != y]
+        if len(wrong):
+            raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
+        return place
 
     def scores(self, x, owners=None):
         r"""Logits up to a shift: :math:`\log p`, ``(N, K)``, or :math:`\log p - \log(1 - p)`, ``(N,)``.
@@ -156,8 +172,8 @@ _LEVELS = {
 }
 
 
-def first_scores(model, x, y, threat, target, queries):
-    """Refuse bad input to an attack that needs scores, and ask for those of x: one query each.
+def first_scores(model, x, y, target, queries):
+    """Ask for the scores of x, one query each, and refuse labels that do not fit them.
 
     Returns
     -------
@@ -165,25 +181,23 @@ def first_scores(model, x, y, threat, target, queries):
         With ``queries`` as the budget of each example, of which the first is gone.
     z : array
         The scores of x, ``(N,)`` or ``(N, K)``.
+    y, target : array, shape (N,)
+        The labels as places among the scores; target may be None.
     """
     ask = oracle(model, queries)
     if not isinstance(ask, ProbabilityOracle):
         raise TypeError("this attack needs logits or probabilities, and the model shows its labels only")
-    checks.one_side(x, y, target, *getattr(model, "params", {}).values())
-    checks.images(x)
-    threat.at(x)
     (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
-    checks.labels(y, z)
-    if target is not None:
-        checks.labels(target, z, "target")
-    return ask, z
+    checks.logits(z)
+    y = checks.labels(ask.places(y), z)
+    return ask, z, y, None if target is None else checks.labels(ask.places(target, "target"), z, "target")
 
 
-def room_of(threat, x):
-    """The lowest and the highest δ that the box of the threat allows, shaped like x; infinite without a box."""
+def room_of(delta_set, x):
+    """The lowest and the highest δ that the box of Δ(x) allows, shaped like x; infinite without a box."""
     xp = namespace(x)
-    if hasattr(threat, "bounds"):
-        return tuple(xp.broadcast_to(side, x.shape) for side in threat.at(x).bounds())
+    if hasattr(delta_set, "bounds"):
+        return tuple(xp.broadcast_to(side, x.shape) for side in delta_set.bounds())
     return tuple(xp.full_like(x, side) for side in (-np.inf, np.inf))
 
 
@@ -197,7 +211,16 @@ def only(state, keep):
     if keep.all():
         return state
     on_host = host(keep)
-    return type(state)(*(a if a is None else a[on_host if isinstance(a, np.ndarray) else keep] for a in state))
+    return type(state)(*(take(on_host if isinstance(a, np.ndarray) else keep, a)[0] for a in state))
+
+
+def _classes_of(model):
+    """What a scikit-learn model, or an oracle, calls its classes; None for 0, 1, …."""
+    classes = getattr(model, "classes_", getattr(model, "classes", None))
+    if classes is None:
+        return None
+    classes = np.asarray(classes)
+    return None if np.array_equal(classes, np.arange(len(classes))) else classes
 
 
 def _ask(model, name, x, owners):

@@ -9,16 +9,18 @@ import numpy as np
 from ... import checks
 from ...backend import like, namespace
 from ...balls import L2, Boxed, Linf
+from ...checked import checked
 from ...losses import margin, objective, target_margin
+from ...models.protocol import is_fooled
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
-from ..constrained.targets import is_fooled
 from .luck import seeds_of, spread, uniform
 from .queries import first_scores, only, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 
+@checked(model=checks.black_box, p=checks.share)
 def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, rng=None, seeds=None):
     r"""Change a random square window to a corner of Δ(x); keep what raises the loss.
 
@@ -75,12 +77,12 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     windows never reach the last row and column; here, as in the paper, they do.
     """
     window = _window_of(threat)
-    queries, p = checks.count("queries", queries, least=1), checks.radius("p", p)
     seeds = seeds_of(len(x), rng, seeds, "square")
-    ask, z = first_scores(model, x, y, threat, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    search = partial(_search, ask, threat, window, loss, queries, p)
-    return map_chunks(search, ask, x, y, target, labels, z, seeds, namespace(x).arange(len(x)))[0]
+    search = partial(_search, ask, window, loss, queries, p)
+    owner = namespace(x).arange(len(x))
+    return map_chunks(search, ask, x, y, target, labels, z, seeds, owner, threat.at(x))[0]
 
 
 def _window_of(threat):
@@ -108,10 +110,10 @@ class _State(NamedTuple):
     seeds: Any
 
 
-def _search(ask, threat, window, loss, queries, p, x, y, target, labels, z, seeds, owner):
+def _search(ask, window, loss, queries, p, x, y, target, labels, z, seeds, owner, delta_set):
     """The search for a chunk of examples; infinite is the value of what has fallen."""
     xp, (start, change) = namespace(x), window
-    state = _begin(threat, x, y, target, labels, seeds, owner)
+    eps, state = delta_set.radius, _begin(delta_set, x, y, target, labels, seeds, owner)
     clean = _value(loss, state, z)
     state = state._replace(value=clean)
     delta = state.delta.copy()
@@ -119,11 +121,7 @@ def _search(ask, threat, window, loss, queries, p, x, y, target, labels, z, seed
     for query in range(1, queries):
         if not len(state.place):
             break
-        tried = (
-            start(threat.radius, state)
-            if query == 1
-            else change(threat.radius, state, query, _share(p, query, queries))
-        )
+        tried = start(eps, state) if query == 1 else change(eps, state, query, _share(p, query, queries))
         value = _value(loss, state, ask.scores(state.x + tried.reshape(state.x.shape), state.owner))
         better = (value > state.value) | (query == 1)  # the stripes are where the search begins, better or not
         state = state._replace(
@@ -138,10 +136,10 @@ def _search(ask, threat, window, loss, queries, p, x, y, target, labels, z, seed
     return (delta.reshape(x.shape),)
 
 
-def _begin(threat, x, y, target, labels, seeds, owner):
+def _begin(delta_set, x, y, target, labels, seeds, owner):
     xp = namespace(x)
     image = x.shape if x.ndim == 4 else (len(x), 1, rows(x).shape[1], 1)
-    low, high = (side.reshape(image) for side in room_of(threat, x))
+    low, high = (side.reshape(image) for side in room_of(delta_set, x))
     return _State(xp.arange(len(x)), owner, x, y, target, labels, low, high, xp.zeros_like(low), None, seeds)
 
 

@@ -1,6 +1,5 @@
 """A substitute: a network that learns the labels of a black box, to be attacked in its place."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, namespace
+from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import rows
 from ...parallel import map_chunks
@@ -41,6 +41,14 @@ class Substitute:
         return len(self.y)
 
 
+@checked(
+    victim=checks.black_box,
+    model=checks.trainable,
+    train=checks.function,
+    step=checks.signed,
+    sigma=checks.count,
+    kappa=checks.count,
+)
 def substitute(victim, model, x, train, *, rounds=6, step=0.1, box=(0, 1), sigma=None, kappa=400, rng=None):
     r"""Ask the victim for labels, train the substitute on them, add points where its output changes fastest, repeat.
 
@@ -91,22 +99,14 @@ def substitute(victim, model, x, train, *, rounds=6, step=0.1, box=(0, 1), sigma
     attacks against machine learning", algorithm 1; reservoir sampling: Papernot, McDaniel and Goodfellow (2016),
     "Transferability in machine learning", section 4.2.
     """
-    rounds, kappa = checks.count("rounds", rounds, least=1), checks.count("kappa", kappa)
-    step = math.copysign(checks.radius("the size of the step", abs(step)), step)
-    checks.one_side(x, *getattr(model, "params", {}).values())
-    checks.images(x)
-    if box is not None:
-        checks.box(*box)
-        checks.inside_box(x, *box)
-    if sigma is not None:
-        sigma = checks.count("sigma", sigma)
-        if rng is None:
-            raise ValueError(f"sigma = {sigma}: which {kappa} points are moved is random: pass rng")
+    if sigma is not None and rng is None:
+        raise ValueError(f"sigma = {sigma}: which {kappa} points are moved is random: pass rng")
     oracle = LabelOracle(victim)
     points, labels, sizes = x[:0], None, []
     new = _new(x, points)
     for done in range(rounds):
-        points, labels = _joined(points, new), _joined(labels, _ask(oracle, new))
+        if len(new):  # else every point that was made is known already
+            points, labels = _joined(points, new), _joined(labels, _ask(oracle, new))
         sizes.append(len(points))
         train(model, points, labels)
         if done + 1 < rounds:

@@ -5,9 +5,9 @@ from functools import wraps
 from ... import checks
 from ...backend import namespace
 from ...balls import Boxed
-from ...models.protocol import logits
+from ...checked import checked
+from ...models.protocol import is_fooled, logits
 from ...numerics import per_row
-from .targets import is_fooled
 
 
 def bounded(attack):
@@ -35,9 +35,11 @@ def bounded(attack):
            [ 0.    ,  0.    ]])
     """
 
+    checks.function("attack", attack)
+
     @wraps(attack)
+    @checked
     def inside(model, x, y, threat, *, target=None, **options):
-        checks.attack(model, x, y, threat, target)
         ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
         delta = attack(model, x, y, target=target, norm=type(ball), box=box, **options)
         kept = is_fooled(logits(model, x + delta), y, target) & threat.at(x).contains(delta)

@@ -6,22 +6,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import checks
 from ...backend import namespace
 from ...balls import L0, L2, Linf
+from ...checked import checked, one_of
 from ...losses import margin
-from ...models.protocol import logits
-from ...numerics import per_row, rows
+from ...models.protocol import clean_logits, is_fooled, vjp_x
+from ...numerics import per_row, rows, take
 from ...optim import Adam
 from ...parallel import map_chunks
-from .hyperplane import known_norm
-from .targets import advantage, is_fooled, room, where_standing
+from .targets import advantage, clip, room, where_standing
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
 LARGEST = {Linf: 20, L0: 2e6}  # of c, as in the authors' code
 PRECISION = 0.01  # of the ℓ∞ size
 
 
+@checked(norm=one_of(L2, Linf, L0))
 def carlini_wagner(
     model, x, y, *, target=None, norm=L2, confidence=0.0, box=(0, 1), steps=200, searches=9, c=0.01, lr=0.05
 ):
@@ -63,7 +63,8 @@ def carlini_wagner(
     confidence : float
         κ >= 0: by how much the wrong logit has to win.
     box : pair or None
-        The lowest and the highest value of x + δ, both finite; None: unbounded, and w is δ.
+        The lowest and the highest value of x + δ; None: unbounded, and w is δ. Where a side is infinite, w is δ too,
+        cut off at the other side.
     steps : int
         Of Adam, at most, in one run.
     searches : int
@@ -87,18 +88,15 @@ def carlini_wagner(
     Source: Carlini and Wagner (2017), "Towards Evaluating the Robustness of Neural Networks", sections V and VI: f₆,
     the ℓ2, ℓ0 and ℓ∞ attacks.
     """
-    checks.smallest_change(model, x, y, box, target)
-    kappa, steps, searches, c, lr = _options(confidence, steps, searches, c, lr)
-    low, high = _finite(*room(x, box))
-    known_norm(norm, L2, Linf, L0)
-    descend = partial(_descend, model, norm, kappa, steps, lr)
+    low, high = room(x, box)
+    descend = partial(_descend, model, norm, confidence, steps, lr)
     search = {L2: partial(_l2, searches), Linf: _linf, L0: partial(_l0, model)}[norm]
 
     def run(*arrays):
         return map_chunks(lambda x, *rest: (search(descend, c, Task(x, *rest)),), model, *arrays)[0]
 
-    z = logits(model, x)
-    standing = ~is_fooled(z, y, target) | (advantage(z, y, target) < kappa)
+    z = clean_logits(model, x)
+    standing = ~is_fooled(z, y, target) | (advantage(z, y, target) < confidence)
     return where_standing(standing, run, x, y, target, low, high)
 
 
@@ -117,7 +115,7 @@ class Task(NamedTuple):
 
 
 def _take(task, keep):
-    return Task(*(a if a is None else a[keep] for a in task))
+    return Task(*take(keep, *task))
 
 
 def _l2(searches, descend, c, task):
@@ -173,7 +171,7 @@ def _l0(model, descend, first_c, task):
 def _without_least(model, task, delta, share):
     """The components of δ but the share of them, one at least, that matters least, and how many those are."""
     xp = namespace(delta)
-    z, pull = model.vjp_x(task.x + delta)
+    z, pull = vjp_x(model, task.x + delta)
     score = rows(abs(pull(_slope(z, task)) * delta))
     moved = rows(delta) != 0
     score = xp.where(moved, score, -1)
@@ -219,9 +217,10 @@ def _descend(model, norm, kappa, steps, lr, task, start, best, size):
 def _objective(model, task, kappa, delta):
     """Whether x + δ is fooled, beyond rounding; D + c f; and its gradient by δ."""
     xp = namespace(delta)
-    z, pull = model.vjp_x(task.x + delta)
+    z, pull = vjp_x(model, task.x + delta)
     wins = advantage(z, task.y, task.target)
-    rounding = 4 * np.finfo(z.dtype).eps * abs(rows(z)).max(axis=1)
+    largest = xp.where(xp.isfinite(z), abs(z), 0).reshape(len(z), -1).max(axis=1)
+    rounding = 4 * np.finfo(z.dtype).eps * largest
     size, g = _distance(delta, task.tau)
     push = xp.where(wins <= kappa, task.c, 0)
     return (
@@ -254,10 +253,18 @@ def _to_w(delta, task):
     """The w of δ; δ itself without a box."""
     if task.low is None:
         return delta
-    half = WIDER * (task.high - task.low) / 2
     xp = namespace(delta)
-    u = (delta - (task.low + task.high) / 2) / xp.where(half > 0, half, 1)
-    return (xp.log1p(u) - xp.log1p(-u)) / 2
+    closed, low, high = _closed(task)
+    half = WIDER * (high - low) / 2
+    u = xp.where(closed, (delta - (low + high) / 2) / xp.where(half > 0, half, 1), 0)
+    return xp.where(closed, (xp.log1p(u) - xp.log1p(-u)) / 2, delta).astype(delta.dtype)
+
+
+def _closed(task):
+    """Where both sides of the box are finite, and the sides with zero elsewhere."""
+    xp = namespace(task.low)
+    closed = xp.isfinite(task.high - task.low)
+    return closed, xp.where(closed, task.low, 0), xp.where(closed, task.high, 0)
 
 
 def _to_delta(w, task):
@@ -265,26 +272,16 @@ def _to_delta(w, task):
     xp = namespace(w)
     delta, slope = w, xp.ones_like(w)
     if task.low is not None:
-        half, u = WIDER * (task.high - task.low) / 2, xp.tanh(w)
-        delta, slope = xp.clip((task.low + task.high) / 2 + half * u, task.low, task.high), half * (1 - u * u)
+        closed, low, high = _closed(task)
+        half, u = WIDER * (high - low) / 2, xp.tanh(w)
+        delta = clip(xp.where(closed, (low + high) / 2 + half * u, w), task.low, task.high)
+        slope = xp.where(closed, half * (1 - u * u), 1).astype(w.dtype)
     return (delta, slope) if task.free is None else (delta * task.free, slope * task.free)
 
 
 def _inside(w, task):
-    """W cut off where δ reaches the box."""
+    """w cut off where δ reaches the box."""
+    if task.low is None:
+        return w
     edge = math.atanh(1 / WIDER)
-    return w if task.low is None else namespace(w).clip(w, -edge, edge)
-
-
-def _options(confidence, steps, searches, c, lr):
-    steps, searches = checks.count("steps", steps, least=1), checks.count("searches", searches, least=1)
-    kappa, c, lr = checks.radius("confidence", confidence), checks.radius("c", c), checks.radius("lr", lr)
-    if c == 0 or lr == 0:
-        raise ValueError(f"c = {c:g} and lr = {lr:g} must be above 0")
-    return kappa, steps, searches, c, lr
-
-
-def _finite(low, high):
-    if low is not None and not namespace(low).isfinite(high - low).all():
-        raise ValueError("a box without end: finite bounds were expected, or box=None")
-    return low, high
+    return namespace(w).where(_closed(task)[0], namespace(w).clip(w, -edge, edge), clip(w, task.low, task.high))

@@ -2,15 +2,17 @@
 
 from functools import partial
 
-from ... import checks
 from ...backend import namespace
 from ...balls import L2, Linf
-from ...models.protocol import logits
+from ...checked import checked, one_of
+from ...models.protocol import clean_logits, is_fooled
+from ...numerics import take
 from ...parallel import map_chunks
-from .hyperplane import known_norm, nearest_boundary, rounding
-from .targets import advantage, boundaries, clip, is_fooled, rivals_of, room, where_standing
+from .hyperplane import nearest_boundary, rounding
+from .targets import advantage, boundaries, clip, rivals_of, room, where_standing
 
 
+@checked(norm=one_of(L2, Linf))
 def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, overshoot=0.02, candidates=10):
     r"""Step to the nearest boundary as it looks when the logits are made linear, and again, until it is crossed.
 
@@ -56,11 +58,8 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     Source: Moosavi-Dezfooli, Fawzi and Frossard (2016), "DeepFool: a simple and accurate method to fool deep neural
     networks", algorithms 1 (binary) and 2, equation 11 for the norms.
     """
-    checks.smallest_change(model, x, y, box, target)
-    known_norm(norm, L2, Linf)
-    steps, candidates = checks.count("steps", steps, least=1), checks.count("candidates", candidates, least=2)
-    walk = partial(_walk, model, norm, steps, checks.radius("overshoot", overshoot))
-    z = logits(model, x)
+    walk = partial(_walk, model, norm, steps, overshoot)
+    z = clean_logits(model, x)
     standing, rivals = ~is_fooled(z, y, target), rivals_of(z, y, candidates)
     run = partial(map_chunks, walk, model)
     return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *room(x, box))
@@ -81,6 +80,6 @@ def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
         found[left[fooled]] = delta[fooled]
         if fooled.all():
             break
-        state = (left, x, y, target, rivals, low, high, r, delta)
-        left, x, y, target, rivals, low, high, r, delta = (a if a is None else a[~fooled] for a in state)
+        state = left, x, y, target, rivals, low, high, r, delta
+        left, x, y, target, rivals, low, high, r, delta = take(~fooled, *state)
     return (found,)

@@ -5,13 +5,15 @@ from functools import partial
 from ... import checks
 from ...backend import namespace
 from ...balls import L1, L2, Linf
-from ...models.protocol import logits
+from ...checked import checked, one_of
+from ...models.protocol import clean_logits, is_fooled
 from ...numerics import per_row
 from ...parallel import map_chunks
-from .hyperplane import inner, known_norm, nearest_boundary, nearest_point, rounding
-from .targets import advantage, around, boundaries, clip, is_fooled, rivals_of, room, where_standing
+from .hyperplane import inner, nearest_boundary, nearest_point, rounding
+from .targets import advantage, around, boundaries, clip, rivals_of, room, where_standing
 
 
+@checked(norm=one_of(L1, L2, Linf), alpha_max=checks.size, eta=checks.size)
 def fab(
     model,
     x,
@@ -83,15 +85,13 @@ def fab(
     Source: Croce and Hein (2020), "Minimally distorted adversarial examples with a fast adaptive boundary attack",
     algorithm 1.
     """
-    checks.smallest_change(model, x, y, box, target)
-    known_norm(norm, L1, L2, Linf)
-    steps, restarts = checks.count("steps", steps, least=1), checks.count("restarts", restarts, least=1)
-    options = (checks.radius(*option) for option in (("alpha_max", alpha_max), ("eta", eta), ("beta", beta)))
+    if target is not None and rival is not None:
+        raise ValueError("target and rival exclude each other: pass one of them")
     if restarts > 1 and (rng is None or eps is None):
         raise ValueError(f"restarts = {restarts} begin at random points: pass rng and eps")
-    z = logits(model, x)
-    rivals = _rivals(model, x, y, z, target, rival)
-    search = partial(_search, model, norm, steps, *options)
+    z = clean_logits(model, x)
+    rivals = rivals_of(z, y) if rival is None else rival[:, None]
+    search = partial(_search, model, norm, steps, alpha_max, eta, beta)
     standing, delta = ~is_fooled(z, y, target), namespace(x).zeros_like(x)
     for start in _starts(norm, x, restarts, eps, rng):
         run = partial(_in_chunks, search, model)
@@ -103,21 +103,12 @@ def _in_chunks(search, model, *arrays):
     return map_chunks(search, model, *arrays)[0]
 
 
-def _rivals(model, x, y, z, target, rival):
-    if rival is None:
-        return rivals_of(z, y)
-    checks.examples(model, x, rival, "rival")
-    if target is not None:
-        raise ValueError("target and rival exclude each other")
-    return rival[:, None]
-
-
 def _starts(norm, x, restarts, eps, rng):
     """None for x itself, then random δ of length ε / 2, all of them drawn for the whole batch."""
     yield None
     for _ in range(restarts - 1):
         direction = norm(1).sample(rng, x)
-        yield direction * per_row(checks.radius("eps", eps) / 2 / norm(1).norm(direction), x)
+        yield direction * per_row(eps / 2 / norm(1).norm(direction), x)
 
 
 def _search(model, norm, steps, alpha_max, eta, beta, x, y, target, rivals, low, high, start, best):

@@ -8,13 +8,8 @@ from ...backend import namespace
 from ...balls import L1, L2, Linf
 from ...numerics import per_row, put_in_rows, rows, solve_piecewise_linear
 
-FLAT = 1e-30  # gradients below this share of |f| are none: their hyperplane is nowhere
-
-
-def known_norm(norm, *known):
-    """Refuse what is none of the ball classes ``known``."""
-    if norm not in known:
-        raise ValueError(f"norm = {norm!r}; expected was {' or '.join(ball.__name__ for ball in known)}")
+FLAT = 1e-30  # gradients below this share of |f| count as zero: no step of a sensible size reaches their hyperplane
+NEGLIGIBLE = 1e-15  # beside the largest component of a gradient, which is 1: beyond rounding
 
 
 def nearest_boundary(norm, w, f, x, low=None, high=None):
@@ -99,8 +94,10 @@ def nearest_point(norm, w, f, low=None, high=None):
     if low is None:
         dual = norm(1).support(g)
         return norm(1).linear_max(g) * per_row(way / xp.where(dual > 0, dual, 1), w)
-    room = rows(xp.where(g > 0, high, -low))
-    return xp.sign(g) * _SMALLEST[norm](rows(abs(g)), room, way[:, None]).reshape(w.shape)
+    a, room = rows(abs(g)), rows(xp.where(g > 0, high, -low))
+    # an infinite side is no bound: no component goes farther than the whole way by itself
+    room = xp.where(xp.isinf(room), way[:, None] / xp.where(a > NEGLIGIBLE, a, xp.inf), room).astype(w.dtype)
+    return xp.sign(g) * _SMALLEST[norm](a, room, way[:, None]).reshape(w.shape)
 
 
 def _smallest_linf(a, b, way):
@@ -113,7 +110,7 @@ def _smallest_linf(a, b, way):
 def _smallest_l2(a, b, way):
     r"""min(t a, b) with :math:`\sum_j a_j \min(t a_j, b_j)` = way, linear in t between the :math:`b_j / a_j`."""
     xp = namespace(a)
-    a = xp.where(a > 1e-15, a, 0)  # beyond rounding, for the largest is 1
+    a = xp.where(a > NEGLIGIBLE, a, 0)
     knots = xp.where(a > 0, b / xp.where(a > 0, a, 1), 0)
     return xp.minimum(_reach(lambda t: a * xp.minimum(t * a, b), knots, way) * a, b)
 

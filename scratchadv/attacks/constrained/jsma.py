@@ -6,14 +6,17 @@ from functools import partial
 from ... import checks
 from ...backend import namespace
 from ...balls import L0
+from ...checked import checked, one_of
 from ...losses import cross_entropy, logistic
-from ...models.protocol import logits
+from ...models.protocol import clean_logits, is_fooled, vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
-from .hyperplane import known_norm
-from .targets import clip, is_fooled, room, where_standing
+from .targets import clip, room, where_standing
+
+OF = one_of("logits", "probabilities")
 
 
+@checked(norm=one_of(L0), theta=checks.signed, upsilon=checks.share, of=OF)
 def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0, 1), of="logits"):
     r"""Move the two most salient components by θ, again and again, until the target is reached.
 
@@ -66,13 +69,13 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     Learning in Adversarial Settings", algorithms 2 and 3; without a target Wiyatno and Xu (2018), "Maximal
     Jacobian-based Saliency Map Attack".
     """
-    checks.smallest_change(model, x, y, box, target)
-    known_norm(norm, L0)
-    move = partial(_move_pairs, model, _theta(theta), _pairs(upsilon, x), _known(of))
-    standing = ~is_fooled(logits(model, x), y, target)
+    pairs = math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)  # up to rounding
+    move = partial(_move_pairs, model, theta, pairs, of)
+    standing = ~is_fooled(clean_logits(model, x), y, target)
     return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
 
 
+@checked(theta=checks.signed, of=OF)
 def saliency_map(model, x, target, *, theta=1.0, of="logits"):
     r"""How much each single component speaks for the target, as pictures.
 
@@ -107,9 +110,7 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
 
     Source: slides "Saliency map", "Saliency Computation"; Papernot et al. (2016), equations 8 and 9.
     """
-    checks.examples(model, x, target, "target")
-    _known(of)
-    sign = math.copysign(1, _theta(theta))
+    sign = math.copysign(1, theta)
 
     def s(x, t):
         xp = namespace(x)
@@ -226,7 +227,7 @@ def _derivatives(model, x, t, of):
     The factor changes no sign and no order of pairs, and may be too small for a float.
     """
     xp = namespace(x)
-    z, pull = model.vjp_x(x)
+    z, pull = vjp_x(model, x)
     if of == "probabilities" or z.ndim == 1:
         alpha = pull(-_log_loss(z).grad(z, t) if of == "probabilities" else t.astype(z.dtype) / 2)
         return z, alpha, -alpha
@@ -238,24 +239,3 @@ def _derivatives(model, x, t, of):
 def _log_loss(z):
     """The loss that is −log F_t."""
     return logistic if z.ndim == 1 else cross_entropy
-
-
-def _theta(theta):
-    theta = math.copysign(checks.radius("|theta|", abs(theta)), theta)
-    if theta == 0:
-        raise ValueError("theta = 0 changes nothing: a number above or below 0 was expected")
-    return theta
-
-
-def _pairs(upsilon, x):
-    """⌊P Υ / 2⌋, up to rounding."""
-    upsilon = checks.radius("upsilon", upsilon)
-    if upsilon > 1:
-        raise ValueError(f"upsilon = {upsilon} must be a share, at most 1")
-    return math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)
-
-
-def _known(of):
-    if of not in ("logits", "probabilities"):
-        raise ValueError(f"of = {of!r}; 'logits' or 'probabilities' was expected")
-    return of

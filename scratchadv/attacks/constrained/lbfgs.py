@@ -8,12 +8,14 @@ from scipy.optimize import minimize
 
 from ... import checks
 from ...balls import L2
-from ...models.protocol import logits, loss_and_gradient
+from ...checked import checked, one_of
+from ...models.protocol import clean_logits, is_fooled, loss_and_gradient
 from ...parallel import map_chunks
-from .hyperplane import known_norm, rounding
-from .targets import boundaries, is_fooled, room, where_standing
+from .hyperplane import rounding
+from .targets import boundaries, room, where_standing
 
 
+@checked(norm=one_of(L2))
 def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps=40, loss=None):
     r"""Minimise length plus loss at the target in the box, with the largest weight c on the length that still fools.
 
@@ -66,12 +68,7 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     checks.on_host("lbfgs", x)
     if target is None:
         raise TypeError("lbfgs is a targeted attack: target must be an array of labels, not None")
-    checks.smallest_change(model, x, y, box, target)
-    known_norm(norm, L2)
-    if checks.radius("c", c) == 0:
-        raise ValueError("c = 0 does not weigh the length; c > 0 was expected")
-    searches, steps = checks.count("searches", searches, least=1), checks.count("steps", steps, least=1)
-    standing = ~is_fooled(logits(model, x), y, target)
+    standing = ~is_fooled(clean_logits(model, x), y, target)
     search = partial(_search_c, model, loss or model.loss, c, searches, steps)
 
     def one_by_one(*arrays):

@@ -3,13 +3,8 @@
 from ...backend import namespace
 from ...balls import L2
 from ...losses import margin
-from ...models.protocol import labels_of
-from ...numerics import rows
-
-
-def is_fooled(z, y, target=None):
-    """Whether the prediction is wrong, or with a target right on it, ``(N,)``."""
-    return labels_of(z) != y if target is None else labels_of(z) == target
+from ...models.protocol import vjp_x
+from ...numerics import take
 
 
 def advantage(z, y, target=None):
@@ -33,7 +28,8 @@ def rivals_of(z, y, candidates=None):
 def boundaries(model, x, y, target=None, rivals=None):
     r"""The boundaries around x made linear: :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` for every rival k.
 
-    With a target there is one boundary, between it and the best other class.
+    With a target there is one boundary, between it and the best other class. A class that is masked out, with the logit
+    −∞, has no boundary: its f is −1 and its w zero.
 
     Parameters
     ----------
@@ -51,20 +47,25 @@ def boundaries(model, x, y, target=None, rivals=None):
     w : array, shape (N, C, *D)
     """
     xp = namespace(x)
-    z, pull = model.vjp_x(x)
-    directions = _directions(z, y, target, rivals)
-    f = xp.stack([rows(dz * z).sum(axis=1) for dz in directions], axis=1)
-    return f, xp.stack([pull(dz) for dz in directions], axis=1)
+    z, pull = vjp_x(model, x)
+    values, slopes = zip(*_advantages(z, y, target, rivals), strict=True)
+    f = xp.stack(values, axis=1)
+    w = xp.stack([pull(dz) for dz in slopes], axis=1)
+    there = xp.isfinite(f)
+    if there.all():
+        return f, w
+    return xp.where(there, f, -1).astype(f.dtype), w * there.reshape(f.shape + (1,) * (w.ndim - 2))
 
 
-def _directions(z, y, target, rivals):
-    """The derivative of each f_k by z."""
+def _advantages(z, y, target, rivals):
+    """Each f_k and its derivative by z."""
     if target is not None:
-        return [-margin.grad(z, target)]
+        return [(advantage(z, y, target), -margin.grad(z, target))]
     if z.ndim == 1:
-        return [margin.grad(z, y)]
+        return [(margin.value(z, y), margin.grad(z, y))]
+    row = namespace(z).arange(len(z))
     unit = namespace(z).eye(z.shape[1], dtype=z.dtype)
-    return [unit[k] - unit[y] for k in rivals.T]
+    return [(z[row, k] - z[row, y], unit[k] - unit[y]) for k in rivals.T]
 
 
 def room(x, box):
@@ -88,5 +89,5 @@ def where_standing(standing, f, x, *arrays):
     left = xp.flatnonzero(standing)
     delta = xp.zeros_like(x)
     if len(left):
-        delta[left] = f(*(a if a is None else a[left] for a in (x, *arrays)))
+        delta[left] = f(*take(left, x, *arrays))
     return delta

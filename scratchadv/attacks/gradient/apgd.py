@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 from ... import checks
 from ...backend import namespace
 from ...balls import L0, Boxed
+from ...checked import checked
 from ...losses import objective
-from ...models.protocol import labels_of
-from ...numerics import per_row
+from ...models.protocol import is_fooled, vjp_x
+from ...numerics import per_row, take
 from ...parallel import map_chunks
-from .pgd import _starts
+from .best import KEEP, Best, counted, nothing_found
+from .pgd import starts
 
 MOMENTUM = 0.75  # α: the share of the new step
 RHO = 0.75  # ρ: the share of steps that have to raise the loss
 
 
+@checked(keep=KEEP)
 def apgd(
     model,
     x,
@@ -29,6 +32,7 @@ def apgd(
     loss=None,
     start=None,
     rng=None,
+    keep="success",
     until_wrong=False,
     callback=None,
 ):
@@ -67,8 +71,11 @@ def apgd(
         Default: the model's own. ``losses.dlr`` is the paper's second one.
     start : array, shape (N, *D) or (restarts, N, *D), optional
         Where to begin, projected onto Δ(x). Default: zero without ``rng``, else drawn from Δ(x).
-    rng : numpy.random.Generator, optional
-        For random starts.
+    rng : numpy.random.Generator or int, optional
+        For random starts; an integer seeds a generator.
+    keep : {"success", "loss"}
+        Which iterate is returned: one that fools (or reaches its target) before one that does not and then the one of
+        the higher loss, or the one of the highest loss alone. The run itself always goes on from its highest loss.
     until_wrong : bool
         Whether an example rests at its first δ with a prediction other than y, with a target too: for when only the
         worst case counts.
@@ -79,8 +86,8 @@ def apgd(
     Returns
     -------
     delta : array, shape (N, *D)
-        The feasible iterate of the highest loss, δ = 0 included; with ``until_wrong`` the first one that is
-        misclassified, where there is one. dtype of x.
+        The best iterate of all restarts, δ = 0 included; with ``until_wrong`` the first one that is misclassified,
+        where there is one. dtype of x.
 
     Raises
     ------
@@ -90,21 +97,15 @@ def apgd(
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", algorithm 1.
     """
-    checks.attack(model, x, y, threat, target)
-    steps = checks.count("steps", steps, least=1)
-    restarts = checks.count("restarts", restarts, least=1)
     if callback and until_wrong:
         raise ValueError("callback sees whole batches, and until_wrong=True drops examples: pass one of them")
     loss, labels = objective(loss or model.loss, y, target)
-    run = partial(_climb, model, threat, loss, steps, until_wrong)
-    best = best_value = None
-    for restart, delta in enumerate(_starts(x, threat, start, restarts, rng)):
-        if callback:
-            tell = partial(callback, restart)
-            best, best_value = run(x, y, labels, delta, best, best_value, callback=tell)
-        else:
-            best, best_value = map_chunks(run, model, x, y, labels, delta, best, best_value)
-    return best
+    climb = partial(_climb, model, loss, steps, keep, until_wrong)
+    best = None, None, None
+    for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
+        given = x, y, target, labels, threat.at(x), delta, *best
+        best = climb(*given, callback=partial(callback, restart)) if callback else map_chunks(climb, model, *given)
+    return best[0]
 
 
 class _State(NamedTuple):
@@ -113,48 +114,65 @@ class _State(NamedTuple):
     row: Any  # where it is in the batch
     x: Any
     y: Any
+    target: Any
     labels: Any
+    delta_set: Any
     delta: Any  # δ[k]
     before: Any  # δ[k−1]
     value: Any
     g: Any
-    best: Any  # of this run, with its value and gradient
-    best_value: Any
-    best_g: Any
+    top: Any  # the δ of the highest loss in this run
+    top_value: Any
+    top_g: Any
+    found: Any  # the δ to return, over all runs
+    fooled: Any
+    found_value: Any
     eta: Any
     rises: Any  # steps since the last checkpoint that have raised the loss
-    record: Any  # the best value at the last checkpoint
+    record: Any  # the highest loss at the last checkpoint
     halved: Any  # whether η was halved there
 
+    @property
+    def best(self):
+        return Best(self.found, self.fooled, self.found_value)
+
     def only(self, keep):
-        return self if keep.all() else _State(*(a[keep] for a in self))
+        return self if keep.all() else _State(*take(keep, *self))
 
 
-def _climb(model, threat, loss, steps, until_wrong, x, y, labels, delta, best, best_value, callback=None):
-    """One restart from delta (None: zero), on top of the best δ and value so far (None: δ = 0)."""
-    xp, checkpoints, last = namespace(x), _checkpoints(steps), 0
-    if best is None:  # a start at zero is its own first iterate
-        best = xp.zeros_like(x)
-        best_value = xp.full(len(x), -math.inf, x.dtype)
-        if delta is not None:
-            best_value = _value(loss, until_wrong, model.logits(x), y, labels)
-    state = _begin(x, y, labels, best if delta is None else delta, _first_eta(threat))
-    state = state.only(best_value < math.inf)
+def _climb(model, loss, steps, keep, until_wrong, x, y, target, labels, delta_set, delta, *best, callback=None):
+    """One restart from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
+    counts = _any_error if until_wrong else partial(counted, keep=keep)
+    if best[0] is None:
+        best = nothing_found(x)
+        z = checks.logits(model.logits(x))
+        best = best.or_better(best.delta, counts(z, y, target), loss.value(z, labels))
+    best = Best(*(a.copy() for a in best))
+    state = _begin(x, y, target, labels, delta_set, best.delta * 0 if delta is None else delta, best)
+    if until_wrong:
+        state = state.only(~best.fooled)
+    checkpoints, last = _checkpoints(steps), 0
     for k in range(steps + 1):
         if not len(state.row):
             break
-        state = _look(model, loss, until_wrong, state, with_gradient=k < steps)
+        state = _look(model, loss, counts, state, with_gradient=k < steps)
         if callback:
             callback(k, state.delta, state.value, state.eta)
-        standing = state.best_value < math.inf
-        if k == steps or not standing.all():
-            best, best_value = _merged(best, best_value, state)
-            state = state.only(standing)
+        if k == steps or (until_wrong and state.fooled.any()):
+            for whole, part in zip(best, state.best, strict=True):
+                whole[state.row] = part
+        if until_wrong:
+            state = state.only(~state.fooled)
         if k in checkpoints:
             state, last = _checked(state, k - last), k
         if k < steps:
-            state = _step(threat, state, first=k == 0)
-    return best, best_value
+            state = _step(state, first=k == 0)
+    return best
+
+
+def _any_error(z, y, target):
+    """Whether the prediction is wrong, with a target too."""
+    return is_fooled(z, y)
 
 
 def _checkpoints(steps):
@@ -167,57 +185,60 @@ def _checkpoints(steps):
     return found
 
 
-def _first_eta(threat):
+def _first_eta(delta_set):
     """2 ε; for ℓ0 k, for of a step in more components the projection need not keep the best."""
-    ball = threat.ball if isinstance(threat, Boxed) else threat
+    ball = delta_set.ball if isinstance(delta_set, Boxed) else delta_set
     return ball.k if isinstance(ball, L0) else 2 * ball.radius
 
 
-def _begin(x, y, labels, delta, eta):
+def _begin(x, y, target, labels, delta_set, delta, best):
     xp = namespace(x)
     n, zero, low = len(x), xp.zeros_like(x), xp.full(len(x), -math.inf, x.dtype)
     return _State(
         row=xp.arange(n),
         x=x,
         y=y,
+        target=target,
         labels=labels,
+        delta_set=delta_set,
         delta=delta,
         before=delta,
         value=-low,
         g=zero,
-        best=delta,
-        best_value=low,
-        best_g=zero,
-        eta=xp.full(n, eta, x.dtype),
+        top=delta,
+        top_value=low,
+        top_g=zero,
+        found=best.delta,
+        fooled=best.fooled,
+        found_value=best.value,
+        eta=xp.full(n, _first_eta(delta_set), x.dtype),
         rises=xp.zeros(n, int),
         record=low,
         halved=xp.zeros(n, bool),
     )
 
 
-def _value(loss, until_wrong, z, y, labels):
-    """The loss, and infinity where nothing is left to do."""
-    value = loss.value(z, labels)
-    return namespace(z).where(labels_of(z) != y, math.inf, value).astype(z.dtype) if until_wrong else value
-
-
-def _look(model, loss, until_wrong, state, with_gradient):
+def _look(model, loss, counts, state, with_gradient):
     """Loss and gradient at δ[k], and what is best so far."""
     xp, at, g = namespace(state.x), state.x + state.delta, state.g
     if with_gradient:
-        z, pull = model.vjp_x(at)
+        z, pull = vjp_x(model, at)
         g = pull(loss.grad(z, state.labels))
     else:
         z = model.logits(at)
-    value = _value(loss, until_wrong, z, state.y, state.labels)
-    better = value > state.best_value
-    row = per_row(better, at)
+    value = loss.value(z, state.labels)
+    higher = value > state.top_value
+    row = per_row(higher, at)
+    found, fooled, found_value = state.best.or_better(state.delta, counts(z, state.y, state.target), value)
     return state._replace(
         value=value,
         g=g,
-        best=xp.where(row, state.delta, state.best),
-        best_value=xp.where(better, value, state.best_value),
-        best_g=xp.where(row, g, state.best_g),
+        top=xp.where(row, state.delta, state.top),
+        top_value=xp.where(higher, value, state.top_value),
+        top_g=xp.where(row, g, state.top_g),
+        found=found,
+        fooled=fooled,
+        found_value=found_value,
         rises=state.rises + (value > state.value),
     )
 
@@ -226,44 +247,35 @@ def _checked(state, since):
     """Conditions 1 and 2, ``since`` steps after the last checkpoint: halve η and go back to the best δ."""
     xp = namespace(state.x)
     stuck = state.rises < RHO * since
-    stuck |= ~state.halved & (state.best_value == state.record)
+    stuck |= ~state.halved & (state.top_value == state.record)
     row = per_row(stuck, state.x)
     return state._replace(
-        delta=xp.where(row, state.best, state.delta),
-        g=xp.where(row, state.best_g, state.g),
+        delta=xp.where(row, state.top, state.delta),
+        g=xp.where(row, state.top_g, state.g),
         eta=xp.where(stuck, state.eta / 2, state.eta),
         rises=xp.zeros_like(state.rises),
-        record=state.best_value,
+        record=state.top_value,
         halved=stuck,
     )
 
 
-def _step(threat, state, first):
+def _step(state, first):
     """From δ[k] to δ[k+1]; the first step has no momentum."""
-    delta, z = state.delta, _ascend(threat, state)
+    delta, z = state.delta, _ascend(state)
     if not first:
         z = delta + MOMENTUM * (z - delta) + (1 - MOMENTUM) * (delta - state.before)
-        z = threat.at(state.x).project(z)
+        z = state.delta_set.project(z)
     return state._replace(delta=z, before=delta)
 
 
-def _ascend(threat, state):
+def _ascend(state):
     """P(δ + η s(g)), the examples of one step size together: for ℓ1 and ℓ0 s depends on it."""
-    x, delta, g, eta = state.x, state.delta, state.g, state.eta
-    sizes = set(eta.tolist())
+    sizes = set(state.eta.tolist())
     if len(sizes) == 1:
-        return threat.at(x).ascend(delta, g, sizes.pop())
-    found = namespace(x).empty_like(delta)
+        return state.delta_set.ascend(state.delta, state.g, sizes.pop())
+    found = namespace(state.x).empty_like(state.delta)
     for size in sizes:
-        some = eta == size
-        found[some] = threat.at(x[some]).ascend(delta[some], g[some], size)
+        some = state.eta == size
+        delta_set, delta, g = take(some, state.delta_set, state.delta, state.g)
+        found[some] = delta_set.ascend(delta, g, size)
     return found
-
-
-def _merged(best, best_value, state):
-    """The best over the runs, with what this one has found."""
-    better = state.best_value > best_value[state.row]
-    found = state.row[better]
-    best, best_value = best.copy(), best_value.copy()
-    best[found], best_value[found] = state.best[better], state.best_value[better]
-    return best, best_value

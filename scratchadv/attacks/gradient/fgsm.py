@@ -1,11 +1,13 @@
 """The fast gradient sign method."""
 
 from ... import checks
+from ...checked import checked
 from ...losses import objective
-from ...models.protocol import loss_and_gradient
+from ...models.protocol import loss_and_gradient, vjp_x
 from ...parallel import map_chunks
 
 
+@checked
 def fgsm(model, x, y, threat, *, target=None, loss=None):
     r"""One step to the best point of Δ(x) for the loss made linear at x.
 
@@ -39,16 +41,17 @@ def fgsm(model, x, y, threat, *, target=None, loss=None):
 
     Source: slides "Fast Gradient Sign Method"; Goodfellow, Shlens and Szegedy (2015), section 4.
     """
-    checks.attack(model, x, y, threat, target)
-    loss, y = objective(loss or model.loss, y, target)
+    loss, labels = objective(loss or model.loss, y, target)
 
-    def step(x, y):
-        _, g = loss_and_gradient(model, loss, x, y)
-        return (threat.at(x).linear_max(g),)
+    def step(x, labels, delta_set):
+        z, pull = vjp_x(model, x)
+        g = pull(loss.grad(checks.logits(z), labels))
+        return (delta_set.linear_max(g),)
 
-    return map_chunks(step, model, x, y)[0]
+    return map_chunks(step, model, x, labels, threat.at(x))[0]
 
 
+@checked
 def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss=None):
     r"""One step of size α from a random point of Δ(x): the attack of fast adversarial training.
 
@@ -68,8 +71,8 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
         The true labels.
     threat : Ball or Boxed
         The perturbation set Δ.
-    rng : numpy.random.Generator
-        Draws the start.
+    rng : numpy.random.Generator or int
+        Draws the start; an integer seeds a generator.
     alpha : float, optional
         Step size in the units of x. Default 1.25 radius.
     target : array, shape (N,), optional
@@ -89,12 +92,11 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
 
     Source: Wong, Rice and Kolter (2020), "Fast is better than free", algorithm 3.
     """
-    checks.attack(model, x, y, threat, target)
-    alpha = 1.25 * threat.radius if alpha is None else checks.radius("alpha", alpha)
-    loss, y = objective(loss or model.loss, y, target)
+    alpha = 1.25 * threat.radius if alpha is None else alpha
+    loss, labels = objective(loss or model.loss, y, target)
 
-    def step(x, y, delta):
-        _, g = loss_and_gradient(model, loss, x + delta, y)
-        return (threat.at(x).ascend(delta, g, alpha),)
+    def step(x, labels, delta_set, delta):
+        _, g = loss_and_gradient(model, loss, x + delta, labels)
+        return (delta_set.ascend(delta, g, alpha),)
 
-    return map_chunks(step, model, x, y, threat.sample(rng, x))[0]
+    return map_chunks(step, model, x, labels, threat.at(x), threat.sample(rng, x))[0]

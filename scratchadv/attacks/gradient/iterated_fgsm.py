@@ -1,14 +1,15 @@
 """The fast gradient sign method in small steps, also with momentum."""
 
-from functools import partial
-
 from ... import checks
+from ...checked import checked
 from ...losses import objective
 from ...parallel import map_chunks
-from .pgd import _climb, pgd
+from .best import KEEP
+from .pgd import Climb, pgd
 
 
-def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, loss=None):
+@checked(keep=KEEP)
+def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, loss=None, keep="success"):
     r"""FGSM in small steps, each from where the last one ended: the basic iterative method.
 
     .. math::
@@ -35,11 +36,13 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
         Labels to reach: L(y) − L(target) is maximised.
     loss : Loss, optional
         Default: the model's own.
+    keep : {"success", "loss"}
+        As for :func:`pgd`.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        The feasible iterate of the highest loss, δ = 0 included (the paper returns the last one). dtype of x.
+        The best iterate, δ = 0 included (the paper returns the last one). dtype of x.
 
     Raises
     ------
@@ -49,11 +52,12 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
     Source: slide "Fast Gradient Sign Method (FGSM) attack"; Kurakin, Goodfellow and Bengio (2017), "Adversarial
     examples in the physical world", section 2.2.
     """
-    alpha = _default(alpha, threat, steps)
-    return pgd(model, x, y, threat, steps=steps, alpha=alpha, target=target, loss=loss)
+    alpha = threat.radius / steps if alpha is None else alpha
+    return pgd(model, x, y, threat, steps=steps, alpha=alpha, target=target, loss=loss, keep=keep)
 
 
-def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=None, loss=None):
+@checked(mu=checks.size, keep=KEEP)
+def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=None, loss=None, keep="success"):
     r"""Iterated FGSM along a running sum of gradients, each of ℓ1 norm one.
 
     .. math::
@@ -73,17 +77,11 @@ def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=N
     Returns
     -------
     delta : array, shape (N, *D)
-        The feasible iterate of the highest loss, δ = 0 included (the paper returns the last one). dtype of x.
+        The best iterate, δ = 0 included (the paper returns the last one). dtype of x.
 
     Source: Dong et al. (2018), "Boosting adversarial attacks with momentum", algorithm 1.
     """
-    checks.attack(model, x, y, threat, target)
-    alpha, mu = _default(alpha, threat, steps), checks.radius("mu", mu)
-    loss, y = objective(loss or model.loss, y, target)
-    run = partial(_climb, model, threat, loss, steps, alpha, True, momentum=mu)
-    return map_chunks(run, model, x, y, None, None, None)[0]
-
-
-def _default(alpha, threat, steps):
-    steps = checks.count("steps", steps, least=1)
-    return threat.radius / steps if alpha is None else checks.radius("alpha", alpha)
+    alpha = threat.radius / steps if alpha is None else alpha
+    loss, labels = objective(loss or model.loss, y, target)
+    climb = Climb(model, loss, steps, alpha, keep=keep, momentum=mu)
+    return map_chunks(climb, model, x, y, target, labels, threat.at(x), None, None, None, None)[0]

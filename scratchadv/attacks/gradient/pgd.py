@@ -1,16 +1,20 @@
 """Projected gradient descent (on the slides' terms; it ascends the loss)."""
 
-import math
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from ... import checks
 from ...backend import namespace
+from ...checked import checked
 from ...losses import objective
-from ...models.protocol import loss_and_gradient
+from ...models.protocol import vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from .best import KEEP, Best, counted, nothing_found
 
 
+@checked(keep=KEEP)
 def pgd(
     model,
     x,
@@ -25,6 +29,7 @@ def pgd(
     start=None,
     restarts=1,
     rng=None,
+    keep="success",
     callback=None,
 ):
     r"""Step along the gradient of the loss, project back onto Δ(x), repeat; return the best iterate.
@@ -61,15 +66,18 @@ def pgd(
         Where to begin, projected onto Δ(x). Default: zero without ``rng``, else drawn from Δ(x).
     restarts : int
         Runs from several starts; the best is kept example by example.
-    rng : numpy.random.Generator, optional
-        For random starts.
+    rng : numpy.random.Generator or int, optional
+        For random starts; an integer seeds a generator.
+    keep : {"success", "loss"}
+        Which iterate is best: one that fools (or reaches its target) before one that does not and then the one of the
+        higher loss, or the one of the highest loss alone, as training wants it.
     callback : callable, optional
         Called with (restart, step, delta, loss), loss of shape ``(N,)``, at every iterate.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        The feasible iterate of the highest loss, δ = 0 included. dtype of x.
+        The best iterate of all restarts, δ = 0 included. dtype of x.
 
     Raises
     ------
@@ -78,42 +86,64 @@ def pgd(
 
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
-    checks.attack(model, x, y, threat, target)
-    steps = checks.count("steps", steps, least=1)
-    alpha = 2.5 * threat.radius / steps if alpha is None else checks.radius("alpha", alpha)
-    restarts = checks.count("restarts", restarts, least=1)
-    loss, y = objective(loss or model.loss, y, target)
-    run = partial(_climb, model, threat, loss, steps, alpha, normalized)
-    best = best_value = None
-    for restart, delta in enumerate(_starts(x, threat, start, restarts, rng)):
+    alpha = 2.5 * threat.radius / steps if alpha is None else alpha
+    loss, labels = objective(loss or model.loss, y, target)
+    climb = Climb(model, loss, steps, alpha, normalized, keep)
+    best = None, None, None
+    for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
+        given = x, y, target, labels, threat.at(x), delta, *best
         if callback:  # sees whole batches
-            best, best_value = run(x, y, delta, best, best_value, callback=partial(callback, restart))
+            best = replace(climb, callback=partial(callback, restart))(*given)
         else:
-            best, best_value = map_chunks(run, model, x, y, delta, best, best_value)
-    return best
+            best = map_chunks(climb, model, *given)
+    return best[0]
 
 
-def _climb(model, threat, loss, steps, alpha, normalized, x, y, delta, best, best_value, callback=None, momentum=None):
-    """One restart from delta (None: zero), on top of the best δ and value so far (None: δ = 0)."""
-    xp, delta_set = namespace(x), threat.at(x)
-    if best is None:  # a start at zero is its own first iterate
-        best, best_value = xp.zeros_like(x), -math.inf if delta is None else loss.value(model.logits(x), y)
-    delta, velocity = xp.zeros_like(x) if delta is None else delta, 0
-    for t in range(steps + 1):
-        if t < steps:
-            value, g = loss_and_gradient(model, loss, x + delta, y)
-        else:
-            value = loss.value(model.logits(x + delta), y)
-        if callback:
-            callback(t, delta, value)
-        better = value > best_value
-        best = delta if better.all() else xp.where(per_row(better, x), delta, best)
-        best_value = xp.where(better, value, best_value)
-        if t < steps:
-            if momentum is not None:
-                g = velocity = momentum * velocity + _unit_l1(g)
-            delta = delta_set.ascend(delta, g, alpha) if normalized else delta_set.project(delta + alpha * g)
-    return best, best_value
+@dataclass(frozen=True)
+class Climb:
+    """One restart of PGD, with the settings of :func:`pgd`; ``momentum`` is that of momentum FGSM."""
+
+    model: Any
+    loss: Any
+    steps: int
+    alpha: float
+    normalized: bool = True
+    keep: str = "success"
+    momentum: float | None = None
+    callback: Any = None
+
+    def __call__(self, x, y, target, labels, delta_set, delta, *best):
+        """Climb from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
+        best = self._clean(x, y, target, labels, delta) if best[0] is None else Best(*best)
+        at_x = delta is None
+        delta = namespace(x).zeros_like(x) if at_x else delta
+        velocity = 0
+        for t in range(self.steps + 1):
+            last = t == self.steps
+            z, pull = (self.model.logits(x + delta), None) if last else vjp_x(self.model, x + delta)
+            if at_x and t == 0:
+                checks.logits(z)
+            value = self.loss.value(z, labels)
+            if self.callback:
+                self.callback(t, delta, value)
+            best = best.or_better(delta, counted(z, y, target, self.keep), value)
+            if last:
+                return best
+            g = pull(self.loss.grad(z, labels))
+            if self.momentum is not None:
+                g = velocity = self.momentum * velocity + _unit_l1(g)
+            if self.normalized:
+                delta = delta_set.ascend(delta, g, self.alpha)
+            else:
+                delta = delta_set.project(delta + self.alpha * g)
+
+    def _clean(self, x, y, target, labels, delta):
+        """δ = 0 as the best so far; where the climb begins there, its own first iterate will say how good that is."""
+        best = nothing_found(x)
+        if delta is None:
+            return best
+        z = checks.logits(self.model.logits(x))
+        return best.or_better(best.delta, counted(z, y, target, self.keep), self.loss.value(z, labels))
 
 
 def _unit_l1(g):
@@ -122,7 +152,7 @@ def _unit_l1(g):
     return g / per_row(namespace(g).where(length > 0, length, 1), g)
 
 
-def _starts(x, threat, start, restarts, rng):
+def starts(x, threat, start, restarts, rng):
     """The starting points, one restart after the other; None is zero."""
     if start is not None:
         checks.one_side(start, x)

@@ -66,8 +66,8 @@ class Direct:
     def __post_init__(self):
         _check_shape(self.shape)
         checks.count("halved_every", self.halved_every, least=1)
-        checks.radius("eta", self.eta)
-        if checks.radius("rate", self.rate) > 1:
+        checks.size("eta", self.eta)
+        if checks.size("rate", self.rate) > 1:
             raise ValueError(f"rate = {self.rate} must be <= 1")
 
     def random(self, rng, n):
@@ -150,9 +150,9 @@ class CPPN:
             raise ValueError(f"shape = {self.shape}: a CPPN draws images (height, width, channels)")
         checks.count("nodes", self.nodes)
         for name in ("limit", "eta"):
-            checks.radius(name, getattr(self, name))
+            checks.size(name, getattr(self, name))
         for name in ("rate", "add_connection", "remove_connection", "add_node", "remove_node"):
-            if checks.radius(name, getattr(self, name)) > 1:
+            if checks.size(name, getattr(self, name)) > 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be <= 1")
 
     def random(self, rng, n):

@@ -5,11 +5,13 @@ from functools import partial
 
 from ... import checks
 from ...backend import namespace
+from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
 
 
+@checked(penalty=checks.size, box=checks.pixel_range)
 def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1), loss=None):
     r"""Climb the log-posterior of the class y, less a penalty on the size of the image; return the best iterate.
 
@@ -51,19 +53,16 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
     Source: slide "Adversarial Examples", the 8 images unrecognisable to humans; Nguyen, Yosinski and Clune (2015),
     sections 2.3 and 3.7; Simonyan, Vedaldi and Zisserman (2014), equation 1, for the logit.
     """
-    checks.examples(model, x, y)
-    penalty, alpha = checks.radius("penalty", penalty), checks.radius("alpha", alpha)
-    steps = checks.count("steps", steps, least=1)
-    if box is not None:
-        checks.box(*box)
-    climb = partial(_climb, model, loss or model.loss, penalty, steps, alpha, box)
-    return map_chunks(climb, model, x, y)[0]
+    xp = namespace(x)
+    sides = (None, None) if box is None else (xp.zeros_like(x) + xp.asarray(side, dtype=x.dtype) for side in box)
+    climb = partial(_climb, model, loss or model.loss, penalty, steps, alpha)
+    return map_chunks(climb, model, x, y, *sides)[0]
 
 
-def _climb(model, loss, penalty, steps, alpha, box, x, y):
+def _climb(model, loss, penalty, steps, alpha, x, y, lower, upper):
     xp, best, lowest = namespace(x), x, math.inf
     for step in range(steps + 1):
-        x = x if box is None else xp.clip(x, *box)
+        x = x if lower is None else xp.clip(x, lower, upper)
         value, g = loss_and_gradient(model, loss, x, y)
         value = value + penalty / 2 * (rows(x) ** 2).sum(axis=1)
         better = value < lowest

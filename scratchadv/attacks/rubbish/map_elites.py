@@ -6,11 +6,18 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, like, namespace
+from ...checked import checked, whole
 from ...numerics import log_sum_exp
 from ...parallel import map_chunks
 from ..black_box.queries import ProbabilityOracle, oracle
 
 ROUNDING = 64  # share of a log-probability that may be rounding, in units of its dtype
+
+
+def _encoding(name, value):
+    """Refuse what is no way to write images down."""
+    checks.has(name, value, ("random", "mutate", "images"), "an encoding, such as Direct(shape) or CPPN(shape)")
+    return value
 
 
 class Elites(NamedTuple):
@@ -37,6 +44,7 @@ class Elites(NamedTuple):
     genomes: Any
 
 
+@checked(model=checks.black_box, encoding=_encoding, generations=checks.count, children=whole(1))
 def map_elites(model, encoding, *, generations=200, children=200, rng):
     r"""Mutate random elites; every child becomes the elite of each class that is surer of it than of the present one.
 
@@ -72,8 +80,6 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     "Deep neural networks are easily fooled", section 2.2 (without crossover); Mouret and Clune (2015), "Illuminating
     search spaces by mapping elites".
     """
-    generations = checks.count("generations", generations)
-    children = checks.count("children", children, least=1)
     ask = oracle(model)
     if not isinstance(ask, ProbabilityOracle):
         raise TypeError("map_elites needs logits or probabilities, and the model shows its labels only")

@@ -9,9 +9,10 @@ import numpy as np
 
 from ... import checks
 from ...backend import namespace
+from ...checked import anything, checked, one_of
 from ...models.mlp import MLP
 from ...models.network import Network
-from ...models.protocol import logits
+from ...models.protocol import clean_logits
 from ...numerics import log_sum_exp, per_row, rows, sigmoid
 from ...optim import Adam, constant
 from ...parallel import map_chunks, sum_chunks
@@ -69,12 +70,12 @@ class ATN:
         array, shape (N, *D)
             dtype of x.
         """
-        _check_images(x)
+        x = images_in_unit_range("x", x)
         if (target is None) == (self.classes > 0):
             raise ValueError("target belongs to a network for all targets, and only to that")
         if target is not None:
             checks.one_side(x, target)
-            checks.classes(target, len(x), self.classes, "target")
+            target = checks.classes(target, len(x), self.classes, "target")
         return map_chunks(lambda x, target: (self._image(x, target),), self.generator, x, target)[0]
 
     def vjp_theta(self, x, target=None):
@@ -105,6 +106,29 @@ class ATN:
         return xp.maximum(image, 0), (1 - image * image) * (image > 0)
 
 
+def images_in_unit_range(name, value):
+    """Return the images; refuse pixels outside [0, 1]."""
+    x = checks.images(value, name)
+    checks.inside_box(x, 0, 1)
+    return x
+
+
+def above_one(name, value):
+    """Refuse a number that is not above 1, so that t comes out on top."""
+    value = checks.size(name, value)
+    if value <= 1:
+        raise ValueError(f"{name} = {value} must be above 1, so that t comes out on top")
+    return value
+
+
+def models(name, value):
+    """Return a list of models."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must be a list of models, not {checks.shown(value)}")
+    return [checks.model(f"{name}[{i}]", model) for i, model in enumerate(value)]
+
+
+@checked(alpha=above_one)
 def rerank(p, t, alpha=1.5):
     r"""The probabilities p with t on top and the others in their order: what a victim is to say of x'.
 
@@ -126,9 +150,9 @@ def rerank(p, t, alpha=1.5):
 
     Source: Baluja and Fischer (2017), section 3.
     """
-    alpha = _check_alpha(alpha)
+    p = checks.images(p, "p")
+    t = checks.classes(t, *p.shape, "t")
     xp = namespace(p, t)
-    checks.classes(t, *p.shape, "t")
     s = p.copy()
     s[xp.arange(len(p)), t] = alpha * p.max(axis=1)
     return s / s.sum(axis=1, keepdims=True)
@@ -172,6 +196,15 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
     return value, lambda weights: pull(per_row(weights, x) * dx)
 
 
+@checked(
+    x=images_in_unit_range,
+    victims=models,
+    target=anything,
+    kind=one_of(*KINDS),
+    alpha=above_one,
+    optimizer=checks.optimizer,
+    generator=checks.trainable,
+)
 def train_atn(
     victims,
     x,
@@ -237,9 +270,6 @@ def train_atn(
 
     Source: slides "Adversarial transformation networks"; Baluja and Fischer (2017), section 3.
     """
-    _check_images(x)
-    beta, alpha = checks.radius("beta", beta), _check_alpha(alpha)
-    epochs, batch_size = checks.count("epochs", epochs), checks.count("batch_size", batch_size, least=1)
     answers = [_probabilities(victim, x) for victim in victims]
     classes = _classes_of(answers, target)
     rng = np.random.default_rng(0) if rng is None else rng
@@ -308,7 +338,7 @@ def _softmax(z):
 
 
 def _probabilities(victim, x):
-    z = logits(victim, x)
+    z = clean_logits(victim, x)
     if z.ndim == 1:
         raise ValueError("a victim has one logit; K classes were expected")
     return _softmax(z)
@@ -329,15 +359,3 @@ def _classes_of(answers, target):
     if checks.count("target", target) >= k:
         raise ValueError(f"target = {target} must be below {k}, or 'all'")
     return 0
-
-
-def _check_images(x):
-    checks.images(x)
-    checks.inside_box(x, 0, 1)
-
-
-def _check_alpha(alpha):
-    alpha = checks.radius("alpha", alpha)
-    if alpha <= 1:
-        raise ValueError(f"alpha = {alpha} must be above 1, so that t comes out on top")
-    return alpha

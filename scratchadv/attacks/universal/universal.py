@@ -9,15 +9,19 @@ import numpy as np
 
 from ... import checks
 from ...backend import namespace
-from ...balls import Boxed, NormBall
+from ...balls import L2, Boxed, NormBall
 from ...blas import one_blas_thread
+from ...checked import checked
 from ...losses import objective
-from ...models.protocol import logits, loss_and_gradient, predict
+from ...models.protocol import is_fooled, logits, loss_and_gradient, predict
+from ...numerics import take
 from ...parallel import map_chunks, sum_chunks
 from ..constrained.deepfool import deepfool
-from ..constrained.targets import clip, is_fooled, room
+from ..constrained.targets import clip
+from ..gradient.best import KEEP, counted
 
 
+@checked(rate=checks.share)
 def universal(
     model,
     x,
@@ -82,23 +86,19 @@ def universal(
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    checks.images(x)
-    ball, box = _ball_and_box(threat)
-    rate, passes = checks.radius("rate", rate), checks.count("passes", passes, least=1)
-    batch_size = checks.count("batch_size", batch_size, least=1)
+    ball, delta_set = _ball_of(threat), threat.at(x)
     y = predict(model, x)
-    checks.attack(model, x, y, threat, target)
-    options = {"box": box, "overshoot": overshoot, "steps": steps, "candidates": candidates}
+    options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
     add = partial(_aggregate, model, ball, options)
     best = delta = namespace(x).zeros_like(x[:1])
-    best_rate = _share_fooled(model, delta, x, y, target, box)
+    best_rate = _share_fooled(model, delta, x, y, target, delta_set)
     for number in range(passes):
         if best_rate >= rate:
             break
         with one_blas_thread():
             for rows in _batches(x, batch_size, rng):
-                delta = add(delta, *_only(rows, x, y, target))
-        fooled = _share_fooled(model, delta, x, y, target, box)
+                delta = add(delta, *take(rows, x, y, target, delta_set))
+        fooled = _share_fooled(model, delta, x, y, target, delta_set)
         if callback:
             callback(number, delta, fooled)
         if fooled > best_rate:
@@ -106,6 +106,7 @@ def universal(
     return best
 
 
+@checked(keep=KEEP)
 def universal_gradient(
     model,
     x,
@@ -119,6 +120,7 @@ def universal_gradient(
     target=None,
     loss=None,
     rng=None,
+    keep="success",
     callback=None,
 ):
     r"""Ascend the mean loss over minibatches with one δ for all, and project it back onto the ball.
@@ -153,13 +155,16 @@ def universal_gradient(
         Default: the model's own.
     rng : numpy.random.Generator, optional
         Shuffles the examples before each epoch. Default: the order they come in.
+    keep : {"success", "loss"}
+        Which δ is best: the one that fools the most examples (or brings the most to their targets) and among equals the
+        one of the highest mean loss, or the one of the highest mean loss alone.
     callback : callable, optional
         Called with (epoch, delta, mean loss on x) after every epoch.
 
     Returns
     -------
     delta : array, shape (1, *D)
-        That of the highest mean loss on x after any epoch, δ = 0 included. In the ball. dtype of x.
+        The best δ after any epoch, δ = 0 included. In the ball. dtype of x.
 
     Raises
     ------
@@ -177,29 +182,28 @@ def universal_gradient(
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    checks.attack(model, x, y, threat, target)
-    ball, box = _ball_and_box(threat)
-    epochs, batch_size = (
-        checks.count(name, n, least=1) for name, n in {"epochs": epochs, "batch_size": batch_size}.items()
-    )
+    ball, delta_set = _ball_of(threat), threat.at(x)
+    epochs = checks.count("epochs", epochs, least=1)
     all_steps = epochs * -(-len(x) // batch_size)
-    alpha = 10 * ball.eps / all_steps if alpha is None else checks.radius("alpha", alpha)
+    alpha = 10 * ball.eps / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
+    score = partial(_score, model, loss, keep, x, y, target, labels, delta_set)
     best = delta = namespace(x).zeros_like(x[:1])
-    best_value = _mean_loss(model, loss, box, delta, x, labels)
+    best_score = score(delta)
     for epoch in range(epochs):
         with one_blas_thread():  # batches are small: BLAS's own threads would spin in between
             for rows in _batches(x, batch_size, rng):
-                g = _mean_gradient(model, loss, box, delta, x[rows], labels[rows])
+                g = _mean_gradient(model, loss, delta, *take(rows, x, labels, delta_set))
                 delta = ball.ascend(delta, g, alpha) if normalized else ball.project(delta + alpha * g)
-        value = _mean_loss(model, loss, box, delta, x, labels)
+        found = score(delta)
         if callback:
-            callback(epoch, delta, value)
-        if value > best_value:
-            best, best_value = delta, value
+            callback(epoch, delta, found[1])
+        if found > best_score:
+            best, best_score = delta, found
     return best
 
 
+@checked
 def applied(delta, x, box=None):
     r"""The change of each example when one δ is added to all: :math:`\mathrm{clip}(x + \delta, [l, u]) - x`.
 
@@ -227,14 +231,13 @@ def applied(delta, x, box=None):
     array([[ 0.5 , -0.25],
            [ 0.25, -0.5 ]])
     """
-    checks.images(x)
-    _check_delta(delta, x)
-    if box is not None:
-        checks.box(*box)
-        checks.inside_box(x, *box)
-    return _applied(delta, x, box)
+    checks.one_side(delta, x)
+    if delta.shape not in {x.shape, (1, *x.shape[1:])}:
+        raise ValueError(f"delta has shape {delta.shape}; {(1, *x.shape[1:])} or the shape of x was expected")
+    return _applied(delta, x, None if box is None else L2(0).within(*box).at(x))
 
 
+@checked(model=checks.classifier)
 def fooling_rate(model, x, delta, box=None):
     r"""The share of examples whose prediction changes, whatever their labels.
 
@@ -260,24 +263,20 @@ def fooling_rate(model, x, delta, box=None):
     Source: Moosavi-Dezfooli et al. (2017), section 3, Err(X_v).
     """
     changed = x + applied(delta, x, box)
-    return float((predict(model, changed) != predict(model, x)).mean())
+    return float(is_fooled(logits(model, changed), predict(model, x)).mean())
 
 
-def _ball_and_box(threat):
-    ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
+def _ball_of(threat):
+    ball = threat.ball if isinstance(threat, Boxed) else threat
     if not isinstance(ball, NormBall):
-        raise TypeError(f"one perturbation for all lies in the ball of a norm, Linf, L2 or L1, not {ball!r}")
-    return ball, box
+        raise TypeError(f"threat: one perturbation for all lies in the ball of a norm, Linf, L2 or L1, not {ball!r}")
+    return ball
 
 
-def _check_delta(delta, x):
-    checks.one_side(delta, x)
-    if delta.shape not in {x.shape, (1, *x.shape[1:])}:
-        raise ValueError(f"delta has shape {delta.shape}; {(1, *x.shape[1:])} or the shape of x was expected")
-
-
-def _applied(delta, x, box):
-    return clip(delta + namespace(x).zeros_like(x), *room(x, box))
+def _applied(delta, x, delta_set):
+    """The change of each example, cut off at the box of Δ(x) where there is one."""
+    delta = delta + namespace(x).zeros_like(x)
+    return clip(delta, *delta_set.bounds()) if isinstance(delta_set, Boxed) else delta
 
 
 def _batches(x, size, rng):
@@ -286,53 +285,55 @@ def _batches(x, size, rng):
     return (namespace(x).asarray(order[i : i + size]) for i in range(0, len(x), size))
 
 
-def _only(rows, *arrays):
-    return tuple(a if a is None else a[rows] for a in arrays)
-
-
 # The paper's algorithm
 
 
-def _aggregate(model, ball, options, delta, x, y, target):
+def _aggregate(model, ball, options, delta, x, y, target, delta_set):
     """δ after the examples of one batch have added theirs."""
-    fooled = partial(_fooled, model, box=options["box"])
-    x, y, target = _only(~fooled(delta, x, y, target), x, y, target)
+    standing = ~_fooled(model, delta, x, y, target, delta_set)
+    x, y, target, delta_set = take(standing, x, y, target, delta_set)
     if not len(x):
         return delta
-    r = deepfool(model, x + _applied(delta, x, options["box"]), y, target=target, **options)
+    box = (delta_set.lower, delta_set.upper) if isinstance(delta_set, Boxed) else None
+    r = deepfool(model, x + _applied(delta, x, delta_set), y, target=target, box=box, **options)
     for i in range(len(x)):
         one = slice(i, i + 1)
-        if i == 0 or not fooled(delta, *_only(one, x, y, target)).item():
+        if i == 0 or not _fooled(model, delta, *take(one, x, y, target, delta_set)).item():
             delta = ball.project(delta + r[one])
     return delta
 
 
-def _fooled(model, delta, x, y, target, box):
-    return is_fooled(logits(model, x + _applied(delta, x, box)), y, target)
+def _fooled(model, delta, x, y, target, delta_set):
+    return is_fooled(logits(model, x + _applied(delta, x, delta_set)), y, target)
 
 
-def _share_fooled(model, delta, x, y, target, box):
-    return float(_fooled(model, delta, x, y, target, box).mean())
+def _share_fooled(model, delta, x, y, target, delta_set):
+    return float(_fooled(model, delta, x, y, target, delta_set).mean())
 
 
 # The gradient form
 
 
-def _mean_gradient(model, loss, box, delta, x, labels):
+def _mean_gradient(model, loss, delta, x, labels, delta_set):
     """The mean over the examples of the gradient by δ, ``(1, *D)``."""
-    return sum_chunks(partial(_gradient, model, loss, box, delta), model, x, labels)[1]["g"] / len(x)
+    return sum_chunks(partial(_gradient, model, loss, delta), model, x, labels, delta_set)[1]["g"] / len(x)
 
 
-def _gradient(model, loss, box, delta, x, labels):
-    xp, (low, high) = namespace(x), room(x, box)
-    _, g = loss_and_gradient(model, loss, x + _applied(delta, x, box), labels)
-    if box is not None:
+def _gradient(model, loss, delta, x, labels, delta_set):
+    xp = namespace(x)
+    _, g = loss_and_gradient(model, loss, x + _applied(delta, x, delta_set), labels)
+    if isinstance(delta_set, Boxed):
+        low, high = delta_set.bounds()
         g = xp.where(xp.where(g > 0, delta >= high, delta <= low), 0, g)
     return (), {"g": g.sum(axis=0, keepdims=True)}
 
 
-def _mean_loss(model, loss, box, delta, x, labels):
-    def losses(x, labels):
-        return (loss.value(model.logits(x + _applied(delta, x, box)), labels),)
+def _score(model, loss, keep, x, y, target, labels, delta_set, delta):
+    """How good δ is on x: how many examples it fools (0 where only the loss counts), and the mean loss."""
 
-    return float(map_chunks(losses, model, x, labels)[0].mean(dtype=float))
+    def of_each(x, y, target, labels, delta_set):
+        z = model.logits(x + _applied(delta, x, delta_set))
+        return counted(z, y, target, keep), loss.value(z, labels)
+
+    fooled, value = map_chunks(of_each, model, x, y, target, labels, delta_set)
+    return int(fooled.sum()), float(value.mean(dtype=float))

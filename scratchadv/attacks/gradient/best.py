@@ -1,0 +1,45 @@
+"""Which of its iterates an attack returns: one that fools before one that does not, then the one of the higher loss.
+
+The loss alone would be the wrong order. Cross-entropy can be higher at a δ that the model still classifies rightly than
+at one that fools it (three classes that share the probability, for example), so an attack that kept the highest loss
+could lose a success that it had found, and the robust accuracy would be overstated.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from ...backend import namespace
+from ...checked import one_of
+from ...models.protocol import is_fooled
+from ...numerics import per_row
+
+KEEP = one_of("success", "loss")
+
+
+class Best(NamedTuple):
+    """The best δ of each example so far, ``(N, *D)``, whether it fools and its loss, both ``(N,)``."""
+
+    delta: Any
+    fooled: Any
+    value: Any
+
+    def or_better(self, delta, fooled, value):
+        """Return the better of the two, example by example; a δ whose loss is NaN is never better."""
+        xp = namespace(delta)
+        better = (fooled & ~self.fooled) | ((fooled == self.fooled) & (value > self.value))
+        return Best(
+            delta if better.all() else xp.where(per_row(better, delta), delta, self.delta),
+            xp.where(better, fooled, self.fooled),
+            xp.where(better, value, self.value).astype(self.value.dtype),
+        )
+
+
+def nothing_found(x):
+    """Return δ = 0 as the best so far: it does not fool, and every loss is better."""
+    xp = namespace(x)
+    return Best(xp.zeros_like(x), xp.zeros(len(x), dtype=bool), xp.full(len(x), -math.inf, dtype=x.dtype))
+
+
+def counted(z, y, target, keep):
+    """Return whether each prediction is a success, or False for all where only the loss counts, ``(N,)``."""
+    return is_fooled(z, y, target) if keep == "success" else namespace(z).zeros(len(z), dtype=bool)
