@@ -85,8 +85,7 @@ def read(path, kind):
         expected = {f"arrays/{name}": name for name in map(str, names)}
     if (found_kind, found_format) != (kind, FORMAT):
         raise BadFileError(
-            f"{path} is a {found_kind!s:.40} in format {found_format!s:.40}; "
-            f"a {kind} in format {FORMAT} was expected"
+            f"{path} is a {found_kind!s:.40} in format {found_format!s:.40}; a {kind} in format {FORMAT} was expected"
         )
     if sorted(found) != sorted(expected):
         raise BadFileError(

@@ -131,7 +131,9 @@ class Checkpoint:
             )
         generators = copy.deepcopy(run.generators)
         for generator, state in zip(generators, states, strict=True):
-            generator.bit_generator.state = json.loads(state)
+            state = json.loads(state)
+            _check_position(state)
+            generator.bit_generator.state = state
         return generators
 
     def _same_configuration(self, there):
@@ -147,7 +149,9 @@ class Checkpoint:
 
     def _same_schedule(self, done, factors):
         if len(done) > len(factors):
-            raise archive.BadFileError(f"{self.path} has done {len(done)} epochs already; epochs = {len(factors)} were asked for")
+            raise archive.BadFileError(
+                f"{self.path} has done {len(done)} epochs already; epochs = {len(factors)} were asked for"
+            )
         for epoch, (there, here) in enumerate(zip(done, factors, strict=False)):
             if there != here:
                 raise archive.BadFileError(
@@ -165,6 +169,13 @@ def _history(there, run, epochs):
     if {name: len(numbers) for name, numbers in there.items()} != dict.fromkeys(run.history, epochs):
         raise ValueError(f"history: {epochs} numbers for each of {', '.join(run.history)} were expected")
     return {name: list(map(float, numbers)) for name, numbers in there.items()}
+
+
+def _check_position(state):
+    """Refuse a generator's place in its own numbers that lies outside of them: NumPy would read foreign memory."""
+    for name, inside, last in (("pos", state["state"], 624), ("buffer_pos", state, 4)):  # MT19937, Philox
+        if not 0 <= inside.get(name, 0) <= last:
+            raise ValueError(f"{name} = {inside[name]} of a generator must be in 0..{last}")
 
 
 def _in_place_of(old, new):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from ..balls import L0, L1, L2, Linf
 from ..models import LogisticRegression
 from ..models.protocol import labels_of
