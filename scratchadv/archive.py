@@ -30,8 +30,10 @@ def write(path, kind, about, arrays):
         On the host or on a device; their dtypes are kept.
     """
     text = json.dumps({"scratchadv": kind, "format": FORMAT, "names": list(arrays), **about})
+    content = BytesIO()  # the same bytes for a file and for a pipe, in which nothing can be changed afterwards
+    np.savez(content, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
     with files.whole(path, "xb") as file:
-        np.savez(file, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
+        file.write(content.getbuffer())
 
 
 class BadFileError(ValueError):

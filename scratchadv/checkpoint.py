@@ -174,7 +174,7 @@ def _history(there, run, epochs):
 def _check_position(state):
     """Refuse a generator's place in its own numbers that lies outside of them: NumPy would read foreign memory."""
     for name, inside, last in (("pos", state["state"], 624), ("buffer_pos", state, 4)):  # MT19937, Philox
-        if not 0 <= inside.get(name, 0) <= last:
+        if inside.get(name, 0) not in range(last + 1):
             raise ValueError(f"{name} = {inside[name]} of a generator must be in 0..{last}")
 
 
