@@ -10,15 +10,18 @@ import sys
 import time
 from pathlib import Path
 
-import jupytext
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from lectures.site.check import check  # noqa: E402
-from lectures.site.pages import write  # noqa: E402
+from scratchadv.optional import needed_by  # noqa: E402
+
+with needed_by("lectures/build.py", "Jupyter's tools, pandoc and pygments", "lectures"):
+    import jupytext
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    from lectures.site.pages import write
 
 CELL_SECONDS = 600
 AT_ONCE = min(2, os.cpu_count())

@@ -1,8 +1,10 @@
 """Arrays and a description in one ``.npz`` file: no pickle, written whole or not at all, refused if damaged."""
 
 import json
+import math
+import zipfile
+from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +30,35 @@ def write(path, kind, about, arrays):
         On the host or on a device; their dtypes are kept.
     """
     text = json.dumps({"scratchadv": kind, "format": FORMAT, "names": list(arrays), **about})
+    content = BytesIO()  # the same bytes for a file and for a pipe, in which nothing can be changed afterwards
+    np.savez(content, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
     with files.whole(path, "xb") as file:
-        np.savez(file, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
+        file.write(content.getbuffer())
+
+
+class BadFileError(ValueError):
+    """A file that is damaged, or does not hold what was expected."""
+
+
+@contextmanager
+def refusing(what):
+    """Raise a BadFileError in the place of any error in the block: what a damaged file holds can fail in any way.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong then, beginning with the path.
+    """
+    try:
+        yield
+    except BadFileError:  # it says what is wrong itself
+        raise
+    except Exception as error:
+        raise BadFileError(f"{what}: {type(error).__name__}: {error!s:.200}") from error
 
 
 def read(path, kind):
-    """The description and the arrays that ``write`` has written.
+    """The description and the arrays that ``write`` has written; no more memory is asked for than the file is long.
 
     Parameters
     ----------
@@ -49,40 +74,75 @@ def read(path, kind):
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
-    ValueError
-        If it is damaged, cut off, holds pickles, or is another file.
+        If there is no such file, it is no regular file, or it cannot be read.
+    BadFileError
+        A ValueError: the file is damaged, cut off, holds pickles, or is another file.
     """
-    content = BytesIO(Path(path).read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged file can fail in any way
-        raise ValueError(f"{path} is damaged, cut off, or no file of scratchadv at all ({error})") from error
-    try:
+    content = files.read_bytes(path)
+    with refusing(f"{path} is damaged, cut off, or no file of scratchadv at all"):
+        found = _entries(content)
+    with refusing(f"{path} is an .npz file, but not one of scratchadv: a {kind} was expected"):
         about = json.loads(found.pop(ABOUT).item())
         found_kind, found_format, names = (about.pop(key) for key in ("scratchadv", "format", "names"))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is an .npz file, but not one of scratchadv: a {kind} was expected") from error
+        expected = {f"arrays/{name}": name for name in map(str, names)}
     if (found_kind, found_format) != (kind, FORMAT):
-        raise ValueError(f"{path} is a {found_kind} in format {found_format}; a {kind} in format {FORMAT} was expected")
-    if sorted(found) != sorted(f"arrays/{name}" for name in names):
-        raise ValueError(f"{path} is damaged: it holds {sorted(found)}; the arrays {names} were expected")
-    return about, {name: found[f"arrays/{name}"] for name in names}
+        raise BadFileError(
+            f"{path} is a {found_kind!s:.40} in format {found_format!s:.40}; a {kind} in format {FORMAT} was expected"
+        )
+    if sorted(found) != sorted(expected):
+        raise BadFileError(
+            f"{path} is damaged: it holds {sorted(found)!s:.200}; the arrays {names!s:.200} were expected"
+        )
+    return about, {name: found[entry] for entry, name in expected.items()}
 
 
-def check_shapes(path, found, expected):
+def _entries(content):
+    """The arrays of an ``.npz`` file by their names, once it is sure that together they are no longer than the file."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it is compressed; files of scratchadv are not")
+        if sum(entry.file_size for entry in entries) > len(content):
+            raise ValueError("it promises more bytes than it has")
+        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+
+
+def _array(content):
+    """The array in the bytes of an ``.npy`` file, once it is sure that they are as many as its header says."""
+    file = BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array is in a format that scratchadv does not write")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    promised, found = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    if not dtype.hasobject and promised != found:
+        raise ValueError(f"an array of shape {shape} and dtype {dtype} has {promised} bytes, not {found}")
+    return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+
+
+def check_shapes(path, found, shapes):
     """Refuse arrays that differ from the expected ones by name or shape.
 
     Parameters
     ----------
     path : str or path
         For the message.
-    found, expected : dict of str to array
+    found : dict of str to array
+    shapes : dict of str to tuple of int
+        The expected shapes by name.
     """
-    shapes, wanted = ({name: np.shape(a) for name, a in arrays.items()} for arrays in (found, expected))
-    if shapes != wanted:
-        name = next(name for name in (*wanted, *shapes) if shapes.get(name) != wanted.get(name))
-        raise ValueError(
-            f"{path} does not fit: {name} has shape {shapes.get(name)} there; {wanted.get(name)} was expected"
+    there = {name: np.shape(a) for name, a in found.items()}
+    if there != shapes:
+        name = next(name for name in (*shapes, *there) if there.get(name) != shapes.get(name))
+        raise BadFileError(
+            f"{path} does not fit: {name} has shape {there.get(name)} there; {shapes.get(name)} was expected"
         )
+
+
+def not_finite(arrays):
+    """Return the name of the first array that holds NaN or an infinite value, or None.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    """
+    return next((name for name, a in arrays.items() if not np.isfinite(a).all()), None)

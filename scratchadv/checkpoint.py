@@ -1,9 +1,12 @@
 """A training run in a file, so that it can go on where it stood, bit for bit."""
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import archive
 from .backend import namespace
@@ -60,8 +63,8 @@ class Checkpoint:
 
     Raises
     ------
-    ValueError
-        If the file is damaged, no checkpoint, or of another run.
+    BadFileError
+        A ValueError: the file is damaged, no checkpoint, or of another run.
     """
 
     def __init__(self, path, configuration, run, factors):
@@ -84,28 +87,54 @@ class Checkpoint:
         archive.write(self.path, "checkpoint", about, _arrays(run))
 
     def _resume(self, run, factors):
+        """Bring the run to where the file stands; a file that is refused leaves it as it is."""
         about, arrays = archive.read(self.path, "checkpoint")
-        self._same_configuration(about["configuration"])
-        self._same_schedule(about["factors"], factors)
-        archive.check_shapes(self.path, arrays, _arrays(run))
-        if len(about["generators"]) != len(run.generators):
-            raise ValueError(
-                f"{self.path} has {len(about['generators'])} random generators; this run draws from "
-                f"{len(run.generators)} (its rng, and those that partial gives the attack)"
-            )
+        with archive.refusing(f"{self.path} is damaged"):
+            self._same_configuration(about["configuration"])
+            self._same_schedule(about["factors"], factors)
+            archive.check_shapes(self.path, arrays, {name: np.shape(a) for name, a in _arrays(run).items()})
+            params, state = self._arrays_of(run, arrays)
+            self._same_beginning(about["beginning"], params)
+            history = _history(about["history"], run, len(about["factors"]))
+            generators = self._generators(about["generators"], run)
+        self.beginning, run.model.params, run.good, run.state = about["beginning"], params, params, state
+        run.history, run.factors = history, about["factors"]
+        for generator, reached in zip(run.generators, generators, strict=True):
+            generator.bit_generator.state = reached.bit_generator.state
+
+    def _arrays_of(self, run, arrays):
+        """The parameters and the state of the optimiser, where the run has its own."""
+        for name, old in _arrays(run).items():
+            if arrays[name].dtype.kind != old.dtype.kind:
+                raise archive.BadFileError(f"{self.path} is damaged: {name} has dtype {arrays[name].dtype}")
         params, state = (
             {name: _in_place_of(a, arrays[f"{what}/{name}"]) for name, a in old.items()}
             for what, old in (("params", run.model.params), ("state", run.state))
         )
-        if self.beginning not in (about["beginning"], digest(*params.values())):
-            raise ValueError(
+        if name := archive.not_finite({name: arrays[f"params/{name}"] for name in params}):
+            raise archive.BadFileError(f"{self.path} is damaged: {name} holds NaN or infinite values")
+        return params, state
+
+    def _same_beginning(self, there, params):
+        if self.beginning not in (there, digest(*params.values())):
+            raise archive.BadFileError(
                 f"{self.path} is of a run that began with other parameters: "
                 "start from the same ones, or from those that it has reached; or delete the file"
             )
-        self.beginning, run.model.params, run.good, run.state = about["beginning"], params, params, state
-        run.history, run.factors = about["history"], about["factors"]
-        for generator, drawn in zip(run.generators, about["generators"], strict=True):
-            generator.bit_generator.state = json.loads(drawn)
+
+    def _generators(self, states, run):
+        """Copies of the run's generators that stand where those of the file do."""
+        if len(states) != len(run.generators):
+            raise archive.BadFileError(
+                f"{self.path} has {len(states)} random generators; this run draws from "
+                f"{len(run.generators)} (its rng, and those that partial gives the attack)"
+            )
+        generators = copy.deepcopy(run.generators)
+        for generator, state in zip(generators, states, strict=True):
+            state = json.loads(state)
+            _check_position(state)
+            generator.bit_generator.state = state
+        return generators
 
     def _same_configuration(self, there):
         here = dict(self.configuration)
@@ -114,16 +143,18 @@ class Checkpoint:
             if OWN in both and None not in both:
                 here[name] = there[name]
         if lines := differences(there, here):
-            raise ValueError(
+            raise archive.BadFileError(
                 f"{self.path} is of another run ({'; '.join(lines)}): use those settings, or another file, or delete it"
             )
 
     def _same_schedule(self, done, factors):
         if len(done) > len(factors):
-            raise ValueError(f"{self.path} has done {len(done)} epochs already; epochs = {len(factors)} were asked for")
+            raise archive.BadFileError(
+                f"{self.path} has done {len(done)} epochs already; epochs = {len(factors)} were asked for"
+            )
         for epoch, (there, here) in enumerate(zip(done, factors, strict=False)):
             if there != here:
-                raise ValueError(
+                raise archive.BadFileError(
                     f"{self.path} has another schedule: in epoch {epoch} the factor is {there} there, {here} here"
                 )
 
@@ -131,6 +162,20 @@ class Checkpoint:
 def _arrays(run):
     parts = {"params": run.model.params, "state": run.state}
     return {f"{what}/{name}": a for what, arrays in parts.items() for name, a in arrays.items()}
+
+
+def _history(there, run, epochs):
+    """The numbers of the epochs that are done; each must have one for each epoch."""
+    if {name: len(numbers) for name, numbers in there.items()} != dict.fromkeys(run.history, epochs):
+        raise ValueError(f"history: {epochs} numbers for each of {', '.join(run.history)} were expected")
+    return {name: list(map(float, numbers)) for name, numbers in there.items()}
+
+
+def _check_position(state):
+    """Refuse a generator's place in its own numbers that lies outside of them: NumPy would read foreign memory."""
+    for name, inside, last in (("pos", state["state"], 624), ("buffer_pos", state, 4)):  # MT19937, Philox
+        if inside.get(name, 0) not in range(last + 1):
+            raise ValueError(f"{name} = {inside[name]} of a generator must be in 0..{last}")
 
 
 def _in_place_of(old, new):

@@ -1,6 +1,7 @@
 """The command line: ``scratchadv reproduce linear``."""
 
 import argparse
+import os
 import sys
 import textwrap
 from functools import partial
@@ -8,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from . import __version__
+from .console import replace_what_cannot_be_written
+from .optional import MissingPackageError
 
 EXAMPLES = """\
 examples:
@@ -94,16 +97,40 @@ MUSEUM = (
 
 def main(argv=None):
     """Run the command line; returns the exit status."""
-    arguments = parser().parse_args(argv)
+    replace_what_cannot_be_written(sys.stdout)
     try:
-        arguments.run(arguments)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"scratchadv: error: {error}", file=sys.stderr)
-        return 1
+        try:
+            arguments = parser().parse_args(argv)
+            arguments.run(arguments)
+        finally:
+            _flush()
+    except BrokenPipeError:  # the reader has what it wanted, as ``head`` does
+        return 141
+    except MemoryError as error:
+        return _failed(f"there is not enough memory: {error}")
+    except (ValueError, TypeError, OSError, FloatingPointError, MissingPackageError) as error:
+        return _failed(error)
     except KeyboardInterrupt:
         print("scratchadv: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def _failed(error):
+    """Print the error on one line; returns the exit status."""
+    print(f"scratchadv: error: {error}", file=sys.stderr)
+    return 1
+
+
+def _flush():
+    """Write out what was printed; where that fails it vanishes, or Python would try again when it ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise
 
 
 def parser():
@@ -144,10 +171,8 @@ def _reproduce(name, arguments):
 
 
 def _museum(arguments):
-    try:
-        from .testing.museum import tour
-    except ModuleNotFoundError as error:
-        raise ValueError(f"the museum needs {error.name}: pip install 'scratchadv[test]'") from error
+    from .testing.museum import tour
+
     killed = 0
     for exhibit, error in tour():
         print(f"{exhibit.number:2}  {exhibit.wrong} ({exhibit.where})")

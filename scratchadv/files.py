@@ -1,16 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where they are regular files."""
 
 import os
+import stat
+import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def whole(path, mode="x", **options):
-    """An open file that takes the place of ``path`` at the end of the block; after an error the old file stays.
+    """Open a file that takes the place of ``path`` at the end of the block; after an error the old file stays.
 
-    Whoever reads meanwhile, or after a crash, finds the old file or the new one.
+    Whoever reads meanwhile, or after a crash, finds the old file or the new one. A link stays a link: the file that it
+    points to is replaced. A replaced file hands on its permissions. A pipe or a device is written to directly.
 
     Parameters
     ----------
@@ -22,9 +25,17 @@ def whole(path, mode="x", **options):
         Of ``open``.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # the same folder, so that replacing is atomic
+    old = _status(path)
+    if old and not stat.S_ISREG(old.st_mode):
+        with path.open(mode.replace("x", "w"), **options) as file:
+            yield file
+        return
+    path = path.resolve()
+    part = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")  # the same folder, so that replacing is atomic
     try:
         with part.open(mode, **options) as file:
+            if old:
+                _hand_on_permissions(old, part)  # before the content, which may be private
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -34,6 +45,76 @@ def whole(path, mode="x", **options):
 
 
 def write_text(path, text):
-    """The text in UTF-8."""
-    with whole(path, encoding="utf-8") as file:
+    """Write the text in UTF-8, whole or not at all; what UTF-8 cannot say (half a surrogate pair) becomes ``?``."""
+    with whole(path, encoding="utf-8", errors="replace") as file:
         file.write(text)
+
+
+def check_writable(path):
+    """Refuse a path that ``whole`` could not write to, before long work; nothing is written and nothing is left.
+
+    Parameters
+    ----------
+    path : str or path
+        A file, there or not, or a pipe or a device.
+
+    Raises
+    ------
+    OSError
+        If the path is a folder, its folder is missing or is no folder, or either cannot be written to.
+    """
+    path = Path(path)
+    try:
+        _try_writing(path, _status(path))
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_bytes(path):
+    """Return the content of a regular file.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    OSError
+        If there is no such file, if it is a folder, a pipe or a device, or if it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for someone to write into it
+        raise OSError(f"{path} is not a regular file: a folder, a pipe or a device is not read")
+    return Path(path).read_bytes()
+
+
+def _status(path):
+    """What the system says of the file, links followed; None where there is none."""
+    with suppress(FileNotFoundError):
+        return os.stat(path)
+
+
+def _try_writing(path, old):
+    """Raise an OSError where writing would; ``old`` is the status of what is there."""
+    if old and stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError("it is a folder")
+    if old and not stat.S_ISREG(old.st_mode):
+        if not os.access(path, os.W_OK):
+            raise PermissionError("no permission")
+        return
+    folder = path.resolve().parent
+    if not folder.exists():
+        raise FileNotFoundError(f"the folder {folder} is missing")
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _hand_on_permissions(old, new):
+    """Give the new file the owner and the permissions of the old one, as far as this user may."""
+    with suppress(OSError, AttributeError):  # Windows has no owners
+        os.chown(new, old.st_uid, old.st_gid)
+    with suppress(OSError):
+        os.chmod(new, stat.S_IMODE(old.st_mode))

@@ -2,7 +2,8 @@ r"""Layers with their gradients by hand: forward, gradient by the input, gradien
 
 A layer is its geometry; its parameters are passed in, so that nothing is stored between calls:
 
-- ``initial(shape, rng, dtype)`` gives parameters for inputs of that shape (of one example), and the output's shape;
+- ``shapes(shape)`` gives the shapes of the parameters for inputs of that shape (of one example), and the output's;
+- ``initial(shape, rng, dtype)`` gives such parameters, drawn at random, and the output's shape;
 - ``forward(params, x)`` gives the output and what the gradients need of it;
 - ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back.
 
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from . import checks
 from .backend import like, namespace
 from .kernels import conv as kernel
 from .kernels import pool
@@ -22,14 +24,19 @@ from .kernels.windows import output_size
 
 
 class Layer:
-    """What the layers without parameters share."""
+    """What the layers share; by itself it has no parameters."""
 
     def __repr__(self):
         return f"{type(self).__name__}()"
 
-    def initial(self, shape, rng, dtype):
+    def shapes(self, shape):
         """No parameters; the shape stays."""
         return {}, shape
+
+    def initial(self, shape, rng, dtype):
+        """Parameters uniform in ±1/√(inputs of one output), as in PyTorch, and the output's shape."""
+        shapes, out = self.shapes(shape)
+        return _uniform(shapes, rng, dtype), out
 
     def parameter_gradient(self, params, saved, dz):
         """No parameters, no gradients."""
@@ -37,7 +44,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     r"""Every output sees every input.
 
     .. math:: z = x W + b, \qquad dx = dz\, W^T, \quad dW = x^T dz, \quad db = \sum dz
@@ -50,11 +57,13 @@ class Dense:
 
     features: int
 
-    def initial(self, shape, rng, dtype):
-        """Weight and bias uniform in ±1/√(inputs), as in PyTorch."""
+    def __post_init__(self):
+        checks.count("features", self.features, least=1)
+
+    def shapes(self, shape):
+        """Weight and bias."""
         (inputs,) = shape
-        shapes = {"weight": (inputs, self.features), "bias": (self.features,)}
-        return _uniform(shapes, inputs, rng, dtype), (self.features,)
+        return {"weight": (inputs, self.features), "bias": (self.features,)}, (self.features,)
 
     def forward(self, params, x):
         """``(N, inputs)`` to ``(N, features)``."""
@@ -72,7 +81,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     """Convolution of NHWC images, see :mod:`scratchadv.kernels.conv`.
 
     Parameters
@@ -89,14 +98,19 @@ class Conv:
     stride: int = 1
     padding: int = 1
 
-    def initial(self, shape, rng, dtype):
-        """Weight and bias uniform in ±1/√(inputs of a window), as in PyTorch."""
+    def __post_init__(self):
+        for name in ("features", "size", "stride"):
+            checks.count(name, getattr(self, name), least=1)
+        checks.count("padding", self.padding)
+
+    def shapes(self, shape):
+        """Weight and bias."""
         h, w, c = shape
         ho, wo = (output_size(side, self.size, self.stride, self.padding) for side in (h, w))
         if min(ho, wo) < 1:
             raise ValueError(f"{self} leaves nothing of images of shape {shape}")
         shapes = {"weight": (self.size, self.size, c, self.features), "bias": (self.features,)}
-        return _uniform(shapes, self.size**2 * c, rng, dtype), (ho, wo, self.features)
+        return shapes, (ho, wo, self.features)
 
     def forward(self, params, x):
         """``(N, H, W, C)`` to ``(N, Ho, Wo, features)``."""
@@ -145,7 +159,7 @@ class Tanh(Layer):
 class Flatten(Layer):
     """``(N, *D)`` to ``(N, P)``."""
 
-    def initial(self, shape, rng, dtype):
+    def shapes(self, shape):
         """No parameters; P is the product of D."""
         return {}, (math.prod(shape),)
 
@@ -173,7 +187,10 @@ class MaxPool(Layer):
     size: int = 2
     stride: Any = None
 
-    def initial(self, shape, rng, dtype):
+    def __post_init__(self):
+        _check_window(self)
+
+    def shapes(self, shape):
         """No parameters."""
         return {}, _pooled(self, shape)
 
@@ -195,7 +212,10 @@ class AveragePool(Layer):
     size: int = 2
     stride: Any = None
 
-    def initial(self, shape, rng, dtype):
+    def __post_init__(self):
+        _check_window(self)
+
+    def shapes(self, shape):
         """No parameters."""
         return {}, _pooled(self, shape)
 
@@ -249,9 +269,18 @@ def _for_each(value, z):
     return np.full(z.shape[1:], value, z.dtype) if isinstance(z, np.ndarray) else value
 
 
-def _uniform(shapes, inputs, rng, dtype):
-    bound = 1 / math.sqrt(inputs)
+def _uniform(shapes, rng, dtype):
+    """Random arrays of these shapes; the last axis of the weight counts the outputs, the others their inputs."""
+    if not shapes:
+        return {}
+    bound = 1 / math.sqrt(math.prod(shapes["weight"][:-1]))
     return {name: rng.uniform(-bound, bound, shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def _check_window(layer):
+    checks.count("size", layer.size, least=1)
+    if layer.stride is not None:
+        checks.count("stride", layer.stride, least=1)
 
 
 def _pooled(layer, shape):

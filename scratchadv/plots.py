@@ -3,17 +3,15 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from . import files
+
 RIGHT, WRONG = "#1b7837", "#b2182b"
 
 
 def save(figure, path):
     """Write the figure as a PNG, whole or not at all."""
-    partial = path.with_suffix(".part.png")
-    try:
-        figure.savefig(partial, dpi=150)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.whole(path, "xb") as file:
+        figure.savefig(file, format="png", dpi=150)
 
 
 def figure_with_axes(rows=1, columns=1, size=(4.0, 3.0), **options):

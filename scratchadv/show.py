@@ -7,6 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from .console import say
 from .plots import save
 from .tables import markdown
 
@@ -34,7 +35,7 @@ def source(*functions):
     if display := _notebook():
         display.display(display.Markdown(f"```python\n{code}\n```"))
     else:
-        print(code)
+        say(code)
 
 
 def table(header, rows):
@@ -50,7 +51,7 @@ def table(header, rows):
     if display := _notebook():
         display.display(display.Markdown(text))
     else:
-        print(text)
+        say(text)
 
 
 def figure(drawn, name, description):
@@ -71,7 +72,7 @@ def figure(drawn, name, description):
     else:
         FOLDER.mkdir(parents=True, exist_ok=True)
         save(drawn, FOLDER / f"{name}.png")
-        print(f"({FOLDER / name}.png: {description})")
+        say(f"({FOLDER / name}.png: {description})")
 
 
 def _notebook():

@@ -1,8 +1,28 @@
 """Tables in Markdown."""
 
+import re
+
+# What Markdown does not show as it is: the border of a cell, the end of a line, HTML, and the backslash that escapes.
+SPECIAL = re.compile(r"\\|\||\r\n|\r|\n|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+ESCAPED = {"\\": "\\\\", "|": "\\|", "\r\n": "<br>", "\r": "<br>", "\n": "<br>", "<": "&lt;", "&": "&amp;"}
+
+
+def escape(text):
+    """Return the text as Markdown shows it in one cell or on one line: no HTML, and ``<br>`` for a line's end.
+
+    Parameters
+    ----------
+    text : object
+
+    Returns
+    -------
+    str
+    """
+    return SPECIAL.sub(lambda found: ESCAPED[found[0]], str(text))
+
 
 def markdown(setting, header, rows):
-    """A table under its setting.
+    """Return a table under its setting, with everything escaped that Markdown would take for something else.
 
     Parameters
     ----------
@@ -14,8 +34,9 @@ def markdown(setting, header, rows):
     -------
     str
     """
-    cells = [header, *rows]
+    cells = [[escape(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([*(f"- {key}: {value}" for key, value in setting.items()), "", lines[0], rule, *lines[1:]]) + "\n"
+    head = [f"- {escape(key)}: {escape(value)}" for key, value in setting.items()]
+    return "\n".join([*head, "", lines[0], rule, *lines[1:]]) + "\n"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .models import weights
 from .optim import SGD, constant
 from .training import describe_run, fit
 
+LONGEST_NAME = 200  # bytes; a file name has room for 255, and the key and the endings come behind it
 RECIPE = 1  # raised when training by the same configuration gives other numbers, so that old models are left alone
 
 
@@ -43,7 +44,7 @@ def trained(
     Parameters
     ----------
     name : str
-        Begins the name of the file, for people; the rest is the key.
+        Begins the name of the file, for people; the rest is the key. A plain file name: no folders.
     make : callable
         Gives the untrained model, such as ``CNN``; its parameters must be the same each time, so seeded.
     x, y : array
@@ -64,7 +65,9 @@ def trained(
     ------
     TypeError
         If the model cannot be saved, or attack or optimiser cannot be described and ``about`` is not given.
-    ValueError, FloatingPointError
+    ValueError
+        If the name is no plain file name, and as for ``fit``.
+    FloatingPointError
         As for ``fit``.
 
     Warns
@@ -72,6 +75,7 @@ def trained(
     UserWarning
         If a file in the cache is damaged: the model is trained anew.
     """
+    _check_name(name)
     model, rng = make(), np.random.default_rng(0) if rng is None else rng
     checks.examples(model, x, y)
     weights.architecture(model)  # what cannot be saved is refused before it is trained
@@ -81,8 +85,12 @@ def trained(
     folder = _folder(cache)
     file, checkpoint = folder / f"{name}-{key}.npz", folder / f"{name}-{key}.checkpoint.npz"
     if not _restored(model, file):
-        _sound(checkpoint, partial(archive.read, kind="checkpoint"))
-        fit(model, x, y, epochs=epochs, schedule=schedule, checkpoint=checkpoint, progress=progress, **run)
+        train = partial(fit, model, x, y, epochs=epochs, schedule=schedule, checkpoint=checkpoint, progress=progress)
+        try:
+            train(**run)
+        except archive.BadFileError as error:  # of the checkpoint, before anything is trained
+            _delete(checkpoint, error)
+            train(**run)
         weights.save(model, file)
         checkpoint.unlink(missing_ok=True)
     return model
@@ -115,28 +123,34 @@ def _folder(cache):
     return folder
 
 
+def _check_name(name):
+    """Refuse a name that would leave the folder, or that no folder can hold."""
+    plain = isinstance(name, str) and name.isprintable() and name == PureWindowsPath(name).name
+    if not plain or name in ("", "..") or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"name = {name!r:.80} must be a plain file name: a few letters, no folders")
+
+
 def _restored(model, file):
-    """Whether the file gave the model its parameters."""
-    kept = _sound(file, partial(_load_like, model))
-    if kept is not None:
-        model.params = {name: namespace(p).asarray(kept.params[name]) for name, p in model.params.items()}
-    return kept is not None
+    """Whether the file gave the model its parameters; a damaged file is deleted."""
+    if not file.exists():
+        return False
+    try:
+        kept = _load_like(model, file)
+    except archive.BadFileError as error:
+        _delete(file, error)
+        return False
+    model.params = {name: namespace(p).asarray(kept.params[name]) for name, p in model.params.items()}
+    return True
 
 
 def _load_like(model, file):
     kept = weights.load(file)
     if lines := differences(weights.architecture(kept), weights.architecture(model)):
-        raise ValueError(f"{file} does not fit ({'; '.join(lines)})")
+        raise archive.BadFileError(f"{file} does not fit ({'; '.join(lines)})")
     return kept
 
 
-def _sound(file, read):
-    """What ``read`` makes of the file; None if there is none, or if it is damaged: then it is deleted."""
-    if not file.exists():
-        return None
-    try:
-        return read(file)
-    except ValueError as error:
-        file.unlink(missing_ok=True)
-        warnings.warn(f"{error}: deleted, and trained anew", stacklevel=4)
-    return None
+def _delete(file, error):
+    """Delete a damaged file, with a warning."""
+    file.unlink(missing_ok=True)
+    warnings.warn(f"{error}: deleted, and trained anew", stacklevel=4)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scratchadv import __version__, cli, datasets
+from scratchadv.optional import MissingPackageError
 from scratchadv.progress import progress
 from scratchadv.reproduce import linear
 
@@ -126,6 +127,30 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path, capsys, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("place", ["file", "file/below", "folder"])
+def test_every_experiment_refuses_a_folder_that_cannot_be_written_before_any_work(
+    name, place, tmp_path, capsys, nothing_is_loaded
+):
+    """A file in the way, a file above, a folder in the place of the table: exit status 1, one line with the path"""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "table.md").mkdir(parents=True)
+    assert cli.main(["reproduce", name, "--out", str(tmp_path / place)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("scratchadv: error: ")
+    assert str(tmp_path / place) in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+def test_every_experiment_refuses_bad_values_before_any_work(name, tmp_path, capsys, nothing_is_loaded):
+    """ε < 0: exit status 1, no data loaded, no folder made"""
+    assert cli.main(["reproduce", name, "--eps", "-2", "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr() == ("", "scratchadv: error: eps = -2.0 must be finite and >= 0\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
@@ -133,6 +158,8 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path, capsys, 
         (TypeError("bad"), 1, "scratchadv: error: bad"),
         (datasets.DatasetUnavailableError("no data"), 1, "scratchadv: error: no data"),
         (FloatingPointError("NaN"), 1, "scratchadv: error: NaN"),
+        (MemoryError("3 GiB"), 1, "scratchadv: error: there is not enough memory: 3 GiB"),
+        (MissingPackageError("tea needs water"), 1, "scratchadv: error: tea needs water"),
         (KeyboardInterrupt(), 130, "scratchadv: stopped"),
     ],
     ids=repr,
@@ -180,6 +207,57 @@ def test_python_m_scratchadv_is_the_command():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "scratchadv: error: eps = -1.0 must be finite and >= 0\n"
     assert python("-m", "scratchadv").returncode == 2
+
+
+# Output that goes nowhere
+
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+# a command that prints three lines
+LINES = """
+import sys
+from scratchadv import cli
+from scratchadv.reproduce import linear
+def run(*arguments, out):
+    for line in ("first", "second" * 10**5, "third"):
+        print(line, flush=sys.argv[1] == "flushed")
+linear.run = run
+sys.exit(cli.main(["reproduce", "linear"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "command",
+    [["-c", LINES, "flushed"], ["-c", LINES, "buffered"], ["-m", "scratchadv", "--help"]],
+    ids=["while it works", "at the end", "help"],
+)
+def test_a_reader_that_goes_away_ends_the_command_in_silence(command):
+    """As with ``| head``: exit status 141, as of any command there, and nothing on the error stream"""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with subprocess.Popen([sys.executable, *command], stdout=theirs, stderr=subprocess.PIPE, env=BUFFERED) as process:
+        os.close(theirs)
+        told = process.stderr.read()
+    assert (process.returncode, told) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("command", [["-c", LINES, "buffered"], ["-m", "scratchadv", "--version"]])
+def test_output_that_cannot_be_written_is_one_line_and_exit_status_one(command):
+    """A full disk behind the output: no traceback, neither now nor when Python ends"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, *command], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED)
+    assert done.returncode == 1
+    assert done.stderr == "scratchadv: error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_is_one_line_and_exit_status_130():
+    """SIGINT while an experiment runs: no traceback"""
+    code = LINES.replace("    for line", "    import os, signal; os.kill(os.getpid(), signal.SIGINT)\n    for line")
+    done = python("-c", code, "buffered")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "scratchadv: stopped\n")
 
 
 # Progress

@@ -9,7 +9,7 @@ import pytest
 import scratchadv
 
 FLOORS = [
-    "backend blas files",
+    "backend blas console files optional",
     "numerics kernels checks progress archive configuration tables",
     "checked",
     "balls losses layers optim datasets engine checkpoint parallel",

@@ -202,3 +202,30 @@ def test_a_window_larger_than_the_image_is_refused(layer):
     """Layer and shape are named"""
     with pytest.raises(ValueError, match=r"leaves nothing of images of shape \(4, 4, 1\)"):
         layer.initial((4, 4, 1), np.random.default_rng(0), np.float32)
+
+
+@pytest.mark.parametrize("layer", [*ON_IMAGES, Dense(4)], ids=name)
+def test_shapes_are_those_of_the_parameters_and_of_the_output(layer):
+    """shapes(shape) and initial(shape) agree, and shapes draws nothing"""
+    shape = (5,) if isinstance(layer, Dense) else (6, 7, 3)
+    params, out = layer.initial(shape, np.random.default_rng(0), np.float32)
+    assert layer.shapes(shape) == ({key: a.shape for key, a in params.items()}, out)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dense(0), "features = 0 must be >= 1"),
+        (lambda: Dense(2.0), "features must be a whole number, not 2.0"),
+        (lambda: Conv(2, 0), "size = 0 must be >= 1"),
+        (lambda: Conv(2, stride=0), "stride = 0 must be >= 1"),
+        (lambda: Conv(2, padding=-1), "padding = -1 must be >= 0"),
+        (lambda: Conv(None), "features must be a whole number, not None"),
+        (lambda: MaxPool(0), "size = 0 must be >= 1"),
+        (lambda: AveragePool(2, stride=-1), "stride = -1 must be >= 1"),
+    ],
+)
+def test_a_geometry_that_makes_no_sense_is_refused(make, message):
+    """The setting is named, where the layer is made"""
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()

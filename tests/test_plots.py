@@ -25,8 +25,8 @@ def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_other(tmp_path, monk
     path = tmp_path / "name.png"
     path.write_bytes(b"the old picture")
 
-    def break_off(self, partial, **options):
-        partial.write_bytes(b"half a")
+    def break_off(self, file, **options):
+        file.write(b"half a")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Figure, "savefig", break_off)

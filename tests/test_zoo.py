@@ -238,3 +238,26 @@ def test_the_cache_is_the_users(tmp_path, monkeypatch):
     get(None)
     (file,) = (tmp_path / "scratchadv" / "models").iterdir()
     assert isinstance(file, Path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "..", "/tmp/x", "a/b", "a/", "./a", ".", "", "a\\b", "C:x", "a\nb", "a\0b", "x" * 300, "ε" * 150, None, 3],
+)
+def test_a_name_that_is_no_plain_file_name_is_refused_before_anything_is_made(name, tmp_path, counted):
+    """No model is built, no folder is made, nothing is written"""
+
+    def make():
+        raise AssertionError("a model was built")
+
+    with pytest.raises(ValueError, match=r"name = .* must be a plain file name"):
+        zoo.trained(name, make, *data(), epochs=1, cache=tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["net", "a net", "MLP 784-200-10", "v1.2", "réseau", "x" * 200])
+def test_plain_file_names_are_taken(name, tmp_path):
+    """Letters of any language, spaces, dots"""
+    zoo.trained(name, net, *data(), epochs=1, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith(f"{name}-")

@@ -5,6 +5,8 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 from urllib.request import url2pathname
 
+from scratchadv.optional import needed_by
+
 PHONE = {"width": 390, "height": 844}
 
 # what the page itself can tell: text outside code and formulas, addresses, anchors, and how wide it is
@@ -31,7 +33,8 @@ def browser():
 
 def check(out):
     """The problems of all pages in a folder, each with the page's name; an empty list if there are none."""
-    from playwright.sync_api import sync_playwright
+    with needed_by("--check", "Playwright", "lectures"):
+        from playwright.sync_api import sync_playwright
 
     pages = sorted(out.rglob("*.html"))
     with sync_playwright() as play:

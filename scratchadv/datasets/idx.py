@@ -4,14 +4,19 @@ import gzip
 import math
 import struct
 import zlib
+from io import BytesIO
 
 import numpy as np
 
+from ..files import read_bytes
+
 UINT8 = 0x08  # how IDX calls the type of its entries
+MOST = 1 << 30  # bytes of an array; the largest file of this kind, EMNIST's, has half as many
+RATIO = 1032  # bytes that gzip can make of one, at most
 
 
 def read_idx(path, ndim):
-    """Read a gzip-compressed IDX file of bytes.
+    """Read a gzip-compressed IDX file of bytes; no more is decompressed than its header promises.
 
     Parameters
     ----------
@@ -25,34 +30,41 @@ def read_idx(path, ndim):
 
     Raises
     ------
+    OSError
+        If there is no such file, it is no regular file, or it cannot be read.
     ValueError
-        If the file is not gzip, not IDX, cut short, or its array has other axes than expected.
+        If the file is not gzip, not IDX, cut short, longer than a GiB, or its array has other axes than expected.
 
     References
     ----------
     "The IDX file format", http://yann.lecun.com/exdb/mnist/
     """
-    data = _decompress(path)
+    content = read_bytes(path)
+    try:
+        with gzip.open(BytesIO(content)) as file:
+            return _read(file, path, ndim, min(MOST, RATIO * len(content)))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: expected an undamaged gzip file, found: {error}") from error
+
+
+def _read(file, path, ndim, most):
+    """The array in the decompressed file, which may have ``most`` bytes."""
     start = 4 + 4 * ndim
-    magic, expected = data[:4], bytes([0, 0, UINT8, ndim])
+    header = file.read(start)
+    magic, expected = header[:4], bytes([0, 0, UINT8, ndim])
     if magic != expected:
         raise ValueError(
             f"{path}: expected an IDX file of bytes with {ndim} axes, "
             f"magic number {expected.hex()}, found {magic.hex() or 'nothing'}"
         )
-    if len(data) < start:
-        raise ValueError(f"{path}: the IDX header is cut short: expected {start} bytes, found {len(data)}")
-    shape = struct.unpack(f">{ndim}I", data[4:start])
-    if len(data) - start != math.prod(shape):
-        raise ValueError(
-            f"{path}: the header promises shape {shape}, {math.prod(shape)} bytes, found {len(data) - start}"
-        )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def _decompress(path):
-    try:
-        with gzip.open(path) as file:
-            return file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: expected an undamaged gzip file, found: {error}") from error
+    if len(header) < start:
+        raise ValueError(f"{path}: the IDX header is cut short: expected {start} bytes, found {len(header)}")
+    shape = struct.unpack(f">{ndim}I", header[4:])
+    promised = math.prod(shape)
+    if promised > most:
+        raise ValueError(f"{path}: the header promises shape {shape}, {promised} bytes; at most {most} were expected")
+    data = file.read(promised + 1)  # one more, to see whether the file ends there
+    if len(data) != promised:
+        more = " or more" if len(data) > promised else ""
+        raise ValueError(f"{path}: the header promises shape {shape}, {promised} bytes, found {len(data)}{more}")
+    return np.frombuffer(data, np.uint8).reshape(shape)

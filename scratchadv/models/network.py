@@ -36,13 +36,30 @@ class Network:
     loss = cross_entropy
 
     def __init__(self, layers, shape, rng, dtype=np.float32):
+        self.arrange(layers, shape, lambda layer, shape: layer.initial(shape, rng, dtype))
+
+    def arrange(self, layers, shape, begin):
+        """Put the layers one after the other.
+
+        Parameters
+        ----------
+        layers, shape
+            As for the class.
+        begin : callable
+            Takes a layer and the shape of its input; gives the layer's ``params`` and the shape of its output.
+
+        Raises
+        ------
+        ValueError
+            If the layers make no network.
+        """
         first = next((layer for layer in layers if not isinstance(layer, Flatten | Dropout)), None)  # those hand x on
         if isinstance(first, ReLU):
             raise ValueError("a network cannot begin with ReLU: it works in place, and x belongs to the caller")
         self.layers, self.shape, self.params = layers, tuple(shape), {}
         self._names, self.activations = [], 0
         for i, layer in enumerate(layers):
-            params, shape = layer.initial(shape, rng, dtype)
+            params, shape = begin(layer, shape)
             self._names.append(list(params))
             self.activations += math.prod(shape)
             self.params |= {f"{i}.{name}": value for name, value in params.items()}

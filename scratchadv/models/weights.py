@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from .. import archive, layers, losses
+from .. import archive, checks, layers, losses
+from ..backend import host
 from ..layers import Layer
 from .cnn import CNN
 from .logistic import LogisticRegression
@@ -34,8 +35,13 @@ def save(model, path):
     ------
     TypeError
         If it is another model, or has a layer or a loss from elsewhere.
+    ValueError
+        If a parameter is NaN or infinite: no attack and no evaluation of such a model means anything.
     """
-    archive.write(path, "model", architecture(model), model.params)
+    params = {name: host(p) for name, p in model.params.items()}
+    if name := archive.not_finite(params):
+        raise ValueError(f"{name} holds NaN or infinite values: such a model is not saved")
+    archive.write(path, "model", architecture(model), params)
 
 
 def load(path):
@@ -52,19 +58,20 @@ def load(path):
     Raises
     ------
     OSError
-        If the file cannot be read.
-    ValueError
-        If it is damaged, cut off, another file, or its parameters do not fit its architecture.
+        If there is no such file, it is no regular file, or it cannot be read.
+    BadFileError
+        A ValueError: it is damaged, cut off, another file, its parameters do not fit its architecture, or one of them
+        is NaN or infinite.
     """
     about, params = archive.read(path, "model")
     if wrong := [f"{name} ({a.dtype})" for name, a in params.items() if a.dtype not in (np.float32, np.float64)]:
-        raise ValueError(f"{path} does not fit: {wrong[0]} was expected to be float32 or float64")
-    try:
-        model = _build(about, params)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} holds no architecture that can be built: {error!r}") from error
-    archive.check_shapes(path, params, model.params)
-    model.params = {name: params[name] for name in model.params}
+        raise archive.BadFileError(f"{path} does not fit: {wrong[0]} was expected to be float32 or float64")
+    if name := archive.not_finite(params):
+        raise archive.BadFileError(f"{path} cannot be used: {name} holds NaN or infinite values")
+    with archive.refusing(f"{path} holds no architecture that can be built"):
+        model, shapes = _build(about, params)
+    archive.check_shapes(path, params, shapes)
+    model.params = {name: params[name] for name in shapes}
     return model
 
 
@@ -106,14 +113,23 @@ def _of_layer(layer):
 
 
 def _build(about, params):
-    """The model with parameters of the right shapes; their values do not matter."""
+    """The model without its parameters, and the shapes that they must have, for which no memory is asked."""
     cls = MODELS[about["model"]]
     if cls is LogisticRegression:
         model = cls(params["theta"])
+        shapes = {"theta": params["theta"].shape, "theta0": ()}
     else:
-        chain = [LAYERS[settings.pop("layer")](**settings) for settings in about["layers"]]
+        chain = [_layer(**settings) for settings in about["layers"]]
+        shape = [checks.count("a side of the examples", side, least=1) for side in about["shape"]]
         model = cls.__new__(cls)  # the classes differ only in how they choose their layers
-        Network.__init__(model, chain, about["shape"], np.random.default_rng(0))
+        model.arrange(chain, shape, lambda layer, shape: layer.shapes(shape))
+        shapes = model.params
     if type(model.loss).__name__ != about["loss"]:
         model.loss = LOSSES[about["loss"]]
-    return model
+    return model, shapes
+
+
+def _layer(*, layer, **settings):
+    if "rng" in settings:
+        raise ValueError("a layer in a file has no generator")
+    return LAYERS[layer](**settings)

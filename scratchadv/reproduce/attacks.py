@@ -24,12 +24,13 @@ from ..attacks import (
     standard,
 )
 from ..balls import L0, L2, Linf
+from ..console import say
 from ..evaluate import judge
 from ..losses import dlr, logit_difference
 from ..models.protocol import predict
 from . import networks
 from .attacks_figures import figures
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 
 BOX = (0, 1)
 NETWORKS = {"2-layer": "MLP 784-200-10", "CNN": "CNN", "robust CNN": "robust CNN"}
@@ -111,7 +112,7 @@ class Counted:
             self.queries, self.gradients = self.queries + queries, self.gradients + gradients
 
 
-def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train (or take from the cache), attack, and write tables, figures and result.
 
     Parameters
@@ -127,8 +128,8 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     report("the networks of `scratchadv reproduce networks` are attacked; without them in the cache, they come first\n")
     trained = networks.train(loaded, plan.networks, networks.TUTORIAL_EPS, seed, cache)
     experiment = Attacks({name: trained[name] for name in NETWORKS}, loaded, plan, eps, seed)

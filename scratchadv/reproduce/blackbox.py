@@ -18,6 +18,7 @@ from ..attacks.black_box.square import square
 from ..attacks.black_box.substitute import substitute
 from ..attacks.gradient.fgsm import fgsm
 from ..balls import L0, L2, Linf
+from ..console import say
 from ..models import CNN, MLP
 from ..models.protocol import labels_of, predict
 from ..numerics import log_sum_exp
@@ -25,7 +26,7 @@ from ..optim import Adam
 from ..training import fit
 from . import networks
 from .blackbox_figures import figures
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 
 BOX = (0, 1)
 EPS = 0.3
@@ -196,7 +197,7 @@ def place_among_equals(owners):
     return place
 
 
-def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train the CNN (or take it from the cache), attack it, and write table, figures and result.
 
     Parameters
@@ -212,8 +213,8 @@ def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=pr
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     report("the CNN of `scratchadv reproduce networks` is attacked; if it is not in the cache, it is trained first\n")
     model = networks.train(loaded, plan.networks, networks.TUTORIAL_EPS, seed, cache, ["CNN"])["CNN"]
     experiment = begin(model, loaded, plan, eps, seed)

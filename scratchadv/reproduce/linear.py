@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks, datasets, plots, robust_logistic
+from .. import datasets, plots, robust_logistic
 from ..attacks import exact
 from ..balls import Linf
+from ..console import say
 from ..evaluate import judge
 from ..models import LogisticRegression
 from ..models.protocol import predict
@@ -17,7 +18,7 @@ from ..numerics import softplus
 from ..optim import SGD
 from ..progress import progress
 from ..training import fit
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 
 SEEDS = 5
 BATCH = 100
@@ -65,7 +66,7 @@ class Linear:
         return {"plain": self.plain, "robust": self.robust, "optimum": self.optimum}
 
 
-def run(data="auto", eps=SLIDES_EPS, seed=0, *, out, report=print):
+def run(data="auto", eps=SLIDES_EPS, seed=0, *, out, report=say):
     """Train, attack, solve, and write table, figures and result.
 
     Parameters
@@ -85,8 +86,8 @@ def run(data="auto", eps=SLIDES_EPS, seed=0, *, out, report=print):
         What ``result.json`` holds.
     """
     began = time.perf_counter()
-    ball, seed = Linf(eps), checks.count("seed", seed)
-    out.mkdir(parents=True, exist_ok=True)
+    out, eps, seed = prepare(out, eps, seed)
+    ball = Linf(eps)
     experiment = train(datasets.load(data).only(0, 1), ball, seed)
     numbers = measure(experiment)
     spread = spread_over_seeds(experiment, range(seed, seed + SEEDS))

@@ -13,12 +13,13 @@ import numpy as np
 from .. import datasets, zoo
 from ..attacks import fgsm, fgsm_random_start, pgd
 from ..balls import Linf
+from ..console import say
 from ..evaluate import judge, robust_accuracy
 from ..models import CNN, MLP
 from ..models.protocol import predict
 from ..optim import SGD, Adam, steps
 from .networks_figures import NAMES, figures
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 
 BOX = (0, 1)
 TUTORIAL_EPS = 0.1
@@ -75,7 +76,7 @@ class Networks:
     seed: int
 
 
-def run(data="auto", eps=TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train (or take from the cache), attack, and write table, figures and result.
 
     Parameters
@@ -99,8 +100,8 @@ def run(data="auto", eps=TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, 
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     ahead = f"about {minutes(loaded, plan):.0f} minutes on this machine if nothing is in the cache"
     report(f"{ahead}; trained models are kept, and an interrupted training goes on where it was\n")
     experiment = Networks(train(loaded, plan, eps, seed, cache), loaded, plan, eps, seed)

@@ -12,9 +12,10 @@ from ..attacks.black_box.queries import oracle
 from ..attacks.rubbish.encodings import CPPN, Direct
 from ..attacks.rubbish.gradient_ascent import gradient_ascent
 from ..attacks.rubbish.map_elites import log_probabilities, map_elites
+from ..console import say
 from . import networks
 from .rubbish_figures import figures
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 
 NETWORKS = {"CNN": "CNN", "robust CNN": "robust CNN"}
 ENCODINGS = {"direct": Direct, "CPPN": CPPN}
@@ -76,7 +77,7 @@ class Found(NamedTuple):
     seconds: float
 
 
-def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train (or take from the cache), search, and write table, figures and result.
 
     Parameters
@@ -92,8 +93,8 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     report("the CNNs of `scratchadv reproduce networks` are searched; without them in the cache, they come first\n")
     trained = networks.train(loaded, plan.networks, eps, seed, cache, tuple(NETWORKS))
     experiment = Rubbish(trained, loaded, plan, eps, seed)

@@ -2,10 +2,46 @@
 
 import json
 import time
+from pathlib import Path
 
-from ..files import write_text
+from .. import checks
+from ..files import check_writable, write_text
 from ..plots import save
+from ..tables import escape
 from ..tables import markdown as table
+
+TABLE, RESULT = "table.md", "result.json"
+
+
+def prepare(out, eps, seed):
+    """Check what an experiment is given and make its folder, before any work.
+
+    Parameters
+    ----------
+    out : str or path
+    eps : float
+    seed : int
+
+    Returns
+    -------
+    pathlib.Path, float, int
+        The folder, ε and the seed, as Python's own numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ε or the seed does not fit.
+    OSError
+        If the folder cannot be made, or the results cannot be written into it.
+    """
+    eps, seed, out = checks.radius("eps", eps), checks.count("seed", seed), Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"the folder {out} cannot be made: {error.strerror}") from error
+    for name in (TABLE, RESULT):
+        check_writable(out / name)
+    return out, eps, seed
 
 
 def markdown(title, setting, header, rows):
@@ -19,7 +55,7 @@ def markdown(title, setting, header, rows):
     header : list of str
     rows : list of list of str
     """
-    return f"# {title}\n\n" + table(setting, header, rows)
+    return f"# {escape(title)}\n\n" + table(setting, header, rows)
 
 
 def write_json(path, result):
@@ -29,6 +65,8 @@ def write_json(path, result):
 
 def publish(out, began, table, result, figures, report):
     """Write ``table.md`` and ``result.json``, then the figures, and report the table and how long all took.
+
+    The table is reported even if it cannot be written, and written even if it cannot be reported.
 
     Parameters
     ----------
@@ -43,9 +81,11 @@ def publish(out, began, table, result, figures, report):
     report : callable
         Takes each line of the report.
     """
-    write_text(out / "table.md", table)
-    write_json(out / "result.json", result)
-    report(table)
+    try:
+        write_text(out / TABLE, table)
+        write_json(out / RESULT, result)
+    finally:
+        report(table)
     for name, figure in figures().items():
         save(figure, out / f"{name}.png")
     report(f"{time.perf_counter() - began:.1f} s; table, numbers and figures are in {out}")

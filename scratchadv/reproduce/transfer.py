@@ -11,12 +11,14 @@ import numpy as np
 from .. import datasets, zoo
 from ..attacks import fgsm, pgd
 from ..balls import Linf
+from ..console import say
 from ..models import CNN, MLP, SoftmaxRegression
 from ..optim import Adam
+from ..optional import needed_by
 from ..transfer import SoftNeighbours, linear_scores, matrix, over_seeds, tabulate, tree_attack
 from . import networks
 from .networks import BOX
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 from .transfer_figures import figures
 
 TEMPERATURE = 3.0  # of the soft neighbours; of 0.3, 1, 3, 10, 30 the one whose δ fooled most neighbours of MNIST
@@ -87,7 +89,7 @@ class Measured:
     transfers: Any
 
 
-def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train (or take from the cache), attack each source, test on all, and write tables, figures and result.
 
     Parameters
@@ -103,8 +105,8 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     shares = [share(loaded, plan.train, i) for i in range(plan.seeds)]
     x, y = loaded.x_test[: plan.test], loaded.y_test[: plan.test]
     measured = []
@@ -164,10 +166,11 @@ def tasks(data, plan, seed, cache):
 
 def techniques(data, plan, seed, cache):
     """An MLP, the techniques of scikit-learn, and how those of them are attacked that have no gradient themselves."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.svm import LinearSVC
-    from sklearn.tree import DecisionTreeClassifier
+    with needed_by("an attack between techniques", "scikit-learn", "techniques"):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.svm import LinearSVC
+        from sklearn.tree import DecisionTreeClassifier
 
     x, y = data.x_train.reshape(len(data.x_train), -1), data.y_train
     fitted = {

@@ -11,6 +11,7 @@ from .. import datasets
 from ..attacks import pgd
 from ..attacks.universal.transformation import KINDS, train_atn
 from ..balls import L2, Linf
+from ..console import say
 from ..layers import Conv
 from ..models import CNN
 from ..models.protocol import labels_of, logits, predict
@@ -18,7 +19,7 @@ from ..optim import Adam, cosine
 from ..training import fit
 from . import networks
 from .attacks import targets_of
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 from .transformation_figures import figures
 
 BOX = (0, 1)
@@ -96,7 +97,7 @@ class Transformation:
     trained: dict
 
 
-def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train the victims (or take them from the cache) and the ATNs, attack, and write tables, figures and result.
 
     Parameters
@@ -112,8 +113,8 @@ def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cac
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     report("the networks of `scratchadv reproduce networks` are attacked; without them in the cache, they come first\n")
     models = networks.train(loaded, plan.networks, networks.TUTORIAL_EPS, seed, cache)
     experiment = Transformation(models, loaded, plan, eps, seed, {})

@@ -10,9 +10,10 @@ import numpy as np
 from .. import datasets
 from ..attacks.universal.universal import applied, fooling_rate, universal, universal_gradient
 from ..balls import Linf
+from ..console import say
 from ..models.protocol import predict
 from . import networks
-from .table import markdown, publish
+from .table import markdown, prepare, publish
 from .universal_figures import figures
 
 BOX = (0, 1)
@@ -74,7 +75,7 @@ class Universal:
         return self.data.x_test[: self.plan.test], self.data.y_test[: self.plan.test]
 
 
-def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=print):
+def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=say):
     """Train (or take from the cache), perturb, and write table, figures and result.
 
     Parameters
@@ -90,8 +91,8 @@ def run(data="auto", eps=EPS, seed=0, quick=False, *, out, cache=None, report=pr
         What ``result.json`` holds.
     """
     began = time.perf_counter()
+    out, eps, seed = prepare(out, eps, seed)
     plan, loaded = QUICK if quick else FULL, datasets.load(data)
-    out.mkdir(parents=True, exist_ok=True)
     report("the networks of `scratchadv reproduce networks` are attacked; without them in the cache, they come first\n")
     models = networks.train(loaded, plan.networks, networks.TUTORIAL_EPS, seed, cache, NETWORKS)
     experiment = Universal(models, loaded, plan, eps, seed)

@@ -4,7 +4,7 @@
 ``assert_attack_contract`` holds an attack against the laws that follow from what it promises, and there are contracts
 for balls, losses and evaluations; ``museum`` has the bugs that these contracts were made for; ``device`` pretends to
 be a GPU, to find what would leak from one to NumPy; ``strategies`` are for property tests. Contracts, museum and
-strategies need ``hypothesis`` (``pip install scratchadv[test]``).
+strategies need ``hypothesis`` (``pip install 'scratchadv[test]'``).
 """
 
 from importlib import import_module

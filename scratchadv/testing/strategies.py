@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from ..balls import L0, L1, L2, Linf
 from ..models import LogisticRegression
 from ..models.protocol import labels_of
+from ..optional import needed_by
 from .models import Linear, LinearSoftmax, SmallNetwork
+
+with needed_by("scratchadv.testing.strategies", "hypothesis", "test"):
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as hnp
 
 dtypes = st.sampled_from([np.float32, np.float64])
 shapes = st.tuples(st.integers(1, 5), st.sampled_from([(1,), (4,), (2, 3), (2, 2, 1)])).map(lambda s: (s[0], *s[1]))

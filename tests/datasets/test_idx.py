@@ -2,7 +2,9 @@
 
 import gzip
 import math
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -62,6 +64,41 @@ def test_every_flipped_bit_of_the_header_is_refused(folder, place, bit):
 def test_surplus_bytes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=f"{math.prod(IMAGES.shape)} bytes, found {IMAGES.size + 1}"):
         read_idx(write(tmp_path / "long.gz", idx_bytes(IMAGES) + b"\0"), 3)
+
+
+def test_no_more_is_decompressed_than_the_header_promises(tmp_path):
+    """A short array with 100 MB of zeros behind it: refused with little memory"""
+    path = write(tmp_path / "bomb.gz", idx_bytes(IMAGES) + bytes(100 << 20))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"bomb\.gz: .* 24 bytes, found 25 or more"):
+        read_idx(path, 3)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1, 2**32 - 1), (1000, 1000, 1000), (2**30 + 1, 1, 1)])
+def test_a_header_that_promises_more_than_gzip_can_hold_is_refused(shape, tmp_path):
+    """Before memory is asked for"""
+    content = bytes([0, 0, 8, 3]) + struct.pack(">3I", *shape) + bytes(100)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"huge\.gz: the header promises shape .*; at most"):
+        read_idx(write(tmp_path / "huge.gz", content), 3)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_or_a_folder_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.gz")
+    for path in (tmp_path / "pipe.gz", tmp_path):
+        with pytest.raises(OSError, match="is not a regular file"):
+            read_idx(path, 3)
+
+
+def test_zeros_as_dense_as_gzip_makes_them_are_read(tmp_path):
+    """The densest honest file: ten million black pixels"""
+    array = np.zeros((10, 1000, 1000), np.uint8)
+    np.testing.assert_array_equal(read_idx(write(tmp_path / "black.gz", idx_bytes(array)), 3), array)
 
 
 def test_another_number_of_axes_is_refused(tmp_path):

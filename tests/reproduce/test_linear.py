@@ -271,8 +271,8 @@ def raising(*args, **options):
     raise OSError("no space left on device")
 
 
-def half_a_picture(self, path, **options):
-    Path(path).write_bytes(b"half")
+def half_a_picture(self, file, **options):
+    file.write(b"half")
     raising()
 
 

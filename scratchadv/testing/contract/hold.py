@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis.errors import Flaky, FlakyFailure
-
+from ...optional import needed_by
 from ..models import short
+
+with needed_by("scratchadv.testing.contract", "hypothesis", "test"):
+    from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+    from hypothesis.errors import Flaky, FlakyFailure
 
 
 class ContractError(AssertionError):
