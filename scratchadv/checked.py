@@ -9,7 +9,7 @@ begin with its algorithm:
 ...     return steps
 >>> bounded_steps(steps=0)
 Traceback (most recent call last):
-ValueError: steps = 0 must be >= 1 and below 2**63
+ValueError: steps = 0 must be >= 1
 """
 
 import inspect

@@ -72,8 +72,10 @@ def count(name, value, least=0):
     """Return the value as a Python int; refuse what is not a whole number >= ``least``."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be a whole number, not {shown(value)}")
-    if not least <= value < 2**63:
-        raise ValueError(f"{name} = {shown(value)} must be >= {least} and below 2**63")
+    if value < least:
+        raise ValueError(f"{name} = {shown(value)} must be >= {least}")
+    if value >= 2**63:
+        raise ValueError(f"{name} = {shown(value)} must be below 2**63")
     return int(value)
 
 
@@ -238,7 +240,7 @@ def classes(y, n, k, name="y"):
 
 
 def whole_labels(y, n, name="y"):
-    """Return ``n`` labels where it is not known how many classes there are: 0, 1, …, or −1 and +1; integers as int64."""
+    """Return ``n`` labels, integers as int64, where the number of classes is not known: 0, 1, …, or −1 and +1."""
     y = _labels(y, n, name)
     wrong = y[(y % 1 != 0) | (y < -1)]
     if len(wrong):

@@ -34,7 +34,7 @@ def prepare(out, eps, seed):
     OSError
         If the folder cannot be made, or the results cannot be written into it.
     """
-    eps, seed, out = checks.radius("eps", eps), checks.count("seed", seed), Path(out)
+    eps, seed, out = checks.size("eps", eps), checks.count("seed", seed), Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
