@@ -112,11 +112,13 @@ def _array(content):
     file = BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is in a format that scratchadv does not write")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not loaded: allow_pickle=False")
     promised, found = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
-    if not dtype.hasobject and promised != found:
+    if promised != found:
         raise ValueError(f"an array of shape {shape} and dtype {dtype} has {promised} bytes, not {found}")
-    return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+    return np.ndarray(shape, dtype, content, file.tell(), order="F" if by_columns else "C").copy(order="K")
 
 
 def check_shapes(path, found, shapes):
