@@ -115,6 +115,8 @@ def _array(content):
     shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not loaded: allow_pickle=False")
+    if dtype.itemsize == 0:
+        raise ValueError(f"entries of dtype {dtype} have no bytes, so their number says nothing")
     promised, found = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
     if promised != found:
         raise ValueError(f"an array of shape {shape} and dtype {dtype} has {promised} bytes, not {found}")
