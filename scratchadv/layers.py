@@ -34,7 +34,7 @@ class Layer:
         return {}, shape
 
     def initial(self, shape, rng, dtype):
-        """Parameters uniform in ±1/√(inputs of one output), as in PyTorch, and the output's shape."""
+        """Return parameters uniform in ±1/√(inputs of one output), as in PyTorch, and the output's shape."""
         shapes, out = self.shapes(shape)
         return _uniform(shapes, rng, dtype), out
 
@@ -270,7 +270,7 @@ def _for_each(value, z):
 
 
 def _uniform(shapes, rng, dtype):
-    """Random arrays of these shapes; the last axis of the weight counts the outputs, the others their inputs."""
+    """Return random arrays of these shapes; the last axis of a weight counts outputs, the others the inputs of each."""
     if not shapes:
         return {}
     bound = 1 / math.sqrt(math.prod(shapes["weight"][:-1]))

@@ -146,7 +146,7 @@ def _restored(model, file):
 def _load_like(model, file):
     kept = weights.load(file)
     if lines := differences(weights.architecture(kept), weights.architecture(model)):
-        raise archive.BadFileError(f"{file} does not fit ({'; '.join(lines)})")
+        raise archive.BadFileError(f"{file} does not fit ({'; '.join(lines):.1000})")
     return kept
 
 

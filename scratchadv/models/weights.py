@@ -113,7 +113,7 @@ def _of_layer(layer):
 
 
 def _build(about, params):
-    """The model without its parameters, and the shapes that they must have, for which no memory is asked."""
+    """Return the model without its parameters, and the shapes that these must have; no parameter is made."""
     cls = MODELS[about["model"]]
     if cls is LogisticRegression:
         model = cls(params["theta"])
