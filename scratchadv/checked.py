@@ -108,7 +108,8 @@ def _together(values, knows_logits, own):
     x, model = values.get("x"), values.get("model")
     if x is None or "x" in own:
         return
-    checks.one_side(x, *getattr(model, "params", {}).values())
+    arrays = [value for name, value in values.items() if hasattr(value, "dtype") and name != "seeds"]
+    checks.one_side(*arrays, *getattr(model, "params", {}).values())
     for name in {"y", "target", "rival"} - set(own):
         if name in values and (values[name] is not None or name == "y"):
             fit = partial(checks.fitting, model) if knows_logits and model is not None else _whole_labels
