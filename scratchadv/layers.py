@@ -4,7 +4,8 @@ A layer is its geometry; its parameters are passed in, so that nothing is stored
 
 - ``initial(shape, rng, dtype)`` gives parameters for inputs of that shape (of one example), and the output's shape;
 - ``forward(params, x)`` gives the output and what the gradients need of it;
-- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back.
+- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back. The x of the first
+  layer belongs to the caller, who may overwrite it before an ``input_gradient``: a layer that needs it there copies it.
 
 ``ReLU`` works in place, forward and back, on arrays that the network has made itself.
 """

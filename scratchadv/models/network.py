@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import checks
+from ..backend import snapshot
 from ..layers import Dropout, Flatten, ReLU
 from ..losses import cross_entropy
 
@@ -28,7 +29,9 @@ class Network:
     Attributes
     ----------
     params : dict of str to array
-        ``"2.weight"`` is the weight of layer 2.
+        ``"2.weight"`` is the weight of layer 2. Replace an array rather than overwrite it between ``vjp_x`` or
+        ``vjp_theta`` and the last use of the pullback, which works with the arrays of the forward pass; x and the
+        logits may be overwritten.
     activations : int
         How many numbers the layers compute for one example.
     """
@@ -67,14 +70,15 @@ class Network:
 
     def vjp_theta(self, x):
         """Z, and dz to the gradients by the parameters, in the dtype of the parameters."""
-        z, tape = self._forward(x)
+        z, tape = self._forward(snapshot(x))
+        dtypes = {name: value.dtype for name, value in self.params.items()}
 
         def pull(dz):
             grads, dz = {}, dz.copy()
             for i, layer, params, saved in reversed(tape):
                 for name, value in layer.parameter_gradient(params, saved, dz).items():
-                    grads[f"{i}.{name}"] = value.astype(self.params[f"{i}.{name}"].dtype, copy=False)
-                if len(grads) == len(self.params):
+                    grads[f"{i}.{name}"] = value.astype(dtypes[f"{i}.{name}"], copy=False)
+                if len(grads) == len(dtypes):
                     return grads
                 dz = layer.input_gradient(params, saved, dz)
 
@@ -97,4 +101,4 @@ class Network:
             params = {name: self.params[f"{i}.{name}"].astype(x.dtype, copy=False) for name in self._names[i]}
             x, saved = layer.forward(params, x)
             tape.append((i, layer, params, saved))
-        return x, tape
+        return x.copy() if x is saved else x, tape  # the caller may write to the logits
