@@ -9,7 +9,7 @@ import pytest
 import scratchadv
 
 FLOORS = [
-    "backend blas files",
+    "backend blas files seeded",
     "numerics kernels checks progress archive configuration tables",
     "balls losses layers optim datasets engine checkpoint parallel",
     "models solvers",

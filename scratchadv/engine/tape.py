@@ -161,8 +161,8 @@ def vjp(f, *primals):
         A tensor exactly if it depends on a tensor of an outer call.
     pull : callable
         From a cotangent, shaped like the value, to a tuple of gradients, each with the shape and dtype of its primal
-        and memory of its own: zeros for a primal that f does not use. It may be called many times. The primals, the
-        value and whatever arrays f used may be overwritten before: the gradients are those of the forward pass.
+        and memory of its own: zeros for a primal that f does not use. It may be called many times. If
+        the primals, the value or arrays that f used are overwritten, the gradients are still those of the forward pass.
 
     Raises
     ------
@@ -192,8 +192,7 @@ def vjp(f, *primals):
                 gradients[x] = gradients[x] + share if x in gradients else share
         return tuple(_gradient(gradients.get(leaf), leaf.value) for leaf in leaves)
 
-    value = output.value
-    return snapshot(value), pull  # a copy: the caller may write to it
+    return snapshot(output.value), pull  # the caller may write to the value
 
 
 def value_and_grad(f):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from .. import checks
 from ..backend import snapshot
 from ..layers import Dropout, Flatten, ReLU
 from ..losses import cross_entropy
+from ..seeded import pieces
 
 
 class Network:
@@ -84,10 +86,32 @@ class Network:
 
         return z, pull
 
-    def noisy(self, rng):
-        """The same network, parameters shared, whose dropout layers drop: for a training step."""
+    def noisy(self, seeds):
+        """The same network for a training step: its dropout layers drop, and the parameters are shared.
+
+        Parameters
+        ----------
+        seeds : array of int, shape (N,)
+            One for each example that the network will be given. What layer i drops from an example is a function of the
+            example's seed and of i, so it does not depend on the other examples.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        TypeError
+            If the seeds are not an array of whole numbers.
+        """
+        if getattr(seeds, "ndim", 0) != 1 or seeds.dtype.kind not in "iu":
+            raise TypeError(f"seeds must be an array of whole numbers, one for each example, not {seeds!r}")
+        seeds = seeds.astype(np.uint64)
         twin = copy.copy(self)
-        twin.layers = [dataclasses.replace(p, rng=rng) if isinstance(p, Dropout) else p for p in self.layers]
+        twin.layers = [
+            dataclasses.replace(layer, rng=partial(pieces, seeds, i)) if isinstance(layer, Dropout) else layer
+            for i, layer in enumerate(self.layers)
+        ]
         return twin
 
     def _forward(self, x):
