@@ -20,7 +20,6 @@ and ``_max_capped``; :class:`Boxed` puts the signs back.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from . import checks
@@ -430,7 +429,7 @@ class Boxed:
         """The lowest and the highest δ that the box allows; they hold 0 between them."""
         return self._bounds
 
-    @cached_property
+    @property
     def _bounds(self):
         if self.x is None:
             checks.inside_box(0.0, self.lower, self.upper, hint="; call .at(x) first")
