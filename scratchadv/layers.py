@@ -5,7 +5,8 @@ A layer is its geometry; its parameters are passed in, so that nothing is stored
 - ``shapes(shape)`` gives the shapes of the parameters for inputs of that shape (of one example), and the output's;
 - ``initial(shape, rng, dtype)`` gives such parameters, drawn at random, and the output's shape;
 - ``forward(params, x)`` gives the output and what the gradients need of it;
-- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back.
+- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back. The x of the first
+  layer belongs to the caller, who may overwrite it before an ``input_gradient``: a layer that needs it there copies it.
 
 ``ReLU`` works in place, forward and back, on arrays that the network has made itself.
 """
@@ -230,16 +231,17 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Nothing, unless a training run passes a generator: then each entry is dropped with probability ``rate``.
+    """Nothing, unless a training run passes random numbers: then each entry is dropped with probability ``rate``.
 
     What is kept is divided by 1 − rate, so that the mean stays. Predictions and attacks never see it.
 
     Parameters
     ----------
     rate : float
-        In [0, 1).
-    rng : numpy.random.Generator, optional
-        Set by the network for a training step.
+        In [0, 1), taken to the nearest multiple of 1/65536.
+    rng : callable, optional
+        ``rng(m)`` gives m random whole numbers below 65536 for each example, ``(N, m)``, on the host. The network sets
+        it for a training step.
     """
 
     rate: float
@@ -253,7 +255,11 @@ class Dropout(Layer):
         """Same shape."""
         if self.rng is None:
             return x, None
-        kept = like((self.rng.random(x.shape) >= self.rate) / (1 - self.rate), x)
+        drawn = self.rng(math.prod(x.shape[1:]))
+        if len(drawn) != len(x):
+            raise ValueError(f"x has {len(x)} examples; {len(drawn)}, one for each seed, were expected")
+        dropped = min(round(self.rate * 65536), 65535)
+        kept = like(drawn.reshape(x.shape) >= dropped, x) / (1 - dropped / 65536)
         return x * kept, kept
 
     def input_gradient(self, params, kept, dz):

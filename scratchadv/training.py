@@ -59,7 +59,8 @@ def fit(
     with δ* from the attack on the model as it is at that step. For an exact attack this is a subgradient step
     on the adversarial risk (Danskin's theorem); for an approximate one it is only a direction.
 
-    Dropout layers drop in the training step only: the attack sees the plain model.
+    Dropout layers drop in the training step only: the attack sees the plain model. What they drop is drawn for each
+    example by itself, so it does not depend on how a batch is cut into chunks.
 
     Parameters
     ----------
@@ -145,6 +146,7 @@ def describe_run(model, x, y, batch_size, optimizer, attack, rng):
         "optimizer": _described(describe, optimizer, OWN),
         "attack": _described(describe, attack, OWN),
         "rng": describe(rng),
+        "dropout": "by example" if _has_dropout(model) else None,  # masks of earlier versions depended on the chunks
     }
 
 
@@ -214,7 +216,7 @@ def _attacked(attack, model, x, y):
 def _gradients(model, m, x, y, seeds):
     """For some of the m examples of a batch: loss and error of each, and their part of the mean's gradient."""
     if seeds is not None:
-        model = model.noisy(np.random.default_rng(seeds))
+        model = model.noisy(seeds)
     with np.errstate(over="ignore", invalid="ignore"):
         z, pull = model.vjp_theta(x)
         return (model.loss.value(z, y), labels_of(z) != y), pull(model.loss.grad(z, y) / m)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import checks
-from ..backend import namespace
+from ..backend import namespace, snapshot
 from ..losses import logistic
 from ..numerics import per_row, rows
 
@@ -55,6 +55,7 @@ class LogisticRegression:
     def vjp_theta(self, x):
         """Z, and dz to the sums of dz x and of dz, in the dtype of the parameters."""
         dtype = self.params["theta"].dtype
+        x = snapshot(x)
 
         def pull(dz):
             theta = (dz @ rows(x)).reshape(x.shape[1:])

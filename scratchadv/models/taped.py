@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import checks
-from ..backend import like
+from ..backend import like, read_only
 from ..engine import vjp
 from ..engine.scalar import topological_order
 from ..losses import cross_entropy
@@ -23,6 +23,8 @@ class Taped:
         ``f(params, x)``, with a dict of arrays or tensors and a tensor of shape ``(N, *D)``, gives the logits, a
         tensor of N rows. It is written with Python's operators and the functions of ``engine.ops``.
     params : dict of str to float array
+        Replace a parameter, ``model.params["bias"] = bias - step``, rather than overwrite it, between ``vjp_x`` and the
+        last use of its pullback: copying all parameters would make attacks on few examples slower.
     shape : tuple of int, optional
         The shape of one example: x of another shape is refused, and f is run once to see how many examples fit the
         cache together.
@@ -57,7 +59,7 @@ class Taped:
     def vjp_x(self, x):
         """Z, and dz to the gradient by x."""
         checks.one_side(x, *self.params.values())
-        theta = {name: value.astype(x.dtype, copy=False) for name, value in self.params.items()}
+        theta = {name: read_only(value.astype(x.dtype, copy=False)) for name, value in self.params.items()}
         z, pull = vjp(lambda tensor: self._rows(theta, tensor), x)
         return z, lambda dz: pull(dz)[0]
 

@@ -6,8 +6,8 @@ from ... import checks
 from ...backend import host, like, namespace
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
+from ...seeded import seeds_of, uniform
 from ..constrained.targets import clip, room
-from .luck import seeds_of, uniform
 from .queries import LabelOracle, several
 
 TRIES = 200  # images that a search looks at for a first change that fools

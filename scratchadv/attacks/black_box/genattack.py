@@ -11,7 +11,7 @@ from ...checked import checked, whole
 from ...models.protocol import is_fooled
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
-from .luck import pieces, seeds_of, uniform
+from ...seeded import pieces, seeds_of, uniform
 from .queries import first_scores, only, room_of, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
@@ -90,7 +90,8 @@ def genattack(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------

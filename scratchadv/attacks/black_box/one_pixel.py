@@ -15,7 +15,7 @@ from ...losses import margin, objective, target_margin
 from ...models.protocol import is_fooled
 from ...numerics import rows, take
 from ...parallel import map_chunks
-from .luck import normal, seeds_of, uniform
+from ...seeded import normal, seeds_of, uniform
 from .queries import first_scores, only, several
 
 
@@ -73,7 +73,8 @@ def one_pixel(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------

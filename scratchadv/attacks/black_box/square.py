@@ -14,7 +14,7 @@ from ...losses import margin, objective, target_margin
 from ...models.protocol import is_fooled
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
-from .luck import seeds_of, spread, uniform
+from ...seeded import seeds_of, spread, uniform
 from .queries import first_scores, only, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
@@ -34,7 +34,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     window holds, and what the ball still has room for, is moved into W, in the shape of two bumps of opposite signs.
 
     Every place is as likely as in the paper, but a window, for ℓ2 the pair of windows, keeps away from those of the
-    queries before (``luck.spread``): independent places would leave parts of the image without one for long.
+    queries before (``seeded.spread``): independent places would leave parts of the image without one for long.
 
     Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
 
@@ -59,7 +59,8 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------
