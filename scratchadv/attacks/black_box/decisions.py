@@ -11,7 +11,7 @@ from ..constrained.targets import clip, room
 from .queries import LabelOracle, several
 
 TRIES = 200  # images that a search looks at for a first change that fools
-NO_STEPS = 2**31  # times of the luck of the search for a start lie beyond those of all steps
+NO_STEPS = 2**31  # the times of the search for a start lie beyond those of all steps
 LONGEST = 16  # without a box noise has at most 2 to this power as deviation
 
 
