@@ -4,15 +4,15 @@ A picture is taken before the student's code is loaded, and compared by value wi
 """
 
 import functools
-import sys
 import unittest
+from contextlib import suppress
+from itertools import zip_longest
 from types import FunctionType, ModuleType
 
 from .words import OddEndError
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 OURS = ("__main__", "inside", "scratchadv", "checking", "public_tests", "hidden_tests")
-MOST_DEEP = 8
 
 
 class Tries:
@@ -61,8 +61,8 @@ def watch(test):
 class Picture:
     """What modules consist of, to see later whether somebody has changed it.
 
-    All callables are compared by identity, functions with their code, defaults and closures; plain values that are
-    public, and all values in the modules of the grader and the library, are compared by value.
+    All callables are compared by identity, functions with their code, defaults and what they close over; public plain
+    values by value. In the modules of the grader and of the library everything is compared by value, as deep as it goes.
 
     Parameters
     ----------
@@ -71,93 +71,141 @@ class Picture:
     """
 
     def __init__(self, modules):
-        self._kept = []  # what is compared by its id must live as long as the id is used
-        self.parts = {}
-        for name, module in modules.items():
-            self._module(name, module)
-        if "hypothesis" in modules:
-            self.parts["hypothesis.settings.default"] = repr(modules["hypothesis"].settings.default)
+        spaces = [space for name, module in modules.items() for space in _spaces(name, module)]
+        self._modules = {name: module for name, module in modules.items() if name.partition(".")[0] in OURS}
+        names = ((name, space, key, value) for name, space in spaces for key, value in list(space.items()))
+        self._names = [entry for entry in names if _is_fixed(*entry[2:])]
+        functions = [(name, key, _function(value)) for name, _, key, value in self._names]
+        self._functions = [(name, key, f, _parts(f)) for name, key, f in functions if f is not None]
+        self._kept = []
+        self._settings = modules["hypothesis"].settings if "hypothesis" in modules else None
+        self._values = self._by_value()
 
-    def first_change(self, before):
-        """Return the first name that stands for something else than in the picture taken before, or None."""
-        gone = object()
-        return next((name for name, value in before.parts.items() if self.parts.get(name, gone) != value), None)
+    def first_change(self):
+        """Return the first name that stands for something else than before, or None."""
+        for name, space, key, value in self._names:
+            if space.get(key) is not value and not _is_same(space.get(key), value):
+                return f"{name}.{key}"
+        for name, key, function, parts in self._functions:
+            if any(now is not before for now, before in zip_longest(_parts(function), parts)):
+                return f"{name}.{key}"
+        now = self._by_value()
+        return next((name for name, value in self._values.items() if now.get(name) != value), None)
 
-    def _module(self, name, module):
-        ours = name.partition(".")[0] in OURS
-        for key, value in list(vars(module).items()):
-            self._note(f"{name}.{key}", value, ours or not key.startswith("_"))
-            if isinstance(value, type) and value.__module__ == name:
-                for inner, part in list(vars(value).items()):
-                    self._note(f"{name}.{key}.{inner}", part, ours)
+    def _by_value(self):
+        """Return what the modules of the grader and of the library hold, and hypothesis's settings."""
+        values = {"hypothesis.settings": self._settings and repr(self._settings.default)}
+        for name, module in self._modules.items():
+            for space_name, space in _spaces(name, module):
+                for key, value in list(space.items()):
+                    if not _is_simple(value):
+                        values[f"{space_name}.{key}"] = Worth(self._kept).of(value)
+        return values
 
-    def _note(self, name, value, by_value):
-        if callable(value) or isinstance(value, property | classmethod | staticmethod):
-            self.parts[name] = self.worth(value)
-        elif by_value and (name.partition(".")[0] in OURS or isinstance(value, PLAIN)):
-            self.parts[name] = self.worth(value)
 
-    def worth(self, value, deep=0):
-        """Return what the value holds, as plain tuples."""
+def _spaces(name, module):
+    """Yield the namespaces of a module and of the classes that it defines, with their names."""
+    yield name, vars(module)
+    for key, value in list(vars(module).items()):
+        if isinstance(value, type) and value.__module__ == name:
+            yield f"{name}.{key}", vars(value)
+
+
+def _is_fixed(key, value):
+    """Whether a name is expected to go on standing for this value."""
+    plain = isinstance(value, PLAIN) and not key.startswith("_")
+    return plain or callable(value) or isinstance(value, property | classmethod | staticmethod)
+
+
+def _is_same(now, before):
+    """Whether two plain values are the same."""
+    return isinstance(before, PLAIN) and type(now) is type(before) and repr(now) == repr(before)
+
+
+def _is_simple(value):
+    """Whether the comparison by identity says all about the value: a class, or a function without anything inside."""
+    return isinstance(value, type) or (type(value) is FunctionType and not vars(value) and not value.__closure__)
+
+
+def _function(value):
+    """Return the function in a function, a classmethod or a staticmethod."""
+    value = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+    return value if type(value) is FunctionType else None
+
+
+def _parts(function):
+    """Return what a function consists of."""
+    parts = [function.__code__, function.__defaults__]
+    if function.__kwdefaults__:
+        parts += function.__kwdefaults__.values()
+    if function.__closure__:
+        parts += filter(callable, _cells(function))
+    return parts
+
+
+class Worth:
+    """The value of an object as plain tuples, to be compared with itself at another time.
+
+    Parameters
+    ----------
+    kept : list
+        Takes all that is compared by its id, which must live as long as the id is used.
+    """
+
+    def __init__(self, kept):
+        self._kept, self._seen = kept, set()
+
+    def of(self, value):
+        """Return what the value holds; of what has been met before, only that it is the same."""
         kind = type(value)
         if kind in PLAIN:
-            return kind.__name__, repr(value)
-        if isinstance(value, ModuleType) or deep > MOST_DEEP:
-            return "something"
-        if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
-            whole = value.tolist() if value.dtype.hasobject else value.tobytes()
-            return "array", str(value.dtype), value.shape, repr(whole)
+            return kind, repr(value)
+        if isinstance(value, ModuleType):
+            return "a module"
         if kind.__name__ == "settings" and kind.__module__.startswith("hypothesis"):
             return "settings", repr(value)
-        return kind.__name__, self._id(value), *self._parts_of(value, deep + 1)
+        self._kept.append(value)
+        if id(value) in self._seen:
+            return kind, id(value)
+        self._seen.add(id(value))
+        return kind, id(value), [self.of(part) for part in self._inside(value)]
 
-    def _parts_of(self, value, deep):
+    @staticmethod
+    def _inside(value):
+        """Return what the value consists of."""
         kind = type(value)
         if kind in (list, tuple):
-            return [self.worth(part, deep) for part in value]
+            return value
         if kind in (set, frozenset):
-            return sorted(repr(self.worth(part, deep)) for part in value)
+            return sorted(value, key=repr)
         if kind is dict:
-            return [(self.worth(key, deep), self.worth(part, deep)) for key, part in value.items()]
+            return [part for pair in value.items() for part in pair]
         if kind is FunctionType:
-            return self._function(value, deep)
+            named = {key: part for key, part in vars(value).items() if key != "_hypothesis_internal_use_generated_seed"}
+            options = value.__kwdefaults__ or {}
+            return [value.__code__, value.__defaults__, *options.values(), *named.values(), *_cells(value)]
         if kind is functools.partial:
-            return [self.worth(part, deep) for part in (value.func, value.args, value.keywords)]
+            return value.func, *value.args, *value.keywords.values()
         if kind in (classmethod, staticmethod):
-            return [self.worth(value.__func__, deep)]
+            return [value.__func__]
         if kind is property:
-            return [self.worth(part, deep) for part in (value.fget, value.fset, value.fdel)]
-        if not isinstance(value, type) and (kind.__module__.partition(".")[0] in OURS or kind is _handle()):
-            return [self.worth(dict(getattr(value, "__dict__", {})), deep)[2:]] if kind is not Tries else []
-        return []
-
-    def _function(self, value, deep):
-        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_full(cell)]
-        named = {key: part for key, part in vars(value).items() if not key.startswith("_hypothesis_internal_use_ge")}
-        inside = [value.__defaults__, value.__kwdefaults__, tuple(cells)]
-        return [
-            self._id(value.__code__),
-            *(self._contents(part, deep) for part in inside),
-            self._contents(named, deep),
-        ]
-
-    def _contents(self, value, deep):
-        """Return the worth of a container without its own identity."""
-        return self.worth(value, deep)[2:] if value else ()
-
-    def _id(self, value):
-        self._kept.append(value)
-        return id(value)
+            return value.fget, value.fset, value.fdel
+        if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
+            return [*value.flat] if value.dtype.hasobject else (f"{value.dtype} {value.shape}", value.tobytes())
+        if isinstance(value, type) or kind is Tries:
+            return ()
+        plain = kind.__module__.partition(".")[0] in OURS or kind.__name__ == "HypothesisHandle"
+        return [*vars(value).values()] if plain and hasattr(value, "__dict__") else ()
 
 
-def _is_full(cell):
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
+def _cells(function):
+    """Return what the function closes over."""
+    return _contents(function.__closure__ or ())
 
 
-@functools.cache
-def _handle():
-    """Return the class of what hypothesis hangs on a test."""
-    return getattr(sys.modules.get("hypothesis.core"), "HypothesisHandle", None)
+def _contents(cells):
+    found = []
+    for cell in cells:
+        with suppress(ValueError):  # an empty one
+            found.append(cell.cell_contents)
+    return found

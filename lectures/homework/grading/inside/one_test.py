@@ -50,7 +50,8 @@ def watched(task, students, library):
     tries = watch(test)
     for file in task["files"]:
         students[file["module"]].look([file["module"], *file["refused"]])
-        students[file["module"]].stand_in(stubs(file))
+        if file["module"] in library.served:
+            students[file["module"]].stand_in(stubs(file))
     own = {*students.values()}
     modules = {n: m for n, m in sys.modules.items() if isinstance(m, types.ModuleType) and m not in own}
     library.close()
@@ -78,7 +79,7 @@ def unchanged(before, modules):
         raise RefusedError("the file watches the tests at their work (sys.settrace)")
     strange = (name for name, module in modules.items() if sys.modules.get(name) is not module)
     elsewhere = next((name for name in strange if not is_or_is_in(name, ["scratchadv"])), None)
-    if name := elsewhere or Picture(modules).first_change(before):
+    if name := elsewhere or before.first_change():
         raise RefusedError(f"the file changed {name}, which is not its own")
 
 
