@@ -61,8 +61,8 @@ def watch(test):
 class Picture:
     """What modules consist of, to see later whether somebody has changed it.
 
-    All callables are compared by identity, functions with their code, defaults and what they close over; public plain
-    values by value. In the modules of the grader and of the library everything is compared by value, as deep as it goes.
+    Callables are compared by identity, functions with their code, defaults and what they close over. Public numbers and
+    texts are compared by value. In the modules of the grader and of the library, all that a name holds is compared.
 
     Parameters
     ----------

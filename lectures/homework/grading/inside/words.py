@@ -64,13 +64,8 @@ def at_import(error, name, files):
     str
     """
     told = in_words(error, files)
-    code, line = last_line(error, files)
-    if isinstance(error, RefusedError | SyntaxError) or code is None:
-        return told if name in told else f"{name} cannot be imported: {told}"
-    kind, said = type(error).__name__, message(error)
-    text = linecache.getline(code.co_filename, line).strip()
-    words = f"{kind}: {said}" if said else kind
-    return f"{name} cannot be imported: {code.co_filename}, line {line}: {words}\n{text}"
+    whole = isinstance(error, RefusedError) or (isinstance(error, SyntaxError) and error.filename in files)
+    return told if whole else f"{name} cannot be imported: {told}"
 
 
 def message(error):
