@@ -16,12 +16,12 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "lectures" / "homework"), str(Path(__file__).parent)]
 
-from grading import checking, manifest, results
-from grading.grade import grade
-from grading.hand_out import files, hand_out
-from grading.package import package
-from grading.template import template
-from homework_desk import (
+from grading import checking, manifest, results  # noqa: E402
+from grading.grade import grade  # noqa: E402
+from grading.hand_out import files, hand_out  # noqa: E402
+from grading.package import package  # noqa: E402
+from grading.template import template  # noqa: E402
+from homework_desk import (  # noqa: E402
     DEADLINE,
     LECTURES,
     empty,
@@ -32,7 +32,7 @@ from homework_desk import (
     solved,
     submit,
 )
-from homework_submissions import AT_IMPORT, IN_A_FUNCTION, MISTAKES
+from homework_submissions import AT_IMPORT, IN_A_FUNCTION, MISTAKES  # noqa: E402
 
 each_homework = pytest.mark.parametrize("name", manifest.names())
 

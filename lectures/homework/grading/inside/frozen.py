@@ -50,8 +50,7 @@ def watch(test):
             if isinstance(error, Exception) and not isinstance(error, (HypothesisException, unittest.SkipTest)):
                 raise
             kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-            words = f"{kind} was raised, which ends the example without an answer"
-            raise OddEndError(words).with_traceback(error.__traceback__) from None
+            raise OddEndError(f"{kind} was raised, which ends the example without an answer") from error
         tries.completed += 1
 
     test.hypothesis.inner_test = watched

@@ -53,7 +53,7 @@ class StudentModule(types.ModuleType):
 
     @property
     def failed(self):
-        """Whether the file has been executed and did not get to its end."""
+        """Whether the file could not be executed to its end."""
         return bool(self._problem)
 
     def begin_anew(self, name):
@@ -87,7 +87,9 @@ class StudentModule(types.ModuleType):
         try:
             exec(compile(self._file["source"], self.filename, "exec"), vars(self))
         except BaseException as error:
-            self._problem = at_import(error, self.filename, self._files)
+            problem = at_import(error, self.filename, self._files)
+            self.begin_anew(self.__name__)  # what the file has defined before the error is not worth anything
+            self._problem = problem
 
 
 def refuse_imports(tree, file, replaced):

@@ -27,7 +27,7 @@ def in_words(error, files):
     str
     """
     kind, said = type(error).__name__, message(error)
-    code, line = last_line(error, files)
+    code, line = last_line(error.__cause__ if isinstance(error, OddEndError) else error, files)
     where = f"\nin {code.co_filename}, line {line}: {linecache.getline(code.co_filename, line).strip()}" if code else ""
     if isinstance(error, RefusedError):
         return said
