@@ -15,7 +15,7 @@ from grading.inside import frozen, library  # noqa: E402
 from homework_desk import empty, graded, in_project, solved  # noqa: E402
 from homework_submissions import ANSWERS_FROM_ELSEWHERE, EASIER_TESTS, ODD_ENDS, ZEROS  # noqa: E402
 
-THREE = ("test_linf_project", "test_l1_project", "test_l0_projection_is_nearest")
+THREE = ("test_linf_project", "test_l1_projection_is_nearest", "test_l0_projection_is_nearest")
 
 
 # The library's answers are out of reach

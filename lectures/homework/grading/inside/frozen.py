@@ -16,16 +16,16 @@ OURS = ("__main__", "inside", "scratchadv", "checking", "public_tests", "hidden_
 
 
 class Tries:
-    """How many examples the test has been tried on to the end."""
+    """How many examples the test has been tried on to the end, and the first that it failed on."""
 
-    completed = 0
+    completed, failure = 0, None
 
 
 def watch(test):
     """Count the examples of a test of hypothesis's, and let none of them end as if it had not been tried.
 
-    An example counts as tried if the test returns or raises an ordinary error. ``reject()``, ``assume(False)``, a
-    skipped test or an exit of the program are turned into failures: the tests of homeworks do not use them.
+    ``reject()``, ``assume(False)``, a skipped test or an exit of the program are turned into failures: the tests of
+    homeworks do not use them. The first failure is kept, whatever hypothesis makes of it.
 
     Parameters
     ----------
@@ -47,10 +47,12 @@ def watch(test):
         try:
             inner(*arguments, **named)
         except BaseException as error:
+            tries.failure = tries.failure or error
             if isinstance(error, Exception) and not isinstance(error, (HypothesisException, unittest.SkipTest)):
                 raise
             kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-            raise OddEndError(f"{kind} was raised, which ends the example without an answer") from error
+            odd = tries.failure = OddEndError(f"{kind} was raised, which ends the example without an answer")
+            raise odd from error
         tries.completed += 1
 
     test.hypothesis.inner_test = watched
@@ -74,6 +76,7 @@ class Picture:
         self._modules = {name: module for name, module in modules.items() if name.partition(".")[0] in OURS}
         names = ((name, space, key, value) for name, space in spaces for key, value in list(space.items()))
         self._names = [entry for entry in names if _is_fixed(*entry[2:])]
+        self._same = [entry for entry in self._names if type(entry[3]) not in PLAIN]
         functions = [(name, key, _function(value)) for name, _, key, value in self._names]
         self._functions = [(name, key, f, _parts(f)) for name, key, f in functions if f is not None]
         self._kept = []
@@ -82,6 +85,9 @@ class Picture:
 
     def first_change(self):
         """Return the first name that stands for something else than before, or None."""
+        for name, space, key, value in self._same:  # first, and without a call: what is called below may be replaced
+            if space.get(key) is not value:
+                return f"{name}.{key}"
         for name, space, key, value in self._names:
             if space.get(key) is not value and not _is_same(space.get(key), value):
                 return f"{name}.{key}"
@@ -90,6 +96,11 @@ class Picture:
                 return f"{name}.{key}"
         now = self._by_value()
         return next((name for name, value in self._values.items() if now.get(name) != value), None)
+
+    def own_copy(self):
+        """Return :meth:`first_change` as a function that nobody else knows, so that its code cannot be replaced."""
+        function = type(self).first_change
+        return FunctionType(function.__code__, function.__globals__).__get__(self)
 
     def _by_value(self):
         """Return what the modules of the grader and of the library hold, and hypothesis's settings."""

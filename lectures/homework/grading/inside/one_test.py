@@ -55,12 +55,16 @@ def watched(task, students, library):
     own = {*students.values()}
     modules = {n: m for n, m in sys.modules.items() if isinstance(m, types.ModuleType) and m not in own}
     library.close()
-    before = Picture(modules)
+    first_change = Picture(modules).own_copy()
+    for name in [name for name in modules if is_or_is_in(name, ["inside"])]:
+        del sys.modules[name]  # the student's code cannot import the grader
     forbid(task["forbidden"])
     take_their_places(students)
-    unchanged(before, modules)
+    unchanged(first_change, modules)
     test()
-    unchanged(before, modules)
+    unchanged(first_change, modules)
+    if tries is not None and tries.failure is not None:  # and hypothesis was kept from saying so
+        raise tries.failure
     if tries is not None and not tries.completed:
         raise RefusedError("the test was not tried on a single example")
 
@@ -73,13 +77,13 @@ def stubs(file):
     return {name: vars(template)[name] for name in file["removed"]}
 
 
-def unchanged(before, modules):
+def unchanged(first_change, modules):
     """Refuse a file that has changed what is not its own, or watches."""
     if sys.gettrace() or sys.getprofile():
         raise RefusedError("the file watches the tests at their work (sys.settrace)")
     strange = (name for name, module in modules.items() if sys.modules.get(name) is not module)
-    elsewhere = next((name for name in strange if not is_or_is_in(name, ["scratchadv"])), None)
-    if name := elsewhere or before.first_change():
+    elsewhere = next((name for name in strange if not is_or_is_in(name, ["scratchadv", "inside"])), None)
+    if name := elsewhere or first_change():
         raise RefusedError(f"the file changed {name}, which is not its own")
 
 
