@@ -98,6 +98,14 @@ def test_other_homeworks_do_not_give_the_answer_away(name, file, test, answer, t
     assert graded(tmp_path, name, [test], **{file: text})[test]
 
 
+def test_an_emptied_function_is_named(tmp_path):
+    """Who calls the library's function is told that it is empty, not that the own one is not written."""
+    text = "from scratchadv.attacks import fgsm\n\ndef exact(*arguments):\n    return fgsm(*arguments)\n"
+    (problem,) = graded(tmp_path, "hw2", ["test_exact_by_hand"], exact=text).values()
+    assert problem.startswith("scratchadv.attacks.gradient.fgsm.fgsm is empty while this homework is graded"), problem
+    assert "in exact.py, line" in problem
+
+
 @pytest.mark.parametrize("name", manifest.names())
 def test_what_is_served_is_the_template(name):
     """Each module to write is served without its answers, and its file may not be opened."""

@@ -35,6 +35,8 @@ def in_words(error, files):
         return f"{error.filename}, line {error.lineno}: {kind}: {error.msg}"
     if isinstance(error, AssertionError):
         words = said or "a law does not hold"
+    elif isinstance(error, NotImplementedError) and (emptied := in_a_template(error)):
+        words = f"{emptied} is empty while this homework is graded"
     elif isinstance(error, NotImplementedError) and code:
         words, where = f"{code.co_qualname} is not written yet ({code.co_filename}, line {line})", ""
     elif isinstance(error, MemoryError):
@@ -80,6 +82,13 @@ def last_line(error, files):
     """Return where in the student's files it happened: the code of the function, and the line."""
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     return next(((code, line) for code, line in reversed(frames) if code.co_filename in files), (None, None))
+
+
+def in_a_template(error):
+    """Return the name of the library's function that is a template and raised the error, or None."""
+    code = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    module = re.fullmatch(r"<template of (.*)>", code.co_filename)
+    return module and f"{module[1]}.{code.co_qualname}"
 
 
 def smallest(notes):
