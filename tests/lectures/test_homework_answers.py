@@ -172,6 +172,7 @@ def _space():
     text = """
 import functools
 import numpy as np
+from scratchadv.balls import Linf
 from hypothesis import given, settings, strategies as st
 
 class Ball:
@@ -187,7 +188,7 @@ def make(inner):
 
 def close(a, b=1, *, atol=1e-9): return a
 close.note = [1]
-table, array, ball = {"a": [1, {2}]}, np.zeros(3), Ball()
+table, array, ball, threat = {"a": [1, {2}]}, np.zeros(3), Ball(), Linf(1.0)
 objects, part, closing = np.array([[1], 2], object), functools.partial(close, 1, b=[2]), make([1])
 _private, outer = 1, staticmethod(close)
 """
@@ -208,12 +209,14 @@ CHANGES = {
     "an array": lambda m: m.array.__setitem__(0, 1),
     "an array of objects": lambda m: m.objects[0].append(2),
     "an object": lambda m: setattr(m.ball, "radius", 2),
+    "an object of the library": lambda m: object.__setattr__(m.threat, "eps", 2),
     "a class": lambda m: setattr(m.Ball, "__init__", lambda self: None),
     "a partial": lambda m: m.part.keywords["b"].append(3),
     "a private number": lambda m: setattr(m, "_private", 2),
     "a number of another type": lambda m: setattr(m, "_private", True),
     "a name is gone": lambda m: delattr(m, "array"),
     "the settings": lambda m: object.__setattr__(m.test._hypothesis_internal_use_settings, "_max_examples", 1),
+    "the examples": lambda m: m.test.hypothesis._given_kwargs.clear(),
     "the inner test": lambda m: setattr(m.test.hypothesis, "inner_test", print),
 }
 
@@ -226,6 +229,15 @@ def test_a_picture_sees_every_change(change):
     assert picture.first_change() is None
     CHANGES[change](module)
     assert (picture.first_change() is None) == (change == "nothing")
+
+
+def test_a_picture_allows_what_objects_compute_later():
+    """A private attribute, or one that a dataclass was not made with, may be a cache."""
+    module = _space()
+    picture = frozen.Picture({"public_tests": module})
+    module.ball._cache = 1
+    vars(module.threat)["sampled"] = 1
+    assert picture.first_change() is None
 
 
 def test_a_picture_of_somebody_elses_module_allows_its_caches():

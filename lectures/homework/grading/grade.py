@@ -111,11 +111,12 @@ def without_answers(homework):
     """
     ours = [file for file in (*homework.files, *homework.emptied) if file.module.partition(".")[0] == "scratchadv"]
     refused = [module for file in homework.files for module in file.refused]
-    hidden = [path for module in (*(file.module for file in ours), *refused) for path in _files_of(module)]
+    hidden = [_place(file.module)[0] for file in ours] + [path for module in refused for path in _files_of(module)]
+    compiled = [importlib.util.cache_from_source(path) for path in hidden]
     return {
         "served": {file.module: {"text": template(file, whole=True), "path": _place(file.module)[1]} for file in ours},
         "refused": refused,
-        "forbidden": [str(path) for path in (*hidden, *HOMEWORKS.rglob("*.py*"))],
+        "forbidden": [str(path) for path in (*hidden, *compiled, *HOMEWORKS.rglob("*.py*"))],
     }
 
 
@@ -127,10 +128,9 @@ def _place(module):
 
 
 def _files_of(module):
-    """The file of a module, all files of a package, and what Python has compiled of them."""
+    """The file of a module, or all files of a package."""
     file, folders = _place(module)
-    sources = [file, *(source for folder in folders or () for source in Path(folder).rglob("*.py"))]
-    return [*sources, *(Path(importlib.util.cache_from_source(source)) for source in sources)]
+    return [file, *(source for folder in folders or () for source in Path(folder).rglob("*.py"))]
 
 
 def _read(path):

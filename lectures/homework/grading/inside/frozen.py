@@ -3,6 +3,7 @@
 A picture is taken before the student's code is loaded, and compared by value with later ones.
 """
 
+import dataclasses
 import functools
 import unittest
 from contextlib import suppress
@@ -63,7 +64,8 @@ class Picture:
     """What modules consist of, to see later whether somebody has changed it.
 
     Callables are compared by identity, functions with their code, defaults and what they close over. Public numbers and
-    texts are compared by value. In the modules of the grader and of the library, all that a name holds is compared.
+    texts are compared by value. In the modules of the grader and of the library, all that a name holds is compared, but
+    for private names of the library and private attributes, which may be caches.
 
     Parameters
     ----------
@@ -108,7 +110,8 @@ class Picture:
         for name, module in self._modules.items():
             for space_name, space in _spaces(name, module):
                 for key, value in list(space.items()):
-                    if not _is_simple(value):
+                    a_cache = name.startswith("scratchadv") and key.startswith("_")
+                    if not a_cache and not _is_simple(value):
                         values[f"{space_name}.{key}"] = Worth(self._kept).of(value)
         return values
 
@@ -205,7 +208,14 @@ class Worth:
         if isinstance(value, type) or kind is Tries:
             return ()
         plain = kind.__module__.partition(".")[0] in OURS or kind.__name__ == "HypothesisHandle"
-        return [*vars(value).values()] if plain and hasattr(value, "__dict__") else ()
+        return [getattr(value, name) for name in _attributes(value)] if plain else ()
+
+
+def _attributes(value):
+    """Return the names of what an object was made with, without what it may have computed since."""
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    return [name for name in getattr(value, "__dict__", ()) if not name.startswith("_")]
 
 
 def _cells(function):
