@@ -2,6 +2,7 @@
 
 from .. import checks
 from ..checked import checked
+from ..models.protocol import vjp_x
 
 
 def linear(name, value):
@@ -63,7 +64,7 @@ def exact(model, x, y, threat):
     >>> model.logits(x), model.logits(x + delta)
     (array([-3.]), array([2.]))
     """
-    z, pull = model.vjp_x(x)
+    z, pull = vjp_x(model, x)
     checks.logits(z)
     minus_y_theta = pull(-y.astype(x.dtype))
     return threat.at(x).linear_max(minus_y_theta)

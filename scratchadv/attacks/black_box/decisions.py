@@ -36,6 +36,9 @@ def smallest(attack, follow, norm, model, x, y, target, box, queries, overshoot,
     """
     seeds = seeds_of(len(x), rng, seeds, attack)
     oracle = LabelOracle(model, queries)
+    oracle.places(y)
+    if target is not None:
+        oracle.places(target, "target")
     if start is not None:
         checks.same_shape(start, x, "start")
     if pool is not None and pool.shape[1:] != x.shape[1:]:
