@@ -117,7 +117,7 @@ def test_targets_of_any_kind_give_the_same_change(name):
 @pytest.mark.parametrize("kind", CLASS_KINDS)
 def test_labels_of_any_kind_are_judged_alike(kind):
     """judge, worst_case, curves, sweep, masking and saliency maps: the same for the same labels"""
-    y, target, delta = CLASS_KINDS[kind](Y), CLASS_KINDS[kind]((Y + 1) % 3), np.full_like(X, 0.2) * (0.3 < X)
+    y, target, delta = CLASS_KINDS[kind](Y), CLASS_KINDS[kind]((Y + 1) % 3), np.full_like(X, 0.2) * (X > 0.3)
     delta = np.clip(delta, -X, 1 - X)
     attacks = [pgd, partial(square, queries=5, seeds=None, rng=0)]
 

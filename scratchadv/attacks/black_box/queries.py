@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, namespace
-from ...models.protocol import labels_of
+from ...models.protocol import NO_LABEL, is_fooled, labels_of
 from ...numerics import log_sum_exp, rows, sigmoid, take
 from ...parallel import map_chunks
 
@@ -191,6 +191,21 @@ def first_scores(model, x, y, target, queries):
     checks.logits(z)
     y = checks.labels(ask.places(y), z)
     return ask, z, y, None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+
+
+def ranked(value, z, y, target):
+    """Return the losses as a search compares them, ``(N,)``: ∞ where the model is fooled, −∞ where a logit is NaN."""
+    xp = namespace(z)
+    value = xp.where(xp.isnan(value), -np.inf, value)
+    return xp.where(is_fooled(z, y, target), np.inf, value).astype(z.dtype)
+
+
+def labelled(labels, what):
+    """Return the labels that a model gave to what it was asked about; refuse missing ones, whose logits are NaN."""
+    missing = labels == NO_LABEL
+    if missing.any():
+        raise ValueError(f"the logits of the model are NaN for {int(missing.sum())} of {len(labels)} {what}")
+    return labels
 
 
 def room_of(delta_set, x):
