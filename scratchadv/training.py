@@ -101,7 +101,7 @@ def fit(
 
     Source: slides "Adversarial Training".
     """
-    checks.examples(model, x, y)
+    x, y = checks.examples(model, x, y)
     epochs = checks.count("epochs", epochs)
     batch_size = checks.count("batch_size", batch_size, least=1)
     factors = [checks.size("the schedule's factor", schedule(epoch)) for epoch in range(epochs)]

@@ -61,7 +61,7 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
         raise TypeError(f"standard knows Linf and L2, not {type(ball).__name__}")
     xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
     delta, standing = xp.zeros_like(x), ~is_fooled(z, y)
-    rivals = -y[:, None] if z.ndim == 1 else rivals_of(z, y)[:, :targets]
+    rivals = -y[:, None] if z.ndim == 1 else _rivals(z, y, targets)
     for attack in _attacks(model, x, y, z, rivals, delta_set, rng, steps, queries):
         left = xp.flatnonzero(standing)
         if not len(left):
@@ -70,6 +70,13 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
         fallen = is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
         delta[left[fallen]], standing[left[fallen]] = found[fallen], False
     return delta
+
+
+def _rivals(z, y, targets):
+    """The classes to aim at, ``(N, C)``: those of the largest logits, but none that is masked out for all examples."""
+    xp, rivals = namespace(z), rivals_of(z, y)[:, :targets]
+    possible = xp.take_along_axis(z, rivals, axis=1) > -xp.inf
+    return rivals[:, possible.any(axis=0)]
 
 
 def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):

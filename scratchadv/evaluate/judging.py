@@ -6,7 +6,7 @@ from typing import Any
 from .. import checks
 from ..backend import namespace
 from ..checked import checked
-from ..models.protocol import clean_logits, is_fooled, labels_of, logits
+from ..models.protocol import is_fooled, labels_of, logits, refuse_nan
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
     if bits is not None:
         image, change = _stored(x, delta, threat, bits)
     z = logits(model, image)
-    if namespace(z).isnan(z).any():
-        clean_logits(model, x)  # refuses a model that is NaN before any attack
+    refuse_nan(model, x, z)
     delta_set = threat.at(x)
     inside = delta_set.contains(delta)
     success = is_fooled(z, y, target) & inside

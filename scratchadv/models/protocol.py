@@ -26,18 +26,31 @@ class Model(Protocol):
         """Z and a function that takes ``dz`` to the gradients by the parameters, a dict like ``params``."""
 
 
+NO_LABEL = -(2**63)  # where a logit is NaN nothing is predicted
+
+
 def labels_of(z):
-    """The label of the largest logit, ``(N,)``; for one logit its sign, −1 or +1 (+1 on the boundary)."""
+    """Return the label of the largest logit, ``(N,)``; ``NO_LABEL`` where a logit is NaN.
+
+    For one logit the label is its sign, −1 or +1 (+1 on the boundary).
+    """
+    xp = namespace(z)
     if z.ndim == 1:
-        return namespace(z).where(z >= 0, 1, -1)
-    return z.argmax(axis=1)
+        return xp.where(xp.isnan(z), NO_LABEL, xp.where(z >= 0, 1, -1))
+    return xp.where(xp.isnan(z).any(axis=1), NO_LABEL, z.argmax(axis=1))
 
 
 def is_fooled(z, y, target=None):
-    """Whether the prediction is wrong, or with a target right on it, ``(N,)``; never where a logit is NaN."""
-    fooled = labels_of(z) != y if target is None else labels_of(z) == target
-    missing = namespace(z).isnan(z)
-    return fooled & ~(missing if z.ndim == 1 else missing.any(axis=1))
+    """Return whether the prediction is wrong, or is the target where there is one, ``(N,)``; never where there is none.
+
+    A δ at which a logit is NaN is no success.
+    """
+    return differs(labels_of(z), y, target)
+
+
+def differs(labels, y, target=None):
+    """Return whether these predictions count as a success, ``(N,)``, as :func:`is_fooled` does for logits."""
+    return (labels != y) & (labels != NO_LABEL) if target is None else labels == target
 
 
 def logits(model, x):
@@ -54,6 +67,12 @@ def clean_logits(model, x):
         If any of them is NaN: such a model has no accuracy.
     """
     return checks.logits(logits(model, x))
+
+
+def refuse_nan(model, x, z):
+    """Refuse a model whose logits are NaN at x; it is asked again only if those at x + δ, which are z, hold NaN."""
+    if namespace(z).isnan(z).any():
+        clean_logits(model, x)
 
 
 def predict(model, x):

@@ -4,11 +4,12 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, like, namespace
+from ...models.protocol import differs
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
 from ...seeded import seeds_of, uniform
 from ..constrained.targets import clip, room
-from .queries import LabelOracle, several
+from .queries import LabelOracle, labelled, several
 
 TRIES = 200  # images that a search looks at for a first change that fools
 NO_STEPS = 2**31  # the times of the search for a start lie beyond those of all steps
@@ -36,6 +37,9 @@ def smallest(attack, follow, norm, model, x, y, target, box, queries, overshoot,
     """
     seeds = seeds_of(len(x), rng, seeds, attack)
     oracle = LabelOracle(model, queries)
+    oracle.places(y)
+    if target is not None:
+        oracle.places(target, "target")
     if start is not None:
         checks.same_shape(start, x, "start")
     if pool is not None and pool.shape[1:] != x.shape[1:]:
@@ -80,8 +84,8 @@ class Decisions:
         self.oracle, self.x, self.y, self.target, self.owner = oracle, x, y, target, owner
         self.low, self.high = low, high
         self.best, self.left = xp.zeros_like(x), xp.full(len(x), queries)
-        self.standing = ~self.fools(xp.arange(len(x)), self.best[:, None])[:, 0]
-        self.left -= 1  # the last is for the end
+        self.standing = ~differs(labelled(oracle.predict(x, owner), "examples of x"), y, target)
+        self.left -= 2  # x was asked about, and the last is for the end
 
     def fools(self, which, delta):
         """Whether x + δ is misclassified, or at its target, ``(m, q)``; no example is asked more than it has left.
@@ -99,8 +103,8 @@ class Decisions:
             which = which[held]
             tried = (self.x[which][:, None] + delta[held]).reshape(-1, *self.x.shape[1:])
             seen = self.oracle.predict(tried, xp.repeat(self.owner[which], q)).reshape(-1, q)
-            wanted = self.y if self.target is None else self.target
-            found[held] = (seen == wanted[which][:, None]) == (self.target is not None)
+            y, target = (a if a is None else a[which][:, None] for a in (self.y, self.target))
+            found[held] = differs(seen, y, target)
             self.left[which] -= q
         return found
 

@@ -8,11 +8,10 @@ from ... import checks
 from ...backend import like, namespace
 from ...balls import Boxed, Linf
 from ...checked import checked, whole
-from ...models.protocol import is_fooled
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
 from ...seeded import pieces, seeds_of, uniform
-from .queries import first_scores, only, room_of, several
+from .queries import first_scores, only, ranked, room_of, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
 
@@ -159,7 +158,7 @@ def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
 def fitness(z, y, target):
     """The log-odds of the target, or minus those of y; infinite where the example has fallen, ``(n,)``."""
     odds = -log_odds(z, y) if target is None else log_odds(z, target)
-    return namespace(z).where(is_fooled(z, y, target), math.inf, odds).astype(z.dtype)
+    return ranked(odds, z, y, target)
 
 
 def log_odds(z, y):
@@ -206,7 +205,8 @@ def _offspring(rule, eps, state, generation, size):
     xp, (n, p) = namespace(state.x), state.low.shape
     crossing, changing, step = (pieces(state.seeds, 4 * generation + i, size * p).reshape(n, size, p) for i in range(3))
     crossing, changing, step = (xp.asarray(a) for a in (crossing, changing, step.view("int16")))
-    fit, row = state.fitness / rule.temperature, xp.arange(n)[:, None]
+    lowest = -xp.finfo(state.fitness.dtype).max / 4  # in place of −∞, that of a target which is masked out
+    fit, row = xp.maximum(state.fitness / rule.temperature, lowest), xp.arange(n)[:, None]
     first, second = _parents(fit, state.seeds, 4 * generation + 3, size)
     from_first = crossing < _threshold(sigmoid(fit[row, first] - fit[row, second]))[..., None]
     children = xp.where(from_first, state.members[row, first], state.members[row, second])

@@ -1,8 +1,10 @@
 """PGD without gradients: they are estimated from differences of scores along random directions."""
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from scipy.special import ndtr
 
 from ... import checks, seeded
@@ -12,7 +14,7 @@ from ...losses import margin, objective, target_margin
 from ...models.protocol import finite, is_fooled
 from ...numerics import rows
 from ...parallel import map_chunks
-from .queries import first_scores, only, room_of, several
+from .queries import first_scores, only, ranked, room_of, several
 
 
 @checked(model=checks.black_box, momentum=checks.below_one)
@@ -195,15 +197,15 @@ def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delt
         if not len(state.place):
             break
         room = room_of(state.delta_set, state.x)
-        g = finite(estimate(partial(_values, ask, loss, state), rule, room, state.delta, state.seeds, step))
+        g = estimate(partial(_values, ask, loss, state), rule, room, state.delta, state.seeds, step)
         g = rule.momentum * state.g + (1 - rule.momentum) * g
         delta = state.delta_set.ascend(state.delta, g, rule.alpha)
         z = ask.scores(state.x + delta, state.owner)
-        value, fallen = loss.value(z, state.labels), is_fooled(z, state.y, state.target)
-        better = fallen | (value > state.value)
+        value = ranked(loss.value(z, state.labels), z, state.y, state.target)
+        better = value > state.value
         best[state.place[better]] = delta[better]
         state = state._replace(delta=delta, g=g, value=xp.maximum(value, state.value))
-        state = only(state, ~fallen)
+        state = only(state, value < math.inf)
     return (best,)
 
 
@@ -230,7 +232,8 @@ def estimate(values, rule, room, delta, seeds, step):
     xp.minimum(moves, high, out=moves)
     moves += rows(delta)[:, None]
     value = values(moves)
-    rise = (value[:, : rule.pairs] - value[:, rule.pairs :]).astype(delta.dtype)
+    with np.errstate(invalid="ignore"):  # −∞ − (−∞), where a class is masked out at both points
+        rise = finite(value[:, : rule.pairs] - value[:, rule.pairs :]).astype(delta.dtype)
     g = (rise[:, None] @ u)[:, 0] / (2 * rule.sigma * rule.pairs)
     kept = rule.kept(-low[:, 0] / rule.sigma, high[:, 0] / rule.sigma)
     return (g / xp.where(kept > 0, kept, 1)).reshape(delta.shape)

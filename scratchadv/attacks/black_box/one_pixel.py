@@ -12,11 +12,10 @@ from ...backend import host, like, namespace
 from ...balls import L0, Boxed
 from ...checked import checked, one_of, whole
 from ...losses import margin, objective, target_margin
-from ...models.protocol import is_fooled
 from ...numerics import rows, take
 from ...parallel import map_chunks
 from ...seeded import normal, seeds_of, uniform
-from .queries import first_scores, only, several
+from .queries import first_scores, only, ranked, several
 
 
 @checked(model=checks.black_box, population=whole(4), solver=one_of("batched", "scipy"))
@@ -211,7 +210,7 @@ SOLVERS = {"batched": _evolve, "scipy": _by_scipy}
 
 def _value(loss, z, y, target, labels):
     """The loss, infinite where the example has fallen."""
-    return namespace(z).where(is_fooled(z, y, target), math.inf, loss.value(z, labels)).astype(z.dtype)
+    return ranked(loss.value(z, labels), z, y, target)
 
 
 def _first(state, size, pixels):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, namespace
-from ...models.protocol import labels_of
+from ...models.protocol import NO_LABEL, is_fooled, labels_of
 from ...numerics import log_sum_exp, rows, sigmoid, take
 from ...parallel import map_chunks
 
@@ -40,8 +40,8 @@ class LabelOracle:
     activations : int
         The model's, which says how many examples fit the cache.
     classes : array or None
-        The labels of the model's classes, in the order of its probabilities, where they are others than 0, 1, …:
-        ``classes_`` of a scikit-learn model.
+        The labels of the model's classes, in the order of its probabilities: ``classes_`` of a scikit-learn model.
+        None for a model that does not say them; they are then 0, 1, …, or −1 and +1.
 
     Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
     machine learning".
@@ -77,6 +77,18 @@ class LabelOracle:
         self.count(len(x), owners)
         return _labels(self._model, x, owners)
 
+    def places(self, y, name="y"):
+        """Return the place of each label among the classes of the model; refuse a label that is none of them."""
+        if self.classes is None:
+            return y
+        order = self.classes.argsort()
+        place = np.searchsorted(self.classes, y, sorter=order).clip(max=len(order) - 1)
+        place = order[place]
+        wrong = y[self.classes[place] != y]
+        if len(wrong):
+            raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
+        return place
+
     def count(self, n, owners=None):
         """Book n queries, or refuse all of them."""
         if owners is None and self.queries is not None:
@@ -103,18 +115,6 @@ class ProbabilityOracle(LabelOracle):
         """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
         self.count(len(x), owners)
         return _probabilities(self._model, x, owners)
-
-    def places(self, y, name="y"):
-        """Return the column of each label among the probabilities; refuse a label that is none of the classes."""
-        if self.classes is None:
-            return y
-        order = self.classes.argsort()
-        place = np.searchsorted(self.classes, y, sorter=order).clip(max=len(order) - 1)
-        place = order[place]
-        wrong = y[self.classes[place] != y]
-        if len(wrong):
-            raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
-        return place
 
     def scores(self, x, owners=None):
         r"""Logits up to a shift: :math:`\log p`, ``(N, K)``, or :math:`\log p - \log(1 - p)`, ``(N,)``.
@@ -193,6 +193,21 @@ def first_scores(model, x, y, target, queries):
     return ask, z, y, None if target is None else checks.labels(ask.places(target, "target"), z, "target")
 
 
+def ranked(value, z, y, target):
+    """Return the losses as a search compares them, ``(N,)``: ∞ where the model is fooled, −∞ where a logit is NaN."""
+    xp = namespace(z)
+    value = xp.where(xp.isnan(value), -np.inf, value)
+    return xp.where(is_fooled(z, y, target), np.inf, value).astype(z.dtype)
+
+
+def labelled(labels, what):
+    """Return the labels that a model gave to what it was asked about; refuse missing ones, whose logits are NaN."""
+    missing = labels == NO_LABEL
+    if missing.any():
+        raise ValueError(f"the logits of the model are NaN for {int(missing.sum())} of {len(labels)} {what}")
+    return labels
+
+
 def room_of(delta_set, x):
     """The lowest and the highest δ that the box of Δ(x) allows, shaped like x; infinite without a box."""
     xp = namespace(x)
@@ -215,12 +230,11 @@ def only(state, keep):
 
 
 def _classes_of(model):
-    """What a scikit-learn model, or an oracle, calls its classes; None for 0, 1, …."""
-    classes = getattr(model, "classes_", getattr(model, "classes", None))
-    if classes is None:
-        return None
-    classes = np.asarray(classes)
-    return None if np.array_equal(classes, np.arange(len(classes))) else classes
+    """What a scikit-learn model, or an oracle of one, calls its classes; None for a model that does not say."""
+    classes = getattr(model, "classes_", None)
+    if isinstance(model, LabelOracle):
+        classes = model.classes
+    return None if classes is None else np.asarray(classes)
 
 
 def _ask(model, name, x, owners):

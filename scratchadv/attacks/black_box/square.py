@@ -11,11 +11,10 @@ from ...backend import like, namespace
 from ...balls import L2, Boxed, Linf
 from ...checked import checked
 from ...losses import margin, objective, target_margin
-from ...models.protocol import is_fooled
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
 from ...seeded import seeds_of, spread, uniform
-from .queries import first_scores, only, room_of
+from .queries import first_scores, only, ranked, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
@@ -146,8 +145,7 @@ def _begin(delta_set, x, y, target, labels, seeds, owner):
 
 def _value(loss, state, z):
     """The loss, infinite where the example has fallen."""
-    fallen = is_fooled(z, state.y, state.target)
-    return namespace(z).where(fallen, math.inf, loss.value(z, state.labels)).astype(z.dtype)
+    return ranked(loss.value(z, state.labels), z, state.y, state.target)
 
 
 def _share(p, query, queries):

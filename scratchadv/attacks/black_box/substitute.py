@@ -11,7 +11,7 @@ from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import rows
 from ...parallel import map_chunks
-from .queries import LabelOracle
+from .queries import LabelOracle, labelled
 
 
 @dataclass(frozen=True)
@@ -143,4 +143,4 @@ def _joined(a, b):
 def _ask(oracle, x):
     """The victim's labels, as integers."""
     (y,) = map_chunks(lambda x: (oracle.predict(x),), oracle, x)
-    return y.astype(int)
+    return labelled(y.astype(int), "points")

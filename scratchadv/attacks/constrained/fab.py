@@ -145,10 +145,11 @@ def _final_search(model, x, y, target, best, unsure, steps=3):
 
     The secants aim 1 % above the boundary, and out of reach of rounding.
     """
-    xp = namespace(x)
+    xp, most = namespace(x), namespace(x).finfo(x.dtype).max / 4
 
     def at(s):
-        return advantage(model.logits(x + per_row(s, x) * best), y, target)
+        f = advantage(model.logits(x + per_row(s, x) * best), y, target)
+        return xp.clip(f, -most, most)  # a class that is masked out is infinitely far behind
 
     below, above = xp.zeros(len(x), x.dtype), xp.ones(len(x), x.dtype)
     f_below, f_above = at(below), at(above)

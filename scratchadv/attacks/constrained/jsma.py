@@ -115,6 +115,7 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
     def s(x, t):
         xp = namespace(x)
         z, alpha, beta = _derivatives(model, x, t, of)
+        checks.logits(z)
         alpha, beta = sign * alpha, sign * beta
         if of == "probabilities":
             f_t = per_row(xp.exp(-_log_loss(z).value(z, t)), x)

@@ -3,7 +3,7 @@
 from ... import checks
 from ...checked import checked
 from ...losses import objective
-from ...models.protocol import loss_and_gradient, vjp_x
+from ...models.protocol import refuse_nan, vjp_x
 from ...parallel import map_chunks
 
 
@@ -96,7 +96,8 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
     loss, labels = objective(loss or model.loss, y, target)
 
     def step(x, labels, delta_set, delta):
-        _, g = loss_and_gradient(model, loss, x + delta, labels)
-        return (delta_set.ascend(delta, g, alpha),)
+        z, pull = vjp_x(model, x + delta)
+        refuse_nan(model, x, z)
+        return (delta_set.ascend(delta, pull(loss.grad(z, labels)), alpha),)
 
     return map_chunks(step, model, x, labels, threat.at(x), threat.sample(rng, x))[0]

@@ -9,6 +9,7 @@ from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from ..constrained.targets import clip
 
 
 @checked(penalty=checks.size, box=checks.pixel_range)
@@ -60,13 +61,14 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
 
 
 def _climb(model, loss, penalty, steps, alpha, x, y, lower, upper):
-    xp, best, lowest = namespace(x), x, math.inf
+    xp, lowest = namespace(x), math.inf
+    x = best = clip(x, lower, upper)
+    checks.logits(model.logits(x))
     for step in range(steps + 1):
-        x = x if lower is None else xp.clip(x, lower, upper)
         value, g = loss_and_gradient(model, loss, x, y)
         value = value + penalty / 2 * (rows(x) ** 2).sum(axis=1)
         better = value < lowest
         best, lowest = xp.where(per_row(better, x), x, best), xp.where(better, value, lowest)
         if step < steps:
-            x = x - alpha * (g + penalty * x)
+            x = clip(x - alpha * (g + penalty * x), lower, upper)
     return (best,)

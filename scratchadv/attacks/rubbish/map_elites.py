@@ -95,12 +95,13 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
 
 
 def log_probabilities(ask, x):
-    r""":math:`\log p_k` of every class, ``(N, K)``, on the host; of a binary model −1 and +1, ``(N, 2)``."""
+    r"""Return :math:`\log p_k` of every class, ``(N, K)``, −∞ for NaN, on the host; a binary model has −1 and +1."""
     (z,) = map_chunks(lambda x: (ask.scores(x),), ask, x)
     xp = namespace(z)
     z = xp.stack([xp.zeros_like(z), z], axis=1) if z.ndim == 1 else z
     z = z - z.max(axis=1, keepdims=True)  # then the log of a probability near 1 keeps all its digits
-    return host(z - log_sum_exp(z))
+    found = host(z - log_sum_exp(z))
+    return np.where(np.isnan(found), -np.inf, found)
 
 
 def _bred(encoding, elites, children, generation, rng):

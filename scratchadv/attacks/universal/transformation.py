@@ -12,7 +12,7 @@ from ...backend import namespace
 from ...checked import anything, checked, one_of
 from ...models.mlp import MLP
 from ...models.network import Network
-from ...models.protocol import clean_logits
+from ...models.protocol import clean_logits, vjp_x
 from ...numerics import log_sum_exp, per_row, rows, sigmoid
 from ...optim import Adam, constant
 from ...parallel import map_chunks, sum_chunks
@@ -188,7 +188,7 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
     change = image - x
     value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
     for victim, r in zip(victims, wanted, strict=True):
-        z, pull_x = victim.vjp_x(image)
+        z, pull_x = vjp_x(victim, image)
         f = _softmax(z)
         apart = f - r
         value = value + (apart**2).sum(axis=1)

@@ -3,6 +3,7 @@ r"""One perturbation for many inputs: of a single class, of several classes, or 
 The three kinds of the slides are the same functions; what differs is the examples that they are given.
 """
 
+import math
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from ...balls import L2, Boxed, NormBall
 from ...blas import one_blas_thread
 from ...checked import checked
 from ...losses import objective
-from ...models.protocol import is_fooled, logits, loss_and_gradient, predict
+from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import take
 from ...parallel import map_chunks, sum_chunks
 from ..constrained.deepfool import deepfool
@@ -333,7 +334,9 @@ def _score(model, loss, keep, x, y, target, labels, delta_set, delta):
 
     def of_each(x, y, target, labels, delta_set):
         z = model.logits(x + _applied(delta, x, delta_set))
+        refuse_nan(model, x, z)
         return counted(z, y, target, keep), loss.value(z, labels)
 
     fooled, value = map_chunks(of_each, model, x, y, target, labels, delta_set)
-    return int(fooled.sum()), float(value.mean(dtype=float))
+    mean = float(value.mean(dtype=float))
+    return int(fooled.sum()), -math.inf if math.isnan(mean) else mean  # a mean that is NaN is never the highest
