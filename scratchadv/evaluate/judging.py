@@ -34,7 +34,7 @@ class Judgement:
     prediction: Any
 
 
-@checked(model=checks.classifier)
+@checked(model=checks.judged)
 def judge(model, x, y, delta, threat, *, target=None, bits=None):
     r"""Predict again on x + δ, stored in so many bits where asked, and say which examples have fallen.
 

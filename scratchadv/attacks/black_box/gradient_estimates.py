@@ -158,7 +158,8 @@ class _Rule(NamedTuple):
 
 
 def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
-    queries = checks.count("queries", queries, least=2 * pairs + 2)
+    if queries < 2 * pairs + 2:
+        raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
     alpha = threat.radius / 10 if alpha is None else alpha
     seeds = luck.seeds_of(len(x), rng, seeds, name)
     ask, z, y, target = first_scores(model, x, y, target, queries)
