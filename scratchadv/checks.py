@@ -181,12 +181,14 @@ def loss(name, value):
 
 def optimizer(name, value):
     """Refuse what has no ``start`` and ``step``, as the optimisers of ``scratchadv.optim`` have."""
-    return has(name, value, ("start", "step"), "an optimiser, such as SGD(0.1)")
+    has(name, value, ("start", "step"), "an optimiser, such as SGD(0.1)")
+    function(f"{name}.step", value.step, ("params", "grads", "state", "scale"))
+    return value
 
 
 def layer(name, value):
     """Refuse what is no layer, as those of ``scratchadv.layers`` are."""
-    return has(name, value, ("initial", "forward", "input_gradient"), "a layer, such as Dense(10)")
+    return has(name, value, ("initial",), "a layer, such as Dense(10)")
 
 
 # Sets and ranges
@@ -277,9 +279,11 @@ def images(x, name="x"):
 
 def example(name, value):
     """Return a single example, shape D, or what is shaped like one; else like :func:`images`."""
-    if not hasattr(value, "dtype") and not isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
+        value = np.asarray(_array(name, value, "of the shape of one example"))
+    if namespace(value) is np and not hasattr(value, "__array__"):
         raise TypeError(f"{name} must be an array of the shape of one example, not {shown(value)}")
-    return images(value[None] if hasattr(value, "dtype") else [value], name)[0]
+    return images(value[None], name)[0]
 
 
 def parameter(name, value):
@@ -345,7 +349,8 @@ def classes(y, n, k, name="y"):
 def whole_labels(y, n, name="y"):
     """Return ``n`` labels, integers as int64, where the number of classes is not known: 0, 1, …, or −1 and +1."""
     y = _labels(y, n, name)
-    wrong = y[(y % 1 != 0) | (y < -1)]
+    with np.errstate(invalid="ignore"):  # of infinite labels, which are refused
+        wrong = y[(y % 1 != 0) | (y < -1)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
     return y.astype(np.int64, copy=False) if y.dtype.kind in "iu" else y
@@ -358,8 +363,7 @@ def labels(y, z, name="y"):
 
 def seeds(name, value):
     """Return seeds as uint64; refuse what is not an array of whole numbers on the host."""
-    if isinstance(value, list | tuple):
-        value = np.asarray(value)
+    value = _array(name, value, "of whole numbers, shape (N,)")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
         raise TypeError(f"{name} must be a NumPy array of whole numbers, shape (N,), not {shown(value)}")
     return value.astype(np.uint64)

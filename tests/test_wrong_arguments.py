@@ -27,6 +27,7 @@ from scratchadv.losses import cross_entropy, logistic, logit_difference
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression, Taped, weights
 
 PACKAGE = str(Path(scratchadv.__file__).parent)
+PATHS = "path", "cache", "checkpoint"
 SLOWEST = 1.0  # seconds of the processor for a refusal; all of them together take milliseconds
 
 
@@ -289,9 +290,6 @@ def _calls():
         "MaxPool": lambda: {"size": 2, "stride": 1},
         "AveragePool": lambda: {"size": 2, "stride": 1},
         "Dropout": lambda: {"rate": 0.5},
-        "ReLU": dict,
-        "Tanh": dict,
-        "Flatten": dict,
     }.items():
         yield Call("layers", name, getattr(layers, name), arguments)
     for name, arguments in {
@@ -369,7 +367,6 @@ POOL = {
     "-0.5": lambda: -0.5,
     "10**400": lambda: 10**400,
     "-10**400": lambda: -(10**400),
-    "1e300": lambda: 1e300,
     "1j": lambda: 1j,
     "True": lambda: True,
     "np.float32(0.5)": lambda: np.float32(0.5),
@@ -465,11 +462,9 @@ def _arrays(a):
 
 
 def parameters(call):
-    return [
-        name
-        for name, p in inspect.signature(call.function).parameters.items()
-        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
+    """The defaults of all parameters that have a name."""
+    found = inspect.signature(call.function).parameters.values()
+    return {p.name: p.default for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 def misuse(rng, calls):
@@ -478,11 +473,10 @@ def misuse(rng, calls):
     given = call.arguments()
     names = list(dict.fromkeys([*given, *parameters(call)]))
     way = rng.random()
-    if way < 0.03 or not names:
-        name = (str(rng.choice(names)) if names else "x") + "_"
-        return call, {**given, name: 1}, name, "a misspelt name"
     name = str(rng.choice(names))
-    if way < 0.06 and name in given:
+    if way < 0.03:
+        return call, {**given, f"{name}_": 1}, f"{name}_", "a misspelt name"
+    if way < 0.06 and parameters(call).get(name) is inspect.Parameter.empty:
         return call, _without(given, name), name, "left out"
     choices = [*POOL.items()]
     if way > 0.5 and (near := list(variants(given.get(name)))):
@@ -522,7 +516,7 @@ def outcome(call, given, argument, value):
     took = time.process_time() - began
     said = partial(Outcome, call, argument, value, error is not None)
     raised_by = "" if error is None else origin(error)
-    named = error is not None and re.search(rf"(?<!\w){re.escape(argument)}(?!\w)", str(error)) is not None
+    named = error is not None and _is_named(argument, given, error)
     faults = []
     if error is not None and not _is_refusal(error, argument, given):
         faults.append("another kind of error")
@@ -542,10 +536,19 @@ def outcome(call, given, argument, value):
 
 
 def _is_refusal(error, argument, given):
-    """Whether the error is of a right kind: a path that cannot be read or written to is an OSError."""
-    return isinstance(error, TypeError | ValueError) or (
-        isinstance(error, OSError) and argument in ("path", "cache", "checkpoint") and isinstance(given[argument], str)
-    )
+    """Whether the error is of a right kind."""
+    return isinstance(error, TypeError | ValueError) or _is_of_a_file(error, argument, given)
+
+
+def _is_of_a_file(error, argument, given):
+    """Whether a path that is one cannot be read or written to: an OSError that has the path in its message."""
+    return isinstance(error, OSError) and argument in PATHS and str(given[argument]) in str(error)
+
+
+def _is_named(argument, given, error):
+    """Whether the message has the name of the argument as a word."""
+    found = re.search(rf"(?<!\w){re.escape(argument)}(?!\w)", str(error))
+    return found is not None or _is_of_a_file(error, argument, given)
 
 
 def origin(error):

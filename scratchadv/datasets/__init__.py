@@ -52,7 +52,7 @@ def _load_auto():
     except DatasetUnavailableError as error:
         # A damaged file is no reason to fall back: its ValueError passes through.
         message = f"STROKES INSTEAD OF MNIST: numbers will not compare with the slides'. {error}"
-        warnings.warn(message, DatasetFallbackWarning, stacklevel=3)
+        warnings.warn(message, DatasetFallbackWarning, stacklevel=4)
         return load_strokes()
 
 

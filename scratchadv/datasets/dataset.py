@@ -1,6 +1,7 @@
 """What a data set is: images and labels, for training and for testing."""
 
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
@@ -77,13 +78,13 @@ class Dataset:
 
     def _class(self, name, label):
         """Return the class as an int; refuse what is none, or has no examples."""
-        n, label = len(self.class_names), checks.count(name, label)
-        if label >= n:
-            raise ValueError(f"{name} = {label} is no class: classes are the integers 0 to {n - 1}")
+        n = len(self.class_names)
+        if not isinstance(label, Integral) or isinstance(label, bool) or label not in range(n):
+            raise ValueError(f"{name} = {checks.shown(label)} is no class: classes are the integers 0 to {n - 1}")
         for part, y in [("training", self.y_train), ("test", self.y_test)]:
             if label not in y:
                 raise ValueError(f"{name} = {label}: the class has no {part} examples")
-        return label
+        return int(label)
 
 
 def _images(name, value):

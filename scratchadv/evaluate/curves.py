@@ -155,7 +155,7 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     standing = stands(model, x, y, threat, [], bits=bits)
     attack(model, x, y, threat, callback=see)
     if not seen:
-        raise ValueError("attack: it never called its callback: no step was seen")
+        raise ValueError("the iterated attack never called its callback: no step was seen")
     losses, fallen = zip(*(seen[step] for step in sorted(seen)), strict=True)
     rows = []
     for fell in fallen:

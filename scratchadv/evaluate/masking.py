@@ -113,7 +113,7 @@ def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=Non
         "zero gradients": [_share(zero)],
         "more steps are not stronger": [_share(many), _share(one)] if many.sum() > one.sum() else [0.0],
         "random noise beats the gradient": [beyond([partial(_noise, rng=rng)] * trials)],
-        "black box beats white box": [beyond([black_box] if black_box else [])],
+        "black box beats white box": [beyond({"black_box": black_box} if black_box else [])],
         "an unbounded attack fails": [_share(unbounded)],
     }
     return [

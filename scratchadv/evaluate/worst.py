@@ -121,7 +121,7 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
         standing.append(standing[-1].copy())
         if len(left):
             x_left, y_left, rest = take(left, x, y, delta_set)
-            found = checks.images(attack(model, x_left, y_left, rest), f"attacks: the delta of {name}")
+            found = checks.images(attack(model, x_left, y_left, rest), f"attacks: the delta of the attack {name}")
             fell = judge(model, x_left, y_left, found, rest, bits=bits).success
             delta[left[fell]] = found[fell]
             standing[-1][left[fell]] = False

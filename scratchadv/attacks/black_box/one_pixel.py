@@ -98,7 +98,7 @@ def one_pixel(
     pixels = _pixels(threat, x)
     population = checks.count("population", population, least=5 if solver == "scipy" else 4)
     seeds = seeds_of(len(x), rng, seeds, "one_pixel")
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     search = partial(SOLVERS[solver], ask, loss, queries, population, scale, pixels)
     owner = namespace(x).arange(len(x))

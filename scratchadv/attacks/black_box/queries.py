@@ -173,8 +173,8 @@ _LEVELS = {
 }
 
 
-def first_scores(model, x, y, target, queries):
-    """Ask for the scores of x, one query each, and refuse labels that do not fit them.
+def first_scores(model, x, y, target, queries, loss=None):
+    """Ask for the scores of x, one query each, and refuse labels, or a loss, that do not fit them.
 
     Returns
     -------
@@ -191,7 +191,10 @@ def first_scores(model, x, y, target, queries):
     (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
     checks.logits(z)
     y = checks.labels(ask.places(y), z)
-    return ask, z, y, None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    target = None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    if loss is not None:
+        checks.loss_of(z[:1], loss, y[:1], None if target is None else target[:1])
+    return ask, z, y, target
 
 
 def room_of(delta_set, x):

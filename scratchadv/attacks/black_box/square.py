@@ -78,7 +78,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     """
     window = _window_of(threat)
     seeds = seeds_of(len(x), rng, seeds, "square")
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     search = partial(_search, ask, window, loss, queries, p)
     owner = namespace(x).arange(len(x))

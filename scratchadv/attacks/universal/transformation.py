@@ -150,6 +150,8 @@ def rerank(p, t, alpha=1.5):
     Source: Baluja and Fischer (2017), section 3.
     """
     p = checks.images(p, "p")
+    if p.ndim != 2 or np.shape(t) != (len(p),):
+        raise ValueError(f"p has shape {p.shape} and t {np.shape(t)}; shapes (N, K) and (N,) were expected")
     t = checks.classes(t, *p.shape, "t")
     xp = namespace(p, t)
     s = p.copy()
@@ -196,6 +198,10 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
     """
     if len(victims) != len(wanted):
         raise ValueError(f"{len(victims)} victims and {len(wanted)} arrays in wanted; one for each was expected")
+    if wrong := [r.shape for r in wanted if len(r) != len(x)]:
+        raise ValueError(
+            f"wanted has an array of shape {wrong[0]}; one row for each example of x, {len(x)}, was expected"
+        )
     return _loss(atn, victims, x, wanted, beta, atn.checked_target(x, target))
 
 
