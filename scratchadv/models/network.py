@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import snapshot
+from ..checked import checked, each
 from ..layers import Dropout, Flatten, ReLU
 from ..losses import cross_entropy
 from ..seeded import pieces
@@ -26,7 +27,7 @@ class Network:
     rng : numpy.random.Generator
         Draws the parameters.
     dtype : dtype
-        Of the parameters.
+        Of the parameters: float32 or float64.
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Network:
 
     loss = cross_entropy
 
+    @checked(layers=each(checks.layer, least=1))
     def __init__(self, layers, shape, rng, dtype=np.float32):
         self.arrange(layers, shape, lambda layer, shape: layer.initial(shape, rng, dtype))
 
@@ -60,16 +62,19 @@ class Network:
         """
         first = next((layer for layer in layers if not isinstance(layer, Flatten | Dropout)), None)  # those hand x on
         if isinstance(first, ReLU):
-            raise ValueError("a network cannot begin with ReLU: it works in place, and x belongs to the caller")
+            raise ValueError("layers: a network cannot begin with ReLU: it works in place, and x belongs to the caller")
         self.layers, self.shape, self.params = layers, tuple(shape), {}
         self._names, self.activations = [], 0
         for i, layer in enumerate(layers):
-            params, shape = begin(layer, shape)
+            try:
+                params, shape = begin(layer, shape)
+            except ValueError as error:
+                raise ValueError(f"layers[{i}]: {error}") from error
             self._names.append(list(params))
             self.activations += math.prod(shape)
             self.params |= {f"{i}.{name}": value for name, value in params.items()}
         if len(shape) != 1:
-            raise ValueError(f"the last layer gives shape {shape} an example; logits, shape (K,), were expected")
+            raise ValueError(f"layers: the last one gives shape {shape} an example; logits, shape (K,), were expected")
 
     def logits(self, x):
         """Z, ``(N, K)``."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import like, read_only
+from ..checked import checked, each_by_name, taking
 from ..engine import vjp
 from ..engine.scalar import topological_order
 from ..losses import cross_entropy
@@ -45,11 +46,12 @@ class Taped:
     (array([[ 1., 18.]]), array([[ 2., 12.]]))
     """
 
+    @checked(f=taking("params", "x"), params=each_by_name(checks.parameter))
     def __init__(self, f, params, shape=None, loss=cross_entropy):
         self.f, self.params, self.loss = f, params, loss
         self.shape, self.activations = None, 0
         if shape is not None:
-            self.shape = tuple(shape)
+            self.shape = shape
             self.activations = self._count()
 
     def logits(self, x):
@@ -85,7 +87,11 @@ class Taped:
             count = sum(t.size for t in topological_order(z) if t.parents)
             return z
 
-        vjp(f, x)
+        try:
+            vjp(f, x)
+        except Exception as error:
+            words = f"f(params, x) fails for x of shape (1, *shape) = {x.shape}"
+            raise ValueError(f"{words}: {type(error).__name__}: {error}") from error
         return count
 
     def _rows(self, theta, x):

@@ -218,7 +218,9 @@ def test_a_network_on_rows_takes_images_of_that_size(begin, shape):
 def test_bad_networks_are_refused():
     """Logits are (N, K), an MLP has two widths and a known activation, a convolution leaves something"""
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"the last layer gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"):
+    with pytest.raises(
+        ValueError, match=r"layers: the last one gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"
+    ):
         Network([Conv(2)], (4, 4, 1), rng)
     with pytest.raises(ValueError, match=r"widths = \(5,\); inputs and classes at least were expected"):
         MLP((5,))

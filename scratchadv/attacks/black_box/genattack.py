@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from ... import checks
 from ...backend import like, namespace
-from ...balls import Boxed, Linf
-from ...checked import checked, whole
+from ...balls import Linf
+from ...checked import checked, in_norm, whole
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
 from ...seeded import pieces, seeds_of, uniform
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
         return xp.maximum(rho, 0.5 * 0.9**plateaus), xp.maximum(alpha, 0.4 * 0.9**plateaus)
 
 
-@checked(model=checks.black_box, population=whole(2), rho=checks.share)
+@checked(model=checks.black_box, threat=in_norm(Linf), population=whole(2), rho=checks.share)
 def genattack(
     model,
     x,
@@ -107,8 +107,6 @@ def genattack(
     practical black-box attacks with gradient-free optimization", algorithm 1. The crossover's probability is that of
     its code, since a fitness may be negative.
     """
-    if not isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf):
-        raise TypeError(f"genattack knows Linf, not {threat}")
     seeds = seeds_of(len(x), rng, seeds, "genattack")
     ask, z, y, target = first_scores(model, x, y, target, queries)
     search = partial(_evolve, ask, Rule(population, rho, alpha, temperature, adaptive), queries)

@@ -160,10 +160,11 @@ class _Rule(NamedTuple):
 
 
 def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
-    queries = checks.count("queries", queries, least=2 * pairs + 2)
+    if queries < 2 * pairs + 2:
+        raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
     alpha = threat.radius / 10 if alpha is None else alpha
     seeds = seeded.seeds_of(len(x), rng, seeds, name)
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     climb = partial(_climb, ask, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
     owner = namespace(x).arange(len(x))

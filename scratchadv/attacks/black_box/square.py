@@ -9,7 +9,7 @@ import numpy as np
 from ... import checks
 from ...backend import like, namespace
 from ...balls import L2, Boxed, Linf
-from ...checked import checked
+from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
@@ -19,7 +19,7 @@ from .queries import first_scores, only, ranked, room_of
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 
-@checked(model=checks.black_box, p=checks.share)
+@checked(model=checks.black_box, threat=in_norm(Linf, L2), p=checks.share)
 def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, rng=None, seeds=None):
     r"""Change a random square window to a corner of Δ(x); keep what raises the loss.
 
@@ -78,7 +78,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     """
     window = _window_of(threat)
     seeds = seeds_of(len(x), rng, seeds, "square")
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     search = partial(_search, ask, window, loss, queries, p)
     owner = namespace(x).arange(len(x))
@@ -87,11 +87,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
 
 def _window_of(threat):
     ball = threat.ball if isinstance(threat, Boxed) else threat
-    if isinstance(ball, Linf):
-        return _stripes, _corner
-    if isinstance(ball, L2):
-        return _bumps, _moved
-    raise TypeError(f"square knows Linf and L2, not {type(ball).__name__}")
+    return (_stripes, _corner) if isinstance(ball, Linf) else (_bumps, _moved)
 
 
 class _State(NamedTuple):
