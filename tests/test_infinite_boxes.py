@@ -231,7 +231,7 @@ def test_attacks_in_no_box_and_in_a_box_without_sides(name):
 
 
 @sides
-@pytest.mark.parametrize("name", OWN_WAY)
+@pytest.mark.parametrize("name", sorted(OWN_WAY))
 def test_smallest_changes_are_found_without_sides(name, side):
     """Where the attack fools in [0, 1] it fools with an infinite side, by a change that is not much longer"""
     attack, (lower, upper) = EVERY[name], SIDES[side][0]
