@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from . import checks
-from .backend import namespace
+from .backend import namespace, read_only
 from .checked import checked, taking
 from .checkpoint import OWN, Checkpoint, Run
 from .configuration import describe, generators_of
@@ -193,6 +193,7 @@ def _step(run, optimizer, attack, factor, x, y):
     if attack:
         x = _attacked(attack, model, x, y)
     seeds = run.generators[0].integers(2**63, size=len(x)) if _has_dropout(model) else None
+    x = read_only(x)  # its pullback needs no copy of what nobody writes to
     (loss, wrong), grads = sum_chunks(partial(_gradients, model, len(x)), model, x, y, seeds)
     if not _finite(loss):
         model.params = run.good

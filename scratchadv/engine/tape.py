@@ -9,7 +9,7 @@ tensor may be a tensor of the outer call. Pullbacks compute with values. So what
 included, is recorded for the outer call, which can differentiate it again.
 
 Pullbacks compute with arrays of the forward pass, so an array that was changed in between would give a wrong gradient.
-For this reason primals and constants are copied when they are given, unless they are read-only.
+For this reason primals and constants are copied when they are given, unless they are read-only or ``shared``.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from ..backend import namespace, read_only, snapshot
 from .scalar import topological_order
 
 _levels = itertools.count()  # an inner call begins later than the outer one, so its number is higher
+_shared = {}  # of each call of vjp that runs: the ids of the arrays that need no copy
 
 
 class Tensor:
@@ -95,25 +96,25 @@ def operation(function, formula, *rules):
     """
 
     def op(*args, **options):
-        if Tensor in map(type, args):
-            kept = [x if isinstance(x, Tensor) else _kept(x) for x in args]
-            return record(kept, options and {name: _kept(x) for name, x in options.items()})
-        return forward(args, options)
+        return (record if Tensor in map(type, args) else forward)(args, options)
 
     def forward(args, options):
         f = getattr(namespace(*args), function) if isinstance(function, str) else function
         return f(*args, **options)
 
-    def record(args, options):
+    def record(args, options, kept=False):
         tensors = [(i, x) for i, x in enumerate(args) if isinstance(x, Tensor)]
         level = max([x.level for _, x in tensors])
         parents = [(i, x) for i, x in tensors if x.level == level]
+        if not kept:
+            args = [x if isinstance(x, Tensor) else _kept(x, level) for x in args]
+            options = options and {name: _kept(x, level) for name, x in options.items()}
         values = list(args)
         for i, x in parents:
             values[i] = x.value
             if i >= len(rules) or rules[i] is None:
                 raise TypeError(f"{op.__name__} has no derivative by argument {i}; a constant was expected there")
-        z = (record if Tensor in map(type, values) else forward)(values, options)
+        z = record(values, options, True) if Tensor in map(type, values) else forward(values, options)
         return Tensor(z, level, tuple([(x, partial(_pull, rules[i], x.value, z, values, options)) for i, x in parents]))
 
     op.__name__ = op.__qualname__ = function if isinstance(function, str) else function.__name__.lstrip("_")
@@ -121,11 +122,13 @@ def operation(function, formula, *rules):
     return op
 
 
-def _kept(x):
+def _kept(x, level):
     """An argument as its owner cannot change it any more: arrays, also those of an index, as they are now."""
+    if isinstance(x, int | float):
+        return x
     if isinstance(x, tuple | list):
-        return (tuple if isinstance(x, tuple) else list)(map(_kept, x))
-    return snapshot(x)
+        return (tuple if isinstance(x, tuple) else list)([_kept(part, level) for part in x])
+    return x if id(x) in _shared.get(level, ()) else snapshot(x)
 
 
 def _pull(rule, x, z, args, options, g):
@@ -141,7 +144,7 @@ def undo_broadcasting(g, x):
     return g if g.dtype == x.dtype else g.astype(x.dtype)
 
 
-def vjp(f, *primals):
+def vjp(f, *primals, shared=()):
     r"""The value of f and its pullback, the vector-Jacobian product.
 
     .. math:: z = f(x_1, \ldots, x_n), \qquad
@@ -154,6 +157,9 @@ def vjp(f, *primals):
         From tensors to a tensor.
     *primals : float array, float or Tensor
         Where f is evaluated. A tensor is one of an outer call: then value and gradients are tensors too.
+    shared : iterable of array
+        Large arrays, among the primals or used by f, that are not copied: the caller promises not to write to them
+        before the last call of ``pull``.
 
     Returns
     -------
@@ -172,9 +178,13 @@ def vjp(f, *primals):
         By ``pull``, if the cotangent has another shape than the value.
     """
     primals = [_floats(f"primal {i}", x) for i, x in enumerate(primals)]
-    level = next(_levels)
-    leaves = [Tensor(snapshot(x), level) for x in primals]
-    output = f(*leaves)
+    level, shared = next(_levels), {id(x) for x in shared}
+    leaves = [Tensor(x if id(x) in shared else snapshot(x), level) for x in primals]
+    _shared[level] = shared
+    try:
+        output = f(*leaves)
+    finally:
+        del _shared[level]
     while isinstance(output, Tensor) and output.level > level:  # it escaped from an inner call, which is over
         output = output.value
     if not isinstance(output, Tensor):

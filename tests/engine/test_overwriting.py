@@ -179,6 +179,24 @@ def test_the_value_belongs_to_the_caller():
     np.testing.assert_array_equal(pull(np.ones(3))[0], 1)
 
 
+def test_shared_arrays_are_kept_as_they_are():
+    """Neither as primals nor as constants are they copied; the same array in another call is, inner ones included"""
+    w, x = np.full((2, 2), 3.0), np.ones((2, 2))
+    seen = []
+
+    def f(x, w):
+        seen.extend([plain(x), plain(w)])
+        return x @ w
+
+    vjp(f, x, w, shared=[w])
+    assert [np.shares_memory(a, b) for a, b in zip(seen, (x, w), strict=True)] == [False, True]
+    _, pull = vjp(lambda x: x * w, x, shared=[w])
+    _, safe = vjp(lambda x: vjp(lambda y: y * w, x)[1](np.ones((2, 2)))[0] * x, x, shared=())
+    _, other = vjp(lambda x: x * w, x)
+    w[...] = 5
+    assert [p(np.ones((2, 2)))[0][0, 0] for p in (pull, safe, other)] == [5, 3, 3]
+
+
 # The two helpers.
 
 

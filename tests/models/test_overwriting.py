@@ -67,19 +67,6 @@ def test_the_pullback_is_that_of_the_forward_pass(name, method, change):
         np.testing.assert_array_equal(found[key], value, strict=True)
 
 
-def test_a_taped_models_pullback_by_its_parameters_survives_their_overwriting():
-    """vjp_theta copies the parameters: an optimiser may work in place"""
-    model = Taped(squares, {name: value.copy() for name, value in MODELS["taped"].params.items()})
-    expected = gradients(model, "vjp_theta", lambda *given: None)
-
-    def step(model, x, z):
-        for value in model.params.values():
-            value -= 1
-
-    for key, value in gradients(model, "vjp_theta", step).items():
-        np.testing.assert_array_equal(value, expected[key], strict=True)
-
-
 def test_what_a_taped_function_keeps_for_itself_may_be_overwritten():
     """A mean that f subtracts and scales by, in a buffer that the next call fills again"""
     buffer = np.empty(4)

@@ -6,7 +6,7 @@ population is one NumPy array with a genome a row; it lives on the host, whateve
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -188,12 +188,12 @@ class CPPN:
                 h[functions == k, given + j] = f(a[functions == k])
         return abs(h[:, -channels:]).swapaxes(1, 2).reshape(n, *self.shape)
 
-    @cached_property
+    @property
     def _dtype(self):
         columns = self.nodes + self.shape[2]
         return np.dtype([("weights", np.float32, (len(INPUTS) + self.nodes, columns)), ("functions", np.int8, columns)])
 
-    @cached_property
+    @property
     def _forward(self):
         """Which connections there may be: to hidden nodes from what stands before, to outputs from all."""
         rows, columns = self._dtype["weights"].shape
