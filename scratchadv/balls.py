@@ -469,7 +469,7 @@ class Boxed:
 
     def _sides(self):
         """Both sides as something to compare and to hash."""
-        sides = (np.asarray(host(side), float) for side in (self.lower, self.upper))
+        sides = (np.asarray(host(side), float) + 0.0 for side in (self.lower, self.upper))  # −0 and 0 are one bound
         return tuple((side.shape, side.tobytes()) for side in sides)
 
     def _of_each(self, side):

@@ -68,7 +68,7 @@ def box_of(threat):
     return (threat.lower, threat.upper) if isinstance(threat, Boxed) else None
 
 
-def _smallest(attack, **settings):
+def smallest(attack, **settings):
     """A smallest-change attack in the norm and the box of the threat; its radius does not count."""
 
     def run(model, x, y, threat, **options):
@@ -78,7 +78,7 @@ def _smallest(attack, **settings):
     return run
 
 
-def _opposite(model, x, y, *, target=None, **options):
+def opposite(model, x, y, *, target=None, **options):
     """L-BFGS, which needs a target: the runner-up by default."""
     if target is None:
         images, labels = checks.examples(model, x, y)
@@ -104,16 +104,16 @@ GRADIENTS = {
     "apgd, restarts": Attack(partial(apgd, steps=8, restarts=2), L2(0.5), random=True),
     "apgd, until wrong": Attack(partial(apgd, steps=8, until_wrong=True), L2(0.5)),
     "standard": Attack(partial(standard, steps=3, queries=10), Linf(0.3), random=True),
-    "deepfool": Attack(_smallest(deepfool), L2(1)),
-    "deepfool, max": Attack(_smallest(deepfool), Linf(1)),
-    "fab": Attack(_smallest(fab, steps=10), L2(1)),
-    "fab, max": Attack(_smallest(fab, steps=10), Linf(1)),
-    "fab, sum": Attack(_smallest(fab, steps=10), L1(1)),
-    "carlini_wagner": Attack(_smallest(carlini_wagner, steps=15, searches=2, c=1.0, lr=0.2), L2(1)),
-    "carlini_wagner, max": Attack(_smallest(carlini_wagner, steps=6, c=20.0, lr=0.5), Linf(1)),
-    "carlini_wagner, count": Attack(_smallest(carlini_wagner, steps=6, c=2e6, lr=0.5), L0(1)),
-    "jsma": Attack(_smallest(jsma, upsilon=1.0, theta=0.5), L0(1)),
-    "lbfgs": Attack(_smallest(_opposite, searches=2, steps=4), L2(1)),
+    "deepfool": Attack(smallest(deepfool), L2(1)),
+    "deepfool, max": Attack(smallest(deepfool), Linf(1)),
+    "fab": Attack(smallest(fab, steps=10), L2(1)),
+    "fab, max": Attack(smallest(fab, steps=10), Linf(1)),
+    "fab, sum": Attack(smallest(fab, steps=10), L1(1)),
+    "carlini_wagner": Attack(smallest(carlini_wagner, steps=15, searches=2, c=1.0, lr=0.2), L2(1)),
+    "carlini_wagner, max": Attack(smallest(carlini_wagner, steps=6, c=20.0, lr=0.5), Linf(1)),
+    "carlini_wagner, count": Attack(smallest(carlini_wagner, steps=6, c=2e6, lr=0.5), L0(1)),
+    "jsma": Attack(smallest(jsma, upsilon=1.0, theta=0.5), L0(1)),
+    "lbfgs": Attack(smallest(opposite, searches=2, steps=4), L2(1)),
     "universal": Attack(_universal, L2(0.8), universal=True),
     "universal_gradient": Attack(universal_gradient, L2(0.8), universal=True),
 }
@@ -128,12 +128,12 @@ ONE_PIXEL = {
     "one_pixel": Attack(partial(one_pixel, queries=60, population=10), L0(1), random=True, seeded=True, needs="scores"),
 }
 LABELS = {
-    "boundary": Attack(_smallest(boundary, queries=80), L2(1), random=True, seeded=True, needs="labels"),
+    "boundary": Attack(smallest(boundary, queries=80), L2(1), random=True, seeded=True, needs="labels"),
     "hopskipjump": Attack(
-        _smallest(hopskipjump, queries=120, directions=8), L2(1), random=True, seeded=True, needs="labels"
+        smallest(hopskipjump, queries=120, directions=8), L2(1), random=True, seeded=True, needs="labels"
     ),
     "hopskipjump, max": Attack(
-        _smallest(hopskipjump, queries=120, directions=8), Linf(1), random=True, seeded=True, needs="labels"
+        smallest(hopskipjump, queries=120, directions=8), Linf(1), random=True, seeded=True, needs="labels"
     ),
 }
 BLACK_BOXES = SCORES | LABELS

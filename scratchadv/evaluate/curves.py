@@ -76,7 +76,7 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     ValueError
         If the threats do not grow, or differ by more than their radius.
     """
-    _check_growth(threats)
+    check_growth(threats)
     standing, rows = stands(model, x, y, threats[0], [], bits=bits), []
     for threat in bar(threats, "accuracy over eps", shown=progress):
         left = namespace(x).flatnonzero(standing)
@@ -87,7 +87,7 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     return OverEps(threats, namespace(x).stack(rows))
 
 
-def _check_growth(threats):
+def check_growth(threats):
     """Refuse sets of which one does not contain the one before."""
     if not threats:
         raise ValueError("threats is empty: at least one radius was expected")

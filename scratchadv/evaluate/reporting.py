@@ -12,7 +12,7 @@ from ..checked import checked, each, taking, whole
 from ..models.protocol import logits, predict
 from ..numerics import take
 from . import page
-from .curves import OverEps, OverSteps, accuracy_over_eps, over_steps
+from .curves import OverEps, OverSteps, accuracy_over_eps, check_growth, over_steps
 from .judging import judge
 from .masking import SIGNS, signs_of_masking
 from .worst import WorstCase, attacks_of, named, worst_case
@@ -118,9 +118,9 @@ def report(
     """
     names = _names(class_names, logits(model, x[:1]))
     files.check_writable(path)
-    eps = _radii(threat) if eps is None else eps
+    threats = [threat.scaled(radius) for radius in (_radii(threat) if eps is None else eps)]
+    check_growth(threats)
     worst = worst_case(model, x, y, threat, attacks, bits=bits, progress=progress)
-    threats = [threat.scaled(radius) for radius in eps]
     found = Report(
         worst,
         accuracy_over_eps(model, x, y, threats, attacks, bits=bits, progress=progress),
@@ -233,7 +233,7 @@ def _magnification(delta):
 
 def _captions(labels, y, names):
     kinds = [("right", "✓") if ok else ("wrong", "✗") for ok in labels == y]
-    words = [names[label] for label in labels.tolist()]
+    words = [names.get(label, "no prediction") for label in labels.tolist()]  # where the logits are NaN
     return [f'<span class="{kind}">{page.escape(w)} {m}</span>' for w, (kind, m) in zip(words, kinds, strict=True)]
 
 
