@@ -295,18 +295,27 @@ def parameter(name, value):
 
 def dtype(name, value):
     """Return float32 or float64 as a dtype of NumPy; refuse what means neither."""
-    if not isinstance(value, str | type | np.dtype) or value not in (np.float32, np.float64, "float32", "float64"):
+    if not isinstance(value, str | type | np.dtype) or value not in (
+        np.float32,
+        np.float64,
+        float,
+        "float32",
+        "float64",
+    ):
         raise TypeError(f"{name} must be float32 or float64, not {shown(value)}")
     return np.dtype(value)
 
 
 def sequence(name, value, least=0):
-    """Return a list of the values; refuse what is no list, tuple, range or one-dimensional array of enough of them."""
-    if not isinstance(value, list | tuple | range) and getattr(value, "ndim", None) != 1:
+    """Return a list of the values; refuse what does not give them one after the other, or gives too few."""
+    no_class(name, value, "a list or a tuple")
+    unordered = isinstance(value, str | bytes | dict | set | frozenset)
+    if unordered or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{name} must be a list or a tuple, not {shown(value)}")
-    if len(value) < least:
-        raise ValueError(f"{name} = {shown(value)} must have at least {least} values")
-    return list(value)
+    values = list(value)
+    if len(values) < least:
+        raise ValueError(f"{name} = {shown(value)} must have at least {least} {'values' if least > 1 else 'value'}")
+    return values
 
 
 def by_name(name, value):

@@ -25,6 +25,12 @@ from .solvers.margin import largest_margin
 from .solvers.newton import newton, stationary
 
 
+def _signs(name, value):
+    """Return labels −1/+1, as many as there are."""
+    n = len(value) if isinstance(value, list | tuple) else (*np.shape(value), 1)[0]
+    return checks.signs(value, n, name)
+
+
 def _bare_ball(name, value):
     """Refuse what is not the ball of a norm without a box."""
     if not isinstance(value, (Linf, L2, L1)):
@@ -40,7 +46,7 @@ def _tolerance(name, value):
     return float(value)
 
 
-_LINEAR_PROBLEM = {"theta": checks.example, "theta0": checks.number, "ball": checks.threat}
+_LINEAR_PROBLEM = {"theta": checks.example, "theta0": checks.number, "y": _signs, "ball": checks.threat}
 
 
 @checked(**_LINEAR_PROBLEM)
@@ -157,7 +163,7 @@ class GapWarning(RuntimeWarning):
     """The solver stopped before its certificate reached the tolerance."""
 
 
-@checked(ball=_bare_ball, tol=_tolerance)
+@checked(y=_signs, ball=_bare_ball, tol=_tolerance)
 def fit(x, y, ball, *, tol=1e-6):
     r"""The exact optimum of the robust objective, proved by a lower bound from its dual.
 
@@ -210,7 +216,7 @@ def fit(x, y, ball, *, tol=1e-6):
     return found
 
 
-@checked(norm=one_of(Linf, L2, L1))
+@checked(y=_signs, norm=one_of(Linf, L2, L1))
 def critical_radius(x, y, norm):
     r"""The largest ε at which the examples are still robustly separable.
 

@@ -241,7 +241,7 @@ def tabulate(transfers):
 
 def _tree(name, value):
     """Refuse what is no fitted decision tree of scikit-learn."""
-    return checks.has(name, value, ("tree_", "classes_", "predict"), "a fitted decision tree of scikit-learn")
+    return checks.has(name, value, ("tree_", "classes_"), "a fitted decision tree of scikit-learn")
 
 
 @checked(tree=_tree)
@@ -270,7 +270,7 @@ def tree_attack(tree, x, y, threat):
     the leaf of x to one of another class; here all leaves are compared.
     """
     checks.on_host("tree_attack", x, y)
-    flat, (low, high) = rows(x), (rows(side) for side in room_of(threat, x))
+    flat, (low, high) = rows(x), (rows(side) for side in room_of(threat.at(x), x))
     delta, best = np.zeros_like(flat), np.where(predictions(tree, x) != y, 0, np.inf)
     for label, features, above, upto in leaves(tree):
         if (upto - above <= 2 * MARGIN).any():
@@ -438,7 +438,7 @@ def _noise(g, size, x, threat):
 
 
 def _sparse_noise(g, size, x, threat):
-    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat, x)
+    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat.at(x), x)
     for k in np.unique(host(size)):
         some = size == k
         noise[some] = L0(int(k)).within(low[some], high[some]).linear_max(g[some])

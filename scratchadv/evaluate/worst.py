@@ -73,13 +73,8 @@ class WorstCase:
 
 
 def listed(rule):
-    """Return the check of a list or a dict of things that each pass the rule; they come as they are."""
-
-    def check(name, value):
-        (each_by_name(rule) if isinstance(value, dict) else each(rule))(name, value)
-        return value
-
-    return check
+    """Return the check of a list or a dict of things that each pass the rule."""
+    return lambda name, value: (each_by_name if isinstance(value, dict) else each)(rule)(name, value)
 
 
 attacks_of = listed(taking("model", "x", "y", "threat"))

@@ -222,7 +222,7 @@ def test_bad_networks_are_refused():
         ValueError, match=r"layers: the last one gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"
     ):
         Network([Conv(2)], (4, 4, 1), rng)
-    with pytest.raises(ValueError, match=r"widths = \(5,\); inputs and classes at least were expected"):
+    with pytest.raises(ValueError, match=r"widths = \(5,\) must have at least 2 values"):
         MLP((5,))
     with pytest.raises(ValueError, match="activation = 'sine'; one of relu, tanh was expected"):
         MLP((5, 2), "sine")
