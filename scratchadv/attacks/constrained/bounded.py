@@ -35,7 +35,7 @@ def bounded(attack):
            [ 0.    ,  0.    ]])
     """
 
-    @wraps(attack)
+    @wraps(attack, updated=())  # the signature stays that of ``inside``
     @checked
     def inside(model, x, y, threat, *, target=None, **options):
         ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
