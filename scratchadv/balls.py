@@ -441,7 +441,7 @@ class Boxed:
         ValueError
             If x leaves the box, or the box does not broadcast to x.
         """
-        checks.inside_box(x, self.lower, self.upper, hint=" of the threat")
+        checks.inside_box(x, self.lower, self.upper)
         return Boxed(self.ball, self.lower, self.upper, x)
 
     def rows(self, i):

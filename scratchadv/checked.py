@@ -182,12 +182,23 @@ def _together(values, knows_logits, own):
     checks.one_side(*arrays, *getattr(model, "params", {}).values())
     checks.features(model, x)
     _labels(values, x, model if knows_logits else None, own)
-    if values.get("threat") is not None:
-        values["threat"].at(x)
+    _at_their_examples(values, x)
     if values.get("box") is not None and "box" not in own:
         checks.inside_box(x, *values["box"])
     if values.get("seeds") is not None and len(values["seeds"]) != len(x):
         raise ValueError(f"seeds has shape {values['seeds'].shape}; one for each example, ({len(x)},), was expected")
+
+
+def _at_their_examples(values, x):
+    """Refuse perturbation sets that are not around x."""
+    sets = {name: values.get(name) for name in ("threat", "ball")}
+    sets |= {f"threats[{i}]": threat for i, threat in enumerate(values.get("threats", ()))}
+    for name, delta_set in sets.items():
+        try:
+            if delta_set is not None:
+                delta_set.at(x)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
 
 def _labels(values, x, model, own):

@@ -155,7 +155,7 @@ def rng(name, value):
         return value
     if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be np.random.default_rng(seed) or a whole number as its seed, not {shown(value)}")
-    return np.random.default_rng(seed(name, value))
+    return np.random.default_rng(count(name, value))
 
 
 def no_class(name, value, what):
@@ -227,21 +227,18 @@ def _side(name, value):
         if not _is_finite(value) and not isinstance(value, float | np.floating):
             raise ValueError(f"{name} is {shown(value)}: too large for a float")
         return float(value)
-    if hasattr(value, "dtype") and value.dtype.kind in "iuf" and value.ndim > 0:
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("i", "u", "f") and value.ndim > 0:
         return value
     raise TypeError(f"{name} must be a number or an array of numbers, not {shown(value)}")
 
 
 def inside_box(x, lower, upper, hint=""):
-    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven.
-
-    The hint stands in the message behind the box.
-    """
+    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
     xp = namespace(x, lower, upper)
     for side in (lower, upper):
         if not _broadcasts(np.shape(side), np.shape(x)):
             raise ValueError(
-                f"the box{hint} has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
+                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
             )
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
@@ -260,12 +257,30 @@ def finite_box(what, lower, upper):
 # Arrays
 
 
+def array(name, value, what):
+    """Return the value as an array of numbers in C order and native byte order; ``what`` says what was expected."""
+    if namespace(value) is not np:
+        return namespace(value).ascontiguousarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; a plain array {what} was expected")
+    if not hasattr(value, "dtype") and not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
+        raise TypeError(f"{name} must be an array {what}, not {type(value).__name__}")
+    try:
+        found = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} cannot be made an array {what}: {error}") from error
+    if found.dtype.kind not in "biufc":
+        raise TypeError(f"{name} must be an array {what} that holds numbers, not {found.dtype}")
+    found = found.astype(found.dtype.newbyteorder("="), copy=False)
+    return found if found.ndim == 0 else np.ascontiguousarray(found)
+
+
 def images(x, name="x"):
     """Return a non-empty batch of finite floats, shape ``(N, *D)``, as an array in C order and native byte order.
 
     Lists, tables of pandas, and arrays that are read-only, memory-mapped or otherwise unusual are converted.
     """
-    x = _array(name, x, "of shape (N, *D)")
+    x = array(name, x, "of shape (N, *D)")
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(
             f"{name} has dtype {x.dtype}; float32 or float64 was expected (8-bit images: divide by 255 first)"
@@ -281,7 +296,7 @@ def images(x, name="x"):
 def example(name, value):
     """Return a single example, shape D, or what is shaped like one; else like :func:`images`."""
     if isinstance(value, list | tuple):
-        value = np.asarray(_array(name, value, "of the shape of one example"))
+        value = np.asarray(array(name, value, "of the shape of one example"))
     if namespace(value) is np and not hasattr(value, "__array__"):
         raise TypeError(f"{name} must be an array of the shape of one example, not {shown(value)}")
     return images(value[None], name)[0]
@@ -309,10 +324,10 @@ def dtype(name, value):
 
 def sequence(name, value, least=0):
     """Return a list of the values; refuse what does not give them one after the other, or gives too few."""
-    no_class(name, value, "a list or a tuple")
+    no_class(name, value, "a sequence")
     unordered = isinstance(value, str | bytes | dict | set | frozenset)
     if unordered or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
-        raise TypeError(f"{name} must be a list or a tuple, not {shown(value)}")
+        raise TypeError(f"{name} must be a sequence, such as a list, not {shown(value)}")
     values = list(value)
     if len(values) < least:
         raise ValueError(f"{name} = {shown(value)} must have at least {least} {'values' if least > 1 else 'value'}")
@@ -373,9 +388,9 @@ def labels(y, z, name="y"):
 
 def seeds(name, value):
     """Return seeds as uint64; refuse what is not an array of whole numbers on the host."""
-    value = _array(name, value, "of whole numbers, shape (N,)")
+    value = array(name, value, "of whole numbers, shape (N,)")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
-        raise TypeError(f"{name} must be a NumPy array of whole numbers, shape (N,), not {shown(value)}")
+        raise TypeError(f"{name} must be an array of whole numbers of NumPy, shape (N,), not {shown(value)}")
     return value.astype(np.uint64)
 
 
@@ -524,27 +539,9 @@ def smallest_change(model, x, y, pixels, target=None):
 # Helpers
 
 
-def _array(name, value, what):
-    """The value as an array of numbers in C order and native byte order."""
-    if namespace(value) is not np:
-        return namespace(value).ascontiguousarray(value)
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; a plain array {what} was expected")
-    if not hasattr(value, "dtype") and not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
-        raise TypeError(f"{name} must be an array {what}, not {type(value).__name__}")
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} cannot be made an array {what}: {error}") from error
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"{name} must be an array {what} that holds numbers, not {array.dtype}")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return array if array.ndim == 0 else np.ascontiguousarray(array)
-
-
 def _labels(y, n, name):
     """The labels as an array of shape ``(n,)`` in a dtype whose comparisons are exact."""
-    y = _array(name, y, f"of {n} labels")
+    y = array(name, y, f"of {n} labels")
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; one label for each example of x, ({n},), was expected")
     if y.dtype.kind not in "iuf":

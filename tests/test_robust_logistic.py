@@ -576,8 +576,13 @@ BAD_DATA = {
     "one axis": (X[0], Y, ValueError, r"x has shape \(2,\); at least one example was expected, shape \(N, \*D\)"),
     "labels 0/1": (X, np.array([0, 1]), ValueError, "y holds 0; the labels of a binary model are -1 and [+]1"),
     "NaN label": (X, np.array([np.nan, 1]), ValueError, "y holds nan; the labels"),
-    "too few labels": (X, Y[:1], ValueError, r"y has shape \(1,\); one label an example, \(2,\), was expected"),
-    "column of labels": (X, Y[:, None], ValueError, r"y has shape \(2, 1\); one label an example, \(2,\)"),
+    "too few labels": (
+        X,
+        Y[:1],
+        ValueError,
+        r"y has shape \(1,\); one label for each example of x, \(2,\), was expected",
+    ),
+    "column of labels": (X, Y[:, None], ValueError, r"y has shape \(2, 1\); one label for each example of x, \(2,\)"),
 }
 ASK = {
     "objective": lambda x, y: objective(np.ones(2), 0.0, x, y, Linf(0.1)),
@@ -599,7 +604,7 @@ def test_bad_data_is_refused(ask, x, y, error, message):
 @pytest.mark.parametrize("ask", [objective, gradient, worst_margin])
 def test_a_bad_model_is_refused(ask):
     """The message names the shape of θ and that of an example; NaN is refused."""
-    with pytest.raises(ValueError, match=r"theta has shape \(3,\); \(2,\), that of an example, was expected"):
+    with pytest.raises(ValueError, match=r"theta has shape \(3,\); that of an example of x, \(2,\), was expected"):
         ask(np.ones(3), 0.0, X, Y, Linf(0.1))
     with pytest.raises(ValueError, match="theta holds nan; finite values were expected"):
         ask(np.array([1.0, np.nan]), 0.0, X, Y, Linf(0.1))

@@ -324,7 +324,7 @@ def test_what_is_no_model_is_named():
     models, x, y = draw(0)
     with pytest.raises(TypeError, match=r"targets\['list'\] must have one of logits, probabilities and predict"):
         matrix(models, {"list": []}, x, y, Linf(0.1), fgsm)
-    with pytest.raises(ValueError, match=r"y of 'v' must have one label an example, shape \(12,\)"):
+    with pytest.raises(ValueError, match=r"y of 'v' has shape \(3,\); one label for each example of x, \(12,\)"):
         matrix({"v": Labels(models["net 0"])}, models, x, {**dict.fromkeys(models, y), "v": y[:3]}, Linf(0.1), zero)
 
 

@@ -95,7 +95,7 @@ def _labels_of(x, images):
     """The check of the labels of the images x."""
 
     def check(name, value):
-        if hasattr(value, "__len__") and len(value) != len(x):
+        if hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and len(value) != len(x):
             raise ValueError(f"{images} has {len(x)} images, but {name} has {len(value)} labels")
         return checks.whole_labels(value, len(x), name)
 

@@ -36,6 +36,14 @@ class Report:
     signs: list
 
 
+def radii(name, value):
+    """Return a list of radii, at least one, that grow."""
+    found = each(checks.size, least=1)(name, value)
+    if sorted(set(found)) != found:
+        raise ValueError(f"{name} = {checks.shown(value)} must grow, the smallest first and each once")
+    return found
+
+
 def names_of(name, value):
     """Return the value; refuse what is neither a sequence nor a dict."""
     return value if isinstance(value, dict) else checks.sequence(name, value)
@@ -43,7 +51,7 @@ def names_of(name, value):
 
 @checked(
     attacks=attacks_of,
-    eps=each(checks.size),
+    eps=radii,
     iterated=taking("model", "x", "y", "threat", named=["callback", "steps"]),
     class_names=names_of,
     setting=checks.by_name,

@@ -130,7 +130,7 @@ def test_a_float64_model_does_not_widen_float32_images(attack, network):
         (np.array([[1, 0]]), np.array([1]), (0, 1), "x has dtype int64"),
         (np.array([[0.5, 0.5]]), np.array([0]), (0, 1), "y holds 0; the labels of a binary model are -1 and"),
         (np.zeros((0, 2)), np.zeros(0), (0, 1), r"x has shape \(0, 2\); at least one example"),
-        (np.array([[0.5, 1.5]]), np.array([1]), (0, 1), r"x holds 1\.5, outside the box \[0, 1\]"),
+        (np.array([[0.5, 1.5]]), np.array([1]), (0, 1), r"x holds 1\.5, outside the box \[0\.0, 1\.0\]"),
         (np.array([[0.5, 0.5]]), np.array([1]), (1, 0), r"the box \[1, 0\] is empty"),
     ],
 )

@@ -272,7 +272,7 @@ def test_confident_probabilities_still_lead(net):
         ({"alpha": -1}, ValueError, "alpha = -1 must be finite and >= 0"),
         ({"temperature": 0}, ValueError, r"temperature = 0\.0 must be > 0"),
         ({"rng": None}, ValueError, "genattack is random: pass either rng or seeds"),
-        ({"threat": L2(1.0)}, TypeError, "genattack knows Linf, not ‖δ‖₂ ≤ 1"),
+        ({"threat": L2(1.0)}, TypeError, r"threat = L2\(eps=1.0\); Linf was expected"),
         ({"target": np.full(12, 9)}, ValueError, "target holds 9"),
         ({"x": np.full((12, 3, 3, 2), np.nan)}, ValueError, "x holds nan"),
         ({"y": np.zeros(12)}, TypeError, "y has dtype float64"),

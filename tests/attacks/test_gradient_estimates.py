@@ -243,7 +243,7 @@ def test_float32_stays_float32(net, attack):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"queries": 51}, ValueError, "queries = 51 must be >= 52"),
+        ({"queries": 51}, ValueError, r"queries = 51 must be >= 2 \* pairs \+ 2, 52"),
         ({"pairs": 0}, ValueError, "pairs = 0 must be >= 1"),
         ({"sigma": 0}, ValueError, r"sigma = 0\.0 must be > 0"),
         ({"momentum": 1}, ValueError, r"momentum = 1\.0 must be < 1"),

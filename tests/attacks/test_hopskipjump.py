@@ -312,7 +312,11 @@ def test_the_boundary_attack_in_a_set_keeps_the_contract(threat):
         ({"x": np.full((12, 2, 3), np.nan)}, ValueError, "x holds nan"),
         ({"x": np.zeros((12, 2, 3), int)}, TypeError, "x has dtype int64"),
         ({"x": np.full((12, 2, 3), 1.5)}, ValueError, r"x holds 1\.5, outside the box \[0, 1\]"),
-        ({"y": np.zeros(3, int)}, ValueError, r"y has shape \(3,\); one label an example, \(12,\), was expected"),
+        (
+            {"y": np.zeros(3, int)},
+            ValueError,
+            r"y has shape \(3,\); one label for each example of x, \(12,\), was expected",
+        ),
         ({"y": np.full(12, 0.5)}, ValueError, r"y holds 0\.5; labels are 0, 1, …, or -1 and \+1"),
         ({"y": np.full(12, "a")}, TypeError, "y must be an array of 12 labels that holds numbers, not <U1"),
         ({"target": np.full(12, -2)}, ValueError, "target holds -2"),

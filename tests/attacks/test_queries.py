@@ -149,7 +149,7 @@ def test_oracle_takes_the_most_that_is_shown(net):
     assert type(oracle(ProbabilityOracle(net))) is ProbabilityOracle
     assert type(oracle(LabelOracle(net))) is LabelOracle
     assert type(oracle(Labels())) is LabelOracle
-    with pytest.raises(TypeError, match="object has none of logits, probabilities and predict"):
+    with pytest.raises(TypeError, match="model must have one of logits, probabilities and predict"):
         oracle(object())
 
 
@@ -324,7 +324,7 @@ def test_the_steps_of_spread_numbers_are_roots():
 
 
 def test_seeds_are_drawn_or_given():
-    """One of both, a NumPy array of whole numbers, one each"""
+    """One of both, an array of whole numbers, one each"""
     rng = np.random.default_rng(3)
     np.testing.assert_array_equal(
         seeded.seeds_of(4, rng, None, "it"), np.random.default_rng(3).integers(0, 2**64, 4, np.uint64)
@@ -341,8 +341,8 @@ def test_seeds_are_drawn_or_given():
     ("seeds", "error", "message"),
     [
         (np.arange(3), ValueError, r"seeds has shape \(3,\); one for each example, \(7,\)"),
-        (np.ones(7), TypeError, "seeds must be a NumPy array of whole numbers"),
-        ("seeds", TypeError, "seeds must be a NumPy array of whole numbers"),
+        (np.ones(7), TypeError, "seeds must be an array of whole numbers"),
+        ("seeds", TypeError, "seeds must be an array of whole numbers"),
     ],
 )
 def test_seeds_are_whole_numbers_one_each(net, x, seeds, error, message):

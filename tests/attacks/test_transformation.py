@@ -81,7 +81,12 @@ def test_reranking_puts_t_on_top_and_keeps_the_others(case):
 
 @pytest.mark.parametrize(
     ("t", "alpha", "error"),
-    [([1], 1.0, "above 1"), ([1], math.nan, "finite"), ([3], 1.5, "0..2"), ([0, 1], 1.5, "one label an example")],
+    [
+        ([1], 1.0, "above 1"),
+        ([1], math.nan, "finite"),
+        ([3], 1.5, "0..2"),
+        ([0, 1], 1.5, r"p has shape \(1, 3\) and t \(2,\)"),
+    ],
 )
 def test_reranking_refuses_bad_input(t, alpha, error):
     """α ≤ 1, and t that is no class, or not one a row"""
@@ -363,7 +368,7 @@ def test_a_loss_that_explodes_is_told():
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"victims": [], "target": 1}, ValueError, "needs a victim"),
         ({"victims": [victim(), victim(k=4)]}, ValueError, "4 and 5 classes"),
-        ({"victims": [LogisticRegression(np.ones((4, 4, 1)))]}, ValueError, "one logit"),
+        ({"victims": [LogisticRegression(np.ones((4, 4, 1)))]}, ValueError, "single logit"),
         ({"x": images() + 1}, ValueError, "outside the box"),
         ({"x": images() * math.nan}, ValueError, "finite"),
     ],

@@ -224,7 +224,7 @@ def test_bad_networks_are_refused():
         Network([Conv(2)], (4, 4, 1), rng)
     with pytest.raises(ValueError, match=r"widths = \(5,\) must have at least 2 values"):
         MLP((5,))
-    with pytest.raises(ValueError, match="activation = 'sine'; one of relu, tanh was expected"):
+    with pytest.raises(ValueError, match="activation = 'sine'; 'relu' or 'tanh' was expected"):
         MLP((5, 2), "sine")
     with pytest.raises(ValueError, match=r"leaves nothing of images of shape \(2, 2, 1\)"):
         CNN((2, 2, 1), [Conv(3, 5, padding=0)])

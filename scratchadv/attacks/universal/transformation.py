@@ -150,8 +150,9 @@ def rerank(p, t, alpha=1.5):
     Source: Baluja and Fischer (2017), section 3.
     """
     p = checks.images(p, "p")
-    if p.ndim != 2 or np.shape(t) != (len(p),):
-        raise ValueError(f"p has shape {p.shape} and t {np.shape(t)}; shapes (N, K) and (N,) were expected")
+    t = checks.array("t", t, "of labels, shape (N,)")
+    if p.ndim != 2 or t.shape != p.shape[:1]:
+        raise ValueError(f"p has shape {p.shape} and t {t.shape}; shapes (N, K) and (N,) were expected")
     t = checks.classes(t, *p.shape, "t")
     xp = namespace(p, t)
     s = p.copy()
