@@ -19,7 +19,7 @@ import numpy as np
 
 from . import checks
 from .backend import like, namespace
-from .checked import check_fields, whole
+from .checked import check_fields, taking, whole
 from .kernels import conv as kernel
 from .kernels import pool
 from .kernels.windows import output_size
@@ -247,7 +247,7 @@ class Dropout(Layer):
     rng: Any = None
 
     def __post_init__(self):
-        check_fields(self, rate=checks.below_one)
+        check_fields(self, rate=checks.below_one, rng=taking("m"))
 
     def forward(self, params, x):
         """Same shape."""
