@@ -169,6 +169,7 @@ def _decorated(function, own):
         _together(values, rules.get("model") is not checks.black_box, own)
         return function(*given.args, **given.kwargs)
 
+    call.__signature__ = signature
     return call
 
 

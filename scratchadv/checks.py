@@ -10,6 +10,7 @@ import inspect
 import math
 import numbers
 import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -131,15 +132,15 @@ def function(name, value, arguments=None, named=()):
 
 def _takes(function, arguments, named):
     """Whether the function can be called so, as far as Python knows its parameters."""
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):  # of some functions that are written in C
-        return True
-    try:
-        signature.bind(*arguments, **dict.fromkeys(named))
-    except TypeError:
-        return False
-    return True
+    for follow in (True, False):  # a decorator may take other arguments than the function that it wraps
+        try:
+            signature = inspect.signature(function, follow_wrapped=follow)
+        except (ValueError, TypeError):  # of some functions that are written in C
+            return True
+        with suppress(TypeError):
+            signature.bind(*arguments, **dict.fromkeys(named))
+            return True
+    return False
 
 
 def rng(name, value):

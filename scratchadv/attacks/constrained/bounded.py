@@ -1,6 +1,5 @@
 """A smallest-change attack as an attack inside a perturbation set."""
 
-import inspect
 from functools import wraps
 
 from ...backend import namespace
@@ -36,6 +35,7 @@ def bounded(attack):
            [ 0.    ,  0.    ]])
     """
 
+    @wraps(attack, updated=())  # the signature stays that of ``inside``
     @checked
     def inside(model, x, y, threat, *, target=None, **options):
         ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
@@ -43,7 +43,4 @@ def bounded(attack):
         kept = is_fooled(logits(model, x + delta), y, target) & threat.at(x).contains(delta)
         return namespace(x).where(per_row(kept, x), delta, 0)
 
-    signature = inspect.signature(inside)  # not that of the attack, which has no threat
-    inside = wraps(attack)(inside)
-    inside.__signature__ = signature
     return inside
