@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from scratchadv.backend import has_gpu
+from scratchadv.parallel import limit
 from scratchadv.testing.device import gpu
 
 # New examples at every run on a developer's machine; in CI the same ones, so that it fails for what was changed. No
@@ -36,3 +37,10 @@ def cupy():
     if not has_gpu():
         pytest.skip("CuPy finds no GPU")
     return module
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Attacks run in this thread alone: for many calls on a handful of examples, where threads only wait."""
+    with limit(threads=1):
+        yield

@@ -24,6 +24,8 @@ from scratchadv.models.protocol import labels_of
 from scratchadv.parallel import limit
 from scratchadv.testing.models import Linear, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ATTACKS = EVERY | ONE_PIXEL
 NETWORK, LINEAR = SmallNetwork((4,), 3, seed=3), Linear([2.0, -1.0, 0.5, 1.0], -1.0)
 X = np.random.default_rng(0).random((7, 4))

@@ -19,6 +19,8 @@ from scratchadv.models.protocol import labels_of
 from scratchadv.robust_logistic import objective, worst_margin
 from scratchadv.testing.models import Linear, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 INF, WIDE = np.inf, 1e3
 SIDES = {
     "above": ((0, INF), (0, WIDE)),

@@ -16,6 +16,8 @@ from scratchadv.models.protocol import is_fooled, labels_of
 from scratchadv.numerics import log_sum_exp
 from scratchadv.testing.models import SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
 PAIRED = {
     "targeted cross_entropy": Targeted(cross_entropy),

@@ -30,6 +30,8 @@ from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import NO_LABEL, is_fooled, labels_of, predict
 from scratchadv.testing.models import Linear, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ATTACKS = EVERY | ONE_PIXEL
 LOOKING = [name for name in ATTACKS if name != "fgsm_random_start"]  # which asks about a random point near x alone
 X = np.random.default_rng(0).random((5, 4))

@@ -14,6 +14,8 @@ from scratchadv.models import MLP
 from scratchadv.models.protocol import labels_of
 from scratchadv.testing.models import Linear, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ATTACKS = EVERY | ONE_PIXEL
 NETWORK = SmallNetwork((4,), 3, seed=3)
 LINEAR = Linear([2.0, -1.0, 0.5, 1.0], -1.0)
@@ -70,24 +72,36 @@ LABEL_KINDS = SIGNED | {
 CLASS_KINDS = LABEL_KINDS | UNSIGNED
 
 
+share = pytest.mark.parametrize(
+    "step", [3, pytest.param(1, marks=pytest.mark.slow)], ids=["a third of the kinds", "all kinds"]
+)
+
+
+def some_of(kinds, name, step):
+    """Every third kind, other ones for the next attack; all kinds with a step of 1."""
+    return list(kinds.items())[list(ATTACKS).index(name) % step if name in ATTACKS else 0 :: step]
+
+
 def used(attack, model, y, **options):
     return attack(model, X, y, attack.ball.within(0, 1), **options)
 
 
+@share
 @pytest.mark.parametrize("name", ATTACKS)
-def test_labels_of_any_kind_give_the_same_change(name):
+def test_labels_of_any_kind_give_the_same_change(name, step):
     """attack(y) = attack(any array, list or series of the same classes), to the last bit"""
     expected = used(ATTACKS[name], NETWORK, Y)
-    for kind, made in CLASS_KINDS.items():
+    for kind, made in some_of(CLASS_KINDS, name, step):
         np.testing.assert_array_equal(used(ATTACKS[name], NETWORK, made(Y)), expected, err_msg=kind)
 
 
+@share
 @pytest.mark.parametrize("name", [*ATTACKS, "exact"])
-def test_signs_of_any_kind_give_the_same_change(name):
+def test_signs_of_any_kind_give_the_same_change(name, step):
     """The same for labels −1/+1 of a binary model; floats are signs too"""
     attack = (ATTACKS | {"exact": EXACT})[name]
     expected = used(attack, LINEAR, SIGNS)
-    for kind, made in (LABEL_KINDS | {"floats": partial(np.asarray, dtype="f4")}).items():
+    for kind, made in some_of(LABEL_KINDS | {"floats": partial(np.asarray, dtype="f4")}, name, step):
         np.testing.assert_array_equal(used(attack, LINEAR, made(SIGNS)), expected, err_msg=kind)
 
 
@@ -105,12 +119,13 @@ def test_unsigned_ones_are_plus_one(name):
 TARGETED = [name for name in ATTACKS if name not in ("standard", "universal", "universal_gradient")]
 
 
+@share
 @pytest.mark.parametrize("name", TARGETED)
-def test_targets_of_any_kind_give_the_same_change(name):
+def test_targets_of_any_kind_give_the_same_change(name, step):
     """attack(target=t) = attack(target=any array, list or series of the same classes)"""
     target = (Y + 1) % 3
     expected = used(ATTACKS[name], NETWORK, Y, target=target)
-    for kind, made in CLASS_KINDS.items():
+    for kind, made in some_of(CLASS_KINDS, name, step):
         np.testing.assert_array_equal(used(ATTACKS[name], NETWORK, Y, target=made(target)), expected, err_msg=kind)
 
 
@@ -195,12 +210,13 @@ def image_kinds(tmp_path):
     return IMAGE_KINDS | {"memory-mapped": partial(mapped, folder=tmp_path)}
 
 
+@share
 @pytest.mark.parametrize("name", ATTACKS)
-def test_images_of_any_kind_give_the_same_change(name, image_kinds):
+def test_images_of_any_kind_give_the_same_change(name, step, image_kinds):
     """attack(x) = attack(any array, list or table of the same images), an ordinary array that may be written to"""
     attack = ATTACKS[name]
     expected = attack(NETWORK, X, Y, attack.ball.within(0, 1))
-    for kind, made in image_kinds.items():
+    for kind, made in some_of(image_kinds, name, step):
         found = attack(NETWORK, made(X), Y, attack.ball.within(0, 1))
         np.testing.assert_array_equal(found, expected, err_msg=kind)
         assert type(found) is np.ndarray, kind

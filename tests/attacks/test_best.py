@@ -17,6 +17,8 @@ from scratchadv.losses import cross_entropy, margin, objective
 from scratchadv.models.protocol import is_fooled, labels_of
 from scratchadv.testing.models import LinearSoftmax, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BALLS = st.sampled_from([Linf(0.2), Linf(0.6), L2(0.4), L2(1.0), Linf(0.3).within(0, 1), L2(0.5).within(0, 1)])
 
 

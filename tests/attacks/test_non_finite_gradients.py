@@ -21,7 +21,10 @@ from scratchadv.models import Taped, protocol
 from scratchadv.models.protocol import labels_of
 from scratchadv.testing.models import Linear, SmallNetwork
 
-pytestmark = pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow"),
+]
 
 W = np.array([[4.0, -1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.5, 3.0], [-1.0, 1.0, 2.0]])
 X = np.array([[0.5, 0.3, 0.0, 0.2], [0.0, 0.5, 0.25, 0.0], [0.2, 0.0, 0.6, 0.3], [0.0, 0.0, 0.0, 0.5]])

@@ -18,6 +18,8 @@ from scratchadv.models import MLP
 from scratchadv.models.protocol import labels_of
 from scratchadv.testing.models import SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NETWORK = SmallNetwork((4,), 3, seed=3)
 X = np.random.default_rng(0).random((5, 4))
 Y = labels_of(NETWORK.logits(X))

@@ -9,6 +9,8 @@ from scratchadv.balls import Linf
 from scratchadv.evaluate import report
 from scratchadv.testing.models import Linear, SmallNetwork
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 THREAT = Linf(0.1).within(0, 1)
 THETA = np.array([1.0, -1.0, 1.0, -1.0]).reshape(2, 2, 1)
 X = np.random.default_rng(0).random((6, 2, 2, 1))

@@ -7,14 +7,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import strategies as st
 
 from ...losses import margin
 from ...models.protocol import is_fooled
+from ...optional import needed_by
 from ..models import Holed, LinearSoftmax, MaskedOut, NotANumber
 from ..strategies import Case, cases, picture_shapes, pictures, seeds
 from .hold import Broken, law
 from .laws import LAWS, margin_of, ordinary, refused, slack, some, told, value
+
+with needed_by("scratchadv.testing.contract", "hypothesis", "test"):
+    from hypothesis import strategies as st
 
 
 @st.composite
