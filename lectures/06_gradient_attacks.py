@@ -23,7 +23,8 @@ import numpy as np
 
 from scratchadv import balls, datasets, losses, plots, show
 from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
-from scratchadv.attacks.gradient.pgd import _climb
+from scratchadv.attacks.gradient.best import Best
+from scratchadv.attacks.gradient.pgd import Climb
 from scratchadv.balls import L1, L2, Linf
 from scratchadv.evaluate import accuracy_over_eps, judge
 from scratchadv.losses import cross_entropy
@@ -54,12 +55,14 @@ threat = Linf(0.1)
 # This is ascent, and everybody calls it descent. The whole loop, as the library runs it:
 
 # %%
-show.source(_climb)
+show.source(Climb, Best)
 
 # %% [markdown]
 # Three details in there make an attack honest. Every iterate is inside $\Delta(x)$. The *best* iterate is returned, not
-# the last one. And each example is on its own: no mean over the batch is in the gradient, so the step of one image does
-# not depend on the others.
+# the last one: one that fools the model before one that does not, and among equals the one of the higher loss. The loss
+# alone is not enough: with three classes or more it can be higher at a point that is still classified rightly. And each
+# example is on its own: no mean over the batch is in the gradient, so the step of one image does not depend on the
+# others.
 #
 # > **Beside the slide.** The slide says that for networks Danskin's theorem no longer holds. The theorem itself does
 # > not ask for convexity. It asks for the *exact* inner maximiser, and that is what nobody has for a network. With an
@@ -257,8 +260,9 @@ show.table(["restarts", *"12345"], [["error", *errors]])
 # does that not hold for more *steps* with $\alpha = 2.5\, \epsilon / T$?
 
 # %% [markdown] tags=["answer"]
-# The best over a larger set of iterates cannot be lower, example by example. With more steps each step is shorter: the
-# walk visits other points, not more of the same, and may end in another maximum.
+# An example counts as fooled if any run fools it, and the iterates of two runs include those of the first: a success is
+# never lost. (That holds because an iterate that fools is kept before one of a higher loss that does not.) With more
+# steps each step is shorter: the walk visits other points, not more of the same, and may end in another maximum.
 
 # %% [markdown]
 # ## Fast gradient sign method

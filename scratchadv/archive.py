@@ -58,7 +58,7 @@ def refusing(what):
 
 
 def read(path, kind):
-    """The description and the arrays that ``write`` has written; no more memory is asked for than the file is long.
+    """Return the description and the arrays that ``write`` wrote; it asks for no more memory than the file is long.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def read(path, kind):
 
 
 def _entries(content):
-    """The arrays of an ``.npz`` file by their names, once it is sure that together they are no longer than the file."""
+    """Return the arrays of an ``.npz`` file by name; refuse a file that would be longer unpacked."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
@@ -108,15 +108,19 @@ def _entries(content):
 
 
 def _array(content):
-    """The array in the bytes of an ``.npy`` file, once it is sure that they are as many as its header says."""
+    """Return the array in the bytes of an ``.npy`` file; refuse a header that promises another number of bytes."""
     file = BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is in a format that scratchadv does not write")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not loaded: allow_pickle=False")
+    if dtype.itemsize == 0:
+        raise ValueError(f"entries of dtype {dtype} have no bytes, so their number says nothing")
     promised, found = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
-    if not dtype.hasobject and promised != found:
+    if promised != found:
         raise ValueError(f"an array of shape {shape} and dtype {dtype} has {promised} bytes, not {found}")
-    return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+    return np.ndarray(shape, dtype, content, file.tell(), order="F" if by_columns else "C").copy(order="K")
 
 
 def check_shapes(path, found, shapes):

@@ -47,6 +47,36 @@ def like(array, x):
     return namespace(x).asarray(array, dtype=x.dtype)
 
 
+def snapshot(thing):
+    """The array as it is now, whatever its owner writes to it later; anything else is returned as it is.
+
+    Parameters
+    ----------
+    thing : array or object
+
+    Returns
+    -------
+    array or object
+        A copy of the array; the array itself if nobody can write to it.
+    """
+    if isinstance(thing, np.ndarray):
+        return thing.copy("K") if _writable(thing) else thing
+    return thing if namespace(thing) is np else thing.copy("K")  # of CuPy
+
+
+def read_only(array):
+    """The same numbers in an array that cannot be written to, which ``snapshot`` does not copy; on a device as it is.
+
+    For arrays of one's own, and for arrays whose owner has promised not to write to them for a while.
+    """
+    return np.asarray(memoryview(array).toreadonly()) if isinstance(array, np.ndarray) else array
+
+
+def _writable(array):
+    """Whether someone can write to the numbers of the array, through it or through what it is a view of."""
+    return array.flags.writeable or (isinstance(array.base, np.ndarray) and _writable(array.base))
+
+
 def host(array):
     """The array, or the number, as a NumPy array on the host, copied only from a device."""
     return np.asarray(array) if namespace(array) is np else array.get()

@@ -326,6 +326,10 @@ class L0(Ball):
         """K."""
         return self.k
 
+    @property
+    def _advice(self):
+        return f"cut it with a box, L0({self.k}).within(0, 1)"
+
     def scaled(self, alpha):
         """The same shape with ``alpha`` components, rounded, at least one."""
         return L0(max(1, round(alpha)))
@@ -341,7 +345,7 @@ class L0(Ball):
 
     def linear_max(self, g):
         """Refused: there is no maximum without a box."""
-        raise ValueError(f"{self} alone does not bound <g, delta>: cut it with a box, L0({self.k}).within(0, 1)")
+        raise ValueError(f"the threat {self} alone does not bound <g, delta>: {self._advice}")
 
     def support(self, g):
         """Infinite unless g = 0, shape ``(N,)``."""
@@ -350,7 +354,7 @@ class L0(Ball):
 
     def sample(self, rng, x):
         """Refused: there is no uniform distribution without a box."""
-        raise ValueError(f"{self} alone has no uniform distribution: cut it with a box, L0({self.k}).within(0, 1)")
+        raise ValueError(f"the threat {self} alone has no uniform distribution: {self._advice}")
 
     def _project_capped(self, a, b):
         xp = namespace(a)
@@ -360,12 +364,12 @@ class L0(Ball):
 
     def _max_capped(self, a, b):
         xp = namespace(a)
-        checks.finite_box(f"the maximum over {self}", 0, b)
+        checks.finite_box(f"the maximum over the threat {self}", 0, b)
         return b * self._top(xp.sqrt(a) * xp.sqrt(b)) * (a > 0)
 
     def _sample_boxed(self, rng, x, boxed):
         low, high = boxed.bounds()
-        checks.finite_box(f"a sample of {self}", low, high)
+        checks.finite_box(f"a sample of the threat {self}", low, high)
         u, order = (like(rng.random(x.shape, dtype=x.dtype), x) for _ in range(2))
         return (low + u * (high - low)) * self._top(rows(order)).reshape(x.shape)
 
@@ -437,7 +441,7 @@ class Boxed:
         ValueError
             If x leaves the box, or the box does not broadcast to x.
         """
-        checks.inside_box(x, self.lower, self.upper)
+        checks.inside_box(x, self.lower, self.upper, hint=" of the threat")
         return Boxed(self.ball, self.lower, self.upper, x)
 
     def rows(self, i):

@@ -35,6 +35,52 @@ def one_of(*known):
     return check
 
 
+def each(rule, least=0):
+    """Return the check of a list of at least so many values, each of which passes the rule."""
+
+    def check(name, value):
+        return [rule(f"{name}[{i}]", item) for i, item in enumerate(checks.sequence(name, value, least))]
+
+    return check
+
+
+def each_by_name(rule):
+    """Return the check of a dict of names to values, each of which passes the rule."""
+
+    def check(name, value):
+        return {key: rule(f"{name}[{key!r}]", item) for key, item in checks.by_name(name, value).items()}
+
+    return check
+
+
+def taking(*arguments, named=()):
+    """Return the check of a function that can be called with these arguments; a class is none.
+
+    >>> taking("epoch")("schedule", lambda: 1)
+    Traceback (most recent call last):
+    TypeError: schedule must be a function that can be called with (epoch); <function <lambda> at 0x...> cannot
+    """
+
+    def check(name, value):
+        checks.no_class(name, value, "a function")
+        return checks.function(name, value, arguments, named)
+
+    return check
+
+
+def in_norm(*norms, boxed=False):
+    """Return the check of a perturbation set in one of these norms: with a box or without, or only with one."""
+    names = " or ".join(norm.__name__ for norm in norms) + (" in a box" if boxed else "")
+
+    def check(name, value):
+        ball = getattr(checks.threat(name, value), "ball", None)
+        if not isinstance(value if ball is None and not boxed else ball, norms):
+            raise TypeError(f"{name} = {checks.shown(value)}; {names} was expected")
+        return value
+
+    return check
+
+
 def anything(name, value):
     """Accept every value; the function itself says what it needs."""
     return value
@@ -49,7 +95,12 @@ VOCABULARY = {
     "rng": checks.rng,
     "seeds": checks.seeds,
     "callback": checks.function,
-    **dict.fromkeys(("attack", "schedule", "black_box"), checks.function),
+    "schedule": taking("epoch"),
+    "optimizer": checks.optimizer,
+    **dict.fromkeys(("attack", "black_box"), taking("model", "x", "y", "threat")),
+    **dict.fromkeys(("path", "cache", "checkpoint"), checks.path),
+    "shape": checks.shape,
+    "dtype": checks.dtype,
     **dict.fromkeys(("alpha", "overshoot", "eps", "beta", "rho", "rate", "scale", "confidence"), checks.size),
     **dict.fromkeys(("sigma", "temperature", "gamma", "c", "lr"), checks.positive),
     **dict.fromkeys(("steps", "restarts", "queries", "passes", "batch_size", "searches", "trials", "rounds"), whole(1)),
@@ -79,10 +130,28 @@ def checked(function=None, /, **own):
     return _decorated(function, own)
 
 
+def check_fields(thing, **rules):
+    """Check and convert the fields of a dataclass, frozen or not: for its ``__post_init__``.
+
+    A field that is None by default may be None.
+
+    Parameters
+    ----------
+    thing : dataclass
+    **rules : callable
+        ``rules[name](name, value)`` as for :func:`checked`.
+    """
+    for name, rule in rules.items():
+        value = getattr(thing, name)
+        if value is not None or getattr(type(thing), name, ...) is not None:
+            object.__setattr__(thing, name, rule(name, value))
+
+
 def _decorated(function, own):
+    where = function.__qualname__.split("<locals>.")[-1].removesuffix(".__init__")  # a class by its own name
     signature = inspect.signature(function)
     if unknown := set(own) - set(signature.parameters):
-        raise TypeError(f"{function.__name__} has no parameter {sorted(unknown)[0]}")
+        raise TypeError(f"{where} has no parameter {sorted(unknown)[0]}")
     rules = {name: {**VOCABULARY, **own}[name] for name in signature.parameters if name in VOCABULARY or name in own}
     defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
 
@@ -91,7 +160,7 @@ def _decorated(function, own):
         try:
             given = signature.bind(*args, **options)
         except TypeError as error:
-            raise TypeError(f"{function.__name__}: {error}") from None
+            raise TypeError(f"{where}: {error}") from None
         given.apply_defaults()
         values = given.arguments
         for name, rule in rules.items():
@@ -100,6 +169,7 @@ def _decorated(function, own):
         _together(values, rules.get("model") is not checks.black_box, own)
         return function(*given.args, **given.kwargs)
 
+    call.__signature__ = signature
     return call
 
 
@@ -108,17 +178,32 @@ def _together(values, knows_logits, own):
     x, model = values.get("x"), values.get("model")
     if x is None or "x" in own:
         return
-    checks.one_side(x, *getattr(model, "params", {}).values())
-    for name in {"y", "target", "rival"} - set(own):
-        if name in values and (values[name] is not None or name == "y"):
-            fit = partial(checks.fitting, model) if knows_logits and model is not None else _whole_labels
-            values[name] = fit(x, values[name], name)
+    arrays = [value for name, value in values.items() if hasattr(value, "dtype") and name != "seeds"]
+    checks.one_side(*arrays, *getattr(model, "params", {}).values())
+    checks.features(model, x)
+    _labels(values, x, model if knows_logits else None, own)
     if values.get("threat") is not None:
         values["threat"].at(x)
     if values.get("box") is not None and "box" not in own:
         checks.inside_box(x, *values["box"])
     if values.get("seeds") is not None and len(values["seeds"]) != len(x):
         raise ValueError(f"seeds has shape {values['seeds'].shape}; one for each example, ({len(x)},), was expected")
+
+
+def _labels(values, x, model, own):
+    """Check the labels, and the loss, against each other; with a model also against the logits of one example."""
+    given = [name for name in ("y", "target", "rival") if name in values and name not in own]
+    given = [name for name in given if values[name] is not None or name == "y"]
+    if not given:
+        return
+    z = None if model is None else checks.first_logits(model, x)
+    converted = _whole_labels if z is None else partial(checks.labels_like, z)
+    for name in given:
+        values[name] = converted(x, values[name], name)
+    if z is not None and "loss" in values and "y" in given:
+        loss = values["loss"] or checks.judged("model", model).loss
+        target = values.get("target")
+        checks.loss_of(z, loss, values["y"][:1], None if target is None else target[:1])
 
 
 def _whole_labels(x, y, name):

@@ -103,7 +103,7 @@ class Checkpoint:
             generator.bit_generator.state = reached.bit_generator.state
 
     def _arrays_of(self, run, arrays):
-        """The parameters and the state of the optimiser, where the run has its own."""
+        """Return the parameters and the state of the optimiser, on the side of the run's own arrays."""
         for name, old in _arrays(run).items():
             if arrays[name].dtype.kind != old.dtype.kind:
                 raise archive.BadFileError(f"{self.path} is damaged: {name} has dtype {arrays[name].dtype}")
@@ -123,7 +123,7 @@ class Checkpoint:
             )
 
     def _generators(self, states, run):
-        """Copies of the run's generators that stand where those of the file do."""
+        """Return copies of the run's generators in the states that the file holds."""
         if len(states) != len(run.generators):
             raise archive.BadFileError(
                 f"{self.path} has {len(states)} random generators; this run draws from "
@@ -144,7 +144,8 @@ class Checkpoint:
                 here[name] = there[name]
         if lines := differences(there, here):
             raise archive.BadFileError(
-                f"{self.path} is of another run ({'; '.join(lines)}): use those settings, or another file, or delete it"
+                f"{self.path} is of another run ({'; '.join(lines):.1000}): "
+                "use those settings, or another file, or delete it"
             )
 
     def _same_schedule(self, done, factors):
@@ -165,14 +166,14 @@ def _arrays(run):
 
 
 def _history(there, run, epochs):
-    """The numbers of the epochs that are done; each must have one for each epoch."""
+    """Return the file's history; refuse one that does not have one number of each kind for each epoch."""
     if {name: len(numbers) for name, numbers in there.items()} != dict.fromkeys(run.history, epochs):
         raise ValueError(f"history: {epochs} numbers for each of {', '.join(run.history)} were expected")
     return {name: list(map(float, numbers)) for name, numbers in there.items()}
 
 
 def _check_position(state):
-    """Refuse a generator's place in its own numbers that lies outside of them: NumPy would read foreign memory."""
+    """Refuse a position outside of a generator's buffer: NumPy does not check it and would read foreign memory."""
     for name, inside, last in (("pos", state["state"], 624), ("buffer_pos", state, 4)):  # MT19937, Philox
         if inside.get(name, 0) not in range(last + 1):
             raise ValueError(f"{name} = {inside[name]} of a generator must be in 0..{last}")

@@ -6,8 +6,11 @@ in another byte order) are converted in :func:`images` and :func:`labels`, and n
 checks to the arguments of a public function.
 """
 
+import inspect
 import math
 import numbers
+import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -68,15 +71,20 @@ def signed(name, value):
     return value
 
 
-def count(name, value, least=0):
-    """Return the value as a Python int; refuse what is not a whole number >= ``least``."""
+def count(name, value, least=0, below=2**63):
+    """Return the value as a Python int; refuse what is not a whole number >= ``least`` and < ``below``."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if value < least:
         raise ValueError(f"{name} = {shown(value)} must be >= {least}")
-    if value >= 2**63:
+    if value >= below:
         raise ValueError(f"{name} = {shown(value)} must be below 2**63")
     return int(value)
+
+
+def seed(name, value):
+    """Return the value as a Python int; refuse what is not a whole number >= 0. It may be as large as one likes."""
+    return count(name, value, below=math.inf)
 
 
 def flag(name, value):
@@ -93,11 +101,46 @@ def text(name, value):
     return value
 
 
-def function(name, value):
-    """Refuse what cannot be called."""
+def path(name, value):
+    """Refuse what is no name of a file or folder: text, or a path such as those of ``pathlib``."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be text or a path, not {shown(value)}")
+    if str(value) == "" or "\0" in str(value):
+        raise ValueError(f"{name} = {shown(value)} is no name of a file or folder")
+    return value
+
+
+def function(name, value, arguments=None, named=()):
+    """Refuse what cannot be called, or not with these arguments.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    arguments : sequence of str, optional
+        What each of the arguments is, in their order. Default: any.
+    named : sequence of str
+        The names of further arguments, which are passed by name.
+    """
     if not callable(value):
         raise TypeError(f"{name} must be a function, not {shown(value)}")
+    if arguments is not None and not _takes(value, arguments, named):
+        words = ", ".join([*arguments, *(f"{option}=..." for option in named)])
+        raise TypeError(f"{name} must be a function that can be called with ({words}); {shown(value)} cannot")
     return value
+
+
+def _takes(function, arguments, named):
+    """Whether the function can be called so, as far as Python knows its parameters."""
+    for follow in (True, False):  # a decorator may take other arguments than the function that it wraps
+        try:
+            signature = inspect.signature(function, follow_wrapped=follow)
+        except (ValueError, TypeError):  # of some functions that are written in C
+            return True
+        with suppress(TypeError):
+            signature.bind(*arguments, **dict.fromkeys(named))
+            return True
+    return False
 
 
 def rng(name, value):
@@ -112,27 +155,41 @@ def rng(name, value):
         return value
     if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be np.random.default_rng(seed) or a whole number as its seed, not {shown(value)}")
-    return np.random.default_rng(count(name, value))
+    return np.random.default_rng(seed(name, value))
 
 
-def has(name, value, methods, what):
-    """Refuse classes, and objects that lack one of the methods; ``what`` says what was expected."""
+def no_class(name, value, what):
+    """Refuse a class where one of its objects belongs; ``what`` says what was expected."""
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}; {what} was expected: call the class first")
-    if missing := [method for method in methods if not hasattr(value, method)]:
+
+
+def has(name, value, attributes, what):
+    """Return the value; refuse classes, and objects that lack one of the attributes, or have None in its place.
+
+    ``what`` says what was expected.
+    """
+    no_class(name, value, what)
+    if missing := [attribute for attribute in attributes if getattr(value, attribute, None) is None]:
         raise TypeError(f"{name} must be {what}; {shown(value)} has no {missing[0]}")
+    return value
 
 
 def loss(name, value):
     """Refuse what has no ``value`` and ``grad``, as the losses of ``scratchadv.losses`` have."""
-    has(name, value, ("value", "grad"), "a loss with value(z, y) and grad(z, y)")
-    return value
+    return has(name, value, ("value", "grad"), "a loss with value(z, y) and grad(z, y)")
 
 
 def optimizer(name, value):
     """Refuse what has no ``start`` and ``step``, as the optimisers of ``scratchadv.optim`` have."""
     has(name, value, ("start", "step"), "an optimiser, such as SGD(0.1)")
+    function(f"{name}.step", value.step, ("params", "grads", "state", "scale"))
     return value
+
+
+def layer(name, value):
+    """Refuse what is no layer, as those of ``scratchadv.layers`` are."""
+    return has(name, value, ("initial",), "a layer, such as Dense(10)")
 
 
 # Sets and ranges
@@ -140,8 +197,7 @@ def optimizer(name, value):
 
 def threat(name, value):
     """Refuse what is no perturbation set."""
-    has(name, value, ("at", "project", "linear_max", "contains"), "a perturbation set, such as Linf(0.1)")
-    return value
+    return has(name, value, ("at", "project", "linear_max", "contains"), "a perturbation set, such as Linf(0.1)")
 
 
 def pixel_range(name, value):
@@ -177,12 +233,15 @@ def _side(name, value):
 
 
 def inside_box(x, lower, upper, hint=""):
-    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
+    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven.
+
+    The hint stands in the message behind the box.
+    """
     xp = namespace(x, lower, upper)
     for side in (lower, upper):
         if not _broadcasts(np.shape(side), np.shape(x)):
             raise ValueError(
-                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
+                f"the box{hint} has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
             )
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
@@ -219,6 +278,64 @@ def images(x, name="x"):
     return x
 
 
+def example(name, value):
+    """Return a single example, shape D, or what is shaped like one; else like :func:`images`."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(_array(name, value, "of the shape of one example"))
+    if namespace(value) is np and not hasattr(value, "__array__"):
+        raise TypeError(f"{name} must be an array of the shape of one example, not {shown(value)}")
+    return images(value[None], name)[0]
+
+
+def parameter(name, value):
+    """Return the value; refuse what is not an array of floats, of any shape."""
+    if getattr(value, "dtype", None) not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be an array of float32 or float64, not {shown(value)}")
+    return value
+
+
+def dtype(name, value):
+    """Return float32 or float64 as a dtype of NumPy; refuse what means neither."""
+    if not isinstance(value, str | type | np.dtype) or value not in (
+        np.float32,
+        np.float64,
+        float,
+        "float32",
+        "float64",
+    ):
+        raise TypeError(f"{name} must be float32 or float64, not {shown(value)}")
+    return np.dtype(value)
+
+
+def sequence(name, value, least=0):
+    """Return a list of the values; refuse what does not give them one after the other, or gives too few."""
+    no_class(name, value, "a list or a tuple")
+    unordered = isinstance(value, str | bytes | dict | set | frozenset)
+    if unordered or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{name} must be a list or a tuple, not {shown(value)}")
+    values = list(value)
+    if len(values) < least:
+        raise ValueError(f"{name} = {shown(value)} must have at least {least} {'values' if least > 1 else 'value'}")
+    return values
+
+
+def by_name(name, value):
+    """Return the value; refuse what is no dict whose keys are text."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be a dict, not {shown(value)}")
+    if wrong := [key for key in value if not isinstance(key, str)]:
+        raise TypeError(f"{name} has the key {shown(wrong[0])}; names were expected")
+    return value
+
+
+def shape(name, value, sides=None):
+    """Return a tuple of whole numbers >= 1, one at least, or as many as ``sides`` says."""
+    found = tuple(count(f"{name}[{i}]", side, least=1) for i, side in enumerate(sequence(name, value, least=1)))
+    if sides not in (None, len(found)):
+        raise ValueError(f"{name} = {shown(value)} must have {sides} sides")
+    return found
+
+
 def signs(y, n, name="y"):
     """Return ``n`` labels −1/+1 as int64; refuse anything else."""
     y = _labels(y, n, name)
@@ -242,7 +359,8 @@ def classes(y, n, k, name="y"):
 def whole_labels(y, n, name="y"):
     """Return ``n`` labels, integers as int64, where the number of classes is not known: 0, 1, …, or −1 and +1."""
     y = _labels(y, n, name)
-    wrong = y[(y % 1 != 0) | (y < -1)]
+    with np.errstate(invalid="ignore"):  # of infinite labels, which are refused
+        wrong = y[(y % 1 != 0) | (y < -1)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
     return y.astype(np.int64, copy=False) if y.dtype.kind in "iu" else y
@@ -255,8 +373,7 @@ def labels(y, z, name="y"):
 
 def seeds(name, value):
     """Return seeds as uint64; refuse what is not an array of whole numbers on the host."""
-    if isinstance(value, list | tuple):
-        value = np.asarray(value)
+    value = _array(name, value, "of whole numbers, shape (N,)")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
         raise TypeError(f"{name} must be a NumPy array of whole numbers, shape (N,), not {shown(value)}")
     return value.astype(np.uint64)
@@ -285,20 +402,22 @@ def on_host(what, *arrays):
 
 def model(name, value):
     """Refuse what has no ``logits`` and ``vjp_x``."""
-    has(name, value, ("logits", "vjp_x"), "a model with logits and vjp_x")
-    return value
+    return has(name, value, ("logits", "vjp_x"), "a model with logits and vjp_x")
 
 
 def classifier(name, value):
-    """Refuse what has no ``logits``; what is only judged needs no gradient."""
-    has(name, value, ("logits",), "a model with logits")
-    return value
+    """Refuse what has no ``logits``; what only predicts needs no gradient."""
+    return has(name, value, ("logits",), "a model with logits")
+
+
+def judged(name, value):
+    """Refuse what has no ``logits`` and ``loss``; what is only judged needs no gradient."""
+    return has(name, value, ("logits", "loss"), "a model with logits and loss")
 
 
 def trainable(name, value):
     """Refuse what has no ``logits``, ``vjp_theta`` and ``params``."""
-    has(name, value, ("logits", "vjp_theta", "params"), "a model with logits, vjp_theta and params")
-    return value
+    return has(name, value, ("logits", "vjp_theta", "params"), "a model with logits, vjp_theta and params")
 
 
 def black_box(name, value):
@@ -308,6 +427,13 @@ def black_box(name, value):
     ):
         raise TypeError(f"{name} must have one of logits, probabilities and predict; {shown(value)} has none of them")
     return value
+
+
+def features(model, x):
+    """Refuse x whose examples have another number of components than a model of scikit-learn was fitted with."""
+    expected, found = getattr(model, "n_features_in_", None), math.prod(x.shape[1:])
+    if expected not in (None, found):
+        raise ValueError(f"x has shape {x.shape}, {found} features an example; the model has {expected}")
 
 
 def logits(z, what="x"):
@@ -337,12 +463,47 @@ def examples(model, x, y, name="y"):
     return x, fitting(model, x, y, name)
 
 
+def first_logits(model, x):
+    """Return the logits of the first example, shape (1,) or (1, K), which say what labels a model has."""
+    with one_blas_thread():
+        return logits(model.logits(x[:1]), "x[:1]")
+
+
 def fitting(model, x, y, name):
     """Return the labels y of the images x, which have been checked, for this model; costs the logits of one example."""
+    return labels_like(first_logits(model, x), x, y, name)
+
+
+def labels_like(z, x, y, name):
+    """Return the labels y of the images x for a model that gives one example the logits z."""
     one_side(x, y)
-    with one_blas_thread():
-        z = logits(model.logits(x[:1]), "x[:1]")
     return labels(y, namespace(z).broadcast_to(z, (len(x), *z.shape[1:])), name)
+
+
+def loss_of(z, loss, y, target, name="loss"):
+    """Refuse a loss that cannot be computed from the logits z of one example and its labels.
+
+    Parameters
+    ----------
+    z : array, shape (1,) or (1, K)
+    loss : Loss
+    y, target : array, shape (1,)
+        The target may be None.
+    name : str
+    """
+    labels = y
+    if getattr(loss, "of_pairs", False):
+        if target is None:
+            raise ValueError(f"{name}: {type(loss).__name__} needs the labels to reach: pass target")
+        labels = namespace(y).stack([y, target], axis=1)
+    try:
+        wrong = np.shape(loss.value(z, labels)) != (1,)
+        why = ""
+    except Exception as error:
+        wrong, why = True, f": {type(error).__name__}: {error}"
+    if wrong:
+        what = "binary models" if z.ndim == 1 else f"models of {z.shape[1]} classes"
+        raise ValueError(f"{name} = {shown(loss)} cannot be computed for {what}{why}")
 
 
 def attack(model, x, y, threat, target=None):
@@ -385,7 +546,7 @@ def _labels(y, n, name):
     """The labels as an array of shape ``(n,)`` in a dtype whose comparisons are exact."""
     y = _array(name, y, f"of {n} labels")
     if y.shape != (n,):
-        raise ValueError(f"{name} has shape {y.shape}; one label an example, ({n},), was expected")
+        raise ValueError(f"{name} has shape {y.shape}; one label for each example of x, ({n},), was expected")
     if y.dtype.kind not in "iuf":
         raise TypeError(f"{name} has dtype {y.dtype}; integer labels were expected")
     return y

@@ -5,7 +5,8 @@ A layer is its geometry; its parameters are passed in, so that nothing is stored
 - ``shapes(shape)`` gives the shapes of the parameters for inputs of that shape (of one example), and the output's;
 - ``initial(shape, rng, dtype)`` gives such parameters, drawn at random, and the output's shape;
 - ``forward(params, x)`` gives the output and what the gradients need of it;
-- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back.
+- ``input_gradient(params, saved, dz)`` and ``parameter_gradient(params, saved, dz)`` pull dz back. The x of the first
+  layer belongs to the caller, who may overwrite it before an ``input_gradient``: a layer that needs it there copies it.
 
 ``ReLU`` works in place, forward and back, on arrays that the network has made itself.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from . import checks
 from .backend import like, namespace
+from .checked import check_fields, whole
 from .kernels import conv as kernel
 from .kernels import pool
 from .kernels.windows import output_size
@@ -34,7 +36,7 @@ class Layer:
         return {}, shape
 
     def initial(self, shape, rng, dtype):
-        """Parameters uniform in ±1/√(inputs of one output), as in PyTorch, and the output's shape."""
+        """Return parameters uniform in ±1/√(inputs of one output), as in PyTorch, and the output's shape."""
         shapes, out = self.shapes(shape)
         return _uniform(shapes, rng, dtype), out
 
@@ -58,11 +60,11 @@ class Dense(Layer):
     features: int
 
     def __post_init__(self):
-        checks.count("features", self.features, least=1)
+        check_fields(self, features=whole(1))
 
     def shapes(self, shape):
         """Weight and bias."""
-        (inputs,) = shape
+        (inputs,) = _sides(self, shape, "P")
         return {"weight": (inputs, self.features), "bias": (self.features,)}, (self.features,)
 
     def forward(self, params, x):
@@ -99,13 +101,11 @@ class Conv(Layer):
     padding: int = 1
 
     def __post_init__(self):
-        for name in ("features", "size", "stride"):
-            checks.count(name, getattr(self, name), least=1)
-        checks.count("padding", self.padding)
+        check_fields(self, features=whole(1), size=whole(1), stride=whole(1), padding=whole(0))
 
     def shapes(self, shape):
         """Weight and bias."""
-        h, w, c = shape
+        h, w, c = _sides(self, shape, "H", "W", "C")
         ho, wo = (output_size(side, self.size, self.stride, self.padding) for side in (h, w))
         if min(ho, wo) < 1:
             raise ValueError(f"{self} leaves nothing of images of shape {shape}")
@@ -230,30 +230,34 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Nothing, unless a training run passes a generator: then each entry is dropped with probability ``rate``.
+    """Nothing, unless a training run passes random numbers: then each entry is dropped with probability ``rate``.
 
     What is kept is divided by 1 − rate, so that the mean stays. Predictions and attacks never see it.
 
     Parameters
     ----------
     rate : float
-        In [0, 1).
-    rng : numpy.random.Generator, optional
-        Set by the network for a training step.
+        In [0, 1), taken to the nearest multiple of 1/65536.
+    rng : callable, optional
+        ``rng(m)`` gives m random whole numbers below 65536 for each example, ``(N, m)``, on the host. The network sets
+        it for a training step.
     """
 
     rate: float
     rng: Any = None
 
     def __post_init__(self):
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"rate = {self.rate} must be in [0, 1)")
+        check_fields(self, rate=checks.below_one)
 
     def forward(self, params, x):
         """Same shape."""
         if self.rng is None:
             return x, None
-        kept = like((self.rng.random(x.shape) >= self.rate) / (1 - self.rate), x)
+        drawn = self.rng(math.prod(x.shape[1:]))
+        if len(drawn) != len(x):
+            raise ValueError(f"x has {len(x)} examples; {len(drawn)}, one for each seed, were expected")
+        dropped = min(round(self.rate * 65536), 65535)
+        kept = like(drawn.reshape(x.shape) >= dropped, x) / (1 - dropped / 65536)
         return x * kept, kept
 
     def input_gradient(self, params, kept, dz):
@@ -270,7 +274,7 @@ def _for_each(value, z):
 
 
 def _uniform(shapes, rng, dtype):
-    """Random arrays of these shapes; the last axis of the weight counts the outputs, the others their inputs."""
+    """Return random arrays of these shapes; the last axis of a weight counts outputs, the others the inputs of each."""
     if not shapes:
         return {}
     bound = 1 / math.sqrt(math.prod(shapes["weight"][:-1]))
@@ -278,13 +282,18 @@ def _uniform(shapes, rng, dtype):
 
 
 def _check_window(layer):
-    checks.count("size", layer.size, least=1)
-    if layer.stride is not None:
-        checks.count("stride", layer.stride, least=1)
+    check_fields(layer, size=whole(1), stride=whole(1))
+
+
+def _sides(layer, shape, *names):
+    """The shape of an example that the layer takes; refuse another number of sides."""
+    if len(shape) != len(names):
+        raise ValueError(f"{layer} takes examples of shape ({', '.join(names)}); they have the shape {shape}")
+    return shape
 
 
 def _pooled(layer, shape):
-    h, w, c = shape
+    h, w, c = _sides(layer, shape, "H", "W", "C")
     ho, wo = (output_size(side, layer.size, layer.stride or layer.size, 0) for side in (h, w))
     if min(ho, wo) < 1:
         raise ValueError(f"{layer} leaves nothing of images of shape {shape}")

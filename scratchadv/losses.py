@@ -87,16 +87,23 @@ class Margin(_Plain):
         """The margin by which the label loses, shape ``(N,)``."""
         if z.ndim == 1:
             return -_sign(y, z) * z
-        return _difference(_others(z, y).max(axis=1), z[_rows(z), y])
+        return _difference(self._others(z, y).max(axis=1), z[_rows(z), y])
 
     def grad(self, z, y):
         """+1 at the best other class, −1 at the label, shape of ``z``."""
         if z.ndim == 1:
             return -_sign(y, z)
         g = namespace(z).zeros_like(z)
-        g[_rows(z), _others(z, y).argmax(axis=1)] = 1
+        g[_rows(z), self._others(z, y).argmax(axis=1)] = 1
         g[_rows(z), y] = -1
         return g
+
+    @staticmethod
+    def _others(z, y):
+        """The logits with −∞ at the label: not times zero, for all of them may be negative."""
+        others = z.copy()
+        others[_rows(z), y] = -math.inf
+        return others
 
 
 @dataclass(frozen=True)
@@ -303,13 +310,6 @@ def _difference(a, b):
     xp = namespace(a)
     equal = xp.isinf(a) & (a == b)
     return xp.where(equal, -math.inf, a - xp.where(equal, 0, b)).astype(a.dtype) if equal.any() else a - b
-
-
-def _others(z, y):
-    """The logits with −∞ at the label: not times zero, for all of them may be negative."""
-    others = z.copy()
-    others[_rows(z), y] = -math.inf
-    return others
 
 
 def _sign(y, z):

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import checks
 from .backend import namespace
+from .checked import check_fields, checked, whole
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SGD:
     weight_decay: float = 0
 
     def __post_init__(self):
-        _floats(self, ["lr", "weight_decay"], shares=["momentum"])
+        check_fields(self, lr=checks.size, momentum=checks.below_one, weight_decay=checks.size)
 
     def start(self, params):
         """The velocity v, zero; nothing without momentum."""
@@ -90,7 +91,8 @@ class Adam:
     weight_decay: float = 0
 
     def __post_init__(self):
-        _floats(self, ["lr", "epsilon", "weight_decay"], shares=["beta1", "beta2"])
+        check_fields(self, beta1=checks.below_one, beta2=checks.below_one)
+        check_fields(self, lr=checks.size, epsilon=checks.size, weight_decay=checks.size)
 
     def start(self, params):
         """The moments m and v, zero, and t = 0."""
@@ -114,6 +116,17 @@ def constant(epoch):
     return 1.0
 
 
+def _factors(name, value):
+    """Return a dict of epochs to factors."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be a dict of epochs to factors, not {checks.shown(value)}")
+    return {
+        checks.count(f"an epoch of {name}", epoch): checks.size(f"{name}[{epoch}]", factor)
+        for epoch, factor in value.items()
+    }
+
+
+@checked(factors=_factors)
 def steps(factors):
     """A schedule that jumps: ``steps({5: 0.1})`` is 1 in the first five epochs and 0.1 from then on.
 
@@ -124,10 +137,10 @@ def steps(factors):
 
     Source: the tutorial of Kolter and Madry, chapter 4, whose CNN learns at 0.1 and after five epochs at 0.01.
     """
-    factors = {checks.count("epoch", epoch): checks.size("factor", f) for epoch, f in factors.items()}
     return lambda epoch: factors[max(reached)] if (reached := [e for e in factors if e <= epoch]) else 1.0
 
 
+@checked(epochs=whole(1))
 def cosine(epochs):
     r"""A schedule that falls from 1 towards 0 like half a cosine: :math:`(1 + \cos(\pi e / E)) / 2` in epoch e.
 
@@ -138,17 +151,12 @@ def cosine(epochs):
 
     Source: Loshchilov and Hutter (2017), equation 5, without restarts.
     """
-    epochs = checks.count("epochs", epochs, least=1)
     return lambda epoch: (1 + math.cos(math.pi * min(epoch, epochs) / epochs)) / 2
 
 
-def _floats(optimizer, names, shares):
-    """Check the settings and make them Python floats: NumPy ones would turn float32 parameters into float64."""
-    for name in [*names, *shares]:
-        value = checks.size(name, getattr(optimizer, name))
-        if name in shares and value >= 1:
-            raise ValueError(f"{name} = {value} must be below 1")
-        object.__setattr__(optimizer, name, value)
+def scales(schedule, epochs):
+    """Return what the schedule multiplies the step size by, for each epoch; refuse what is no number >= 0."""
+    return [checks.size(f"schedule({epoch})", schedule(epoch)) for epoch in range(epochs)]
 
 
 def _zeros(what, params):

@@ -134,7 +134,7 @@ def _in_threads(work, items):
         return work(item)
 
     with one_blas_thread():
-        return list(_pool(_cores(), os.getpid()).map(busy, items))
+        return list(_pool(_cores()).map(busy, items))
 
 
 def _added_up(dicts):
@@ -150,6 +150,10 @@ def _added_up(dicts):
 
 
 @cache
-def _pool(threads, process):
-    """Threads that stay, and with them the buffers that the kernels keep for each; a forked process has its own."""
+def _pool(threads):
+    """Threads that stay, and with them the buffers that the kernels keep for each."""
     return ThreadPoolExecutor(threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of these threads

@@ -25,16 +25,10 @@ from .solvers.margin import largest_margin
 from .solvers.newton import newton, stationary
 
 
-def _parameters(name, value):
-    """Return θ as an array of finite floats of the shape of one example."""
-    if not hasattr(value, "dtype") and not isinstance(value, list | tuple):
-        raise TypeError(f"{name} must be an array of the shape of one example, not {checks.shown(value)}")
-    return checks.images(value[None] if hasattr(value, "dtype") else [value], name)[0]
-
-
 def _signs(name, value):
-    """Return labels −1/+1."""
-    return checks.signs(value, len(value) if hasattr(value, "__len__") else 1, name)
+    """Return labels −1/+1, as many as there are."""
+    n = len(value) if isinstance(value, list | tuple) else (*np.shape(value), 1)[0]
+    return checks.signs(value, n, name)
 
 
 def _bare_ball(name, value):
@@ -52,7 +46,7 @@ def _tolerance(name, value):
     return float(value)
 
 
-_LINEAR_PROBLEM = {"theta": _parameters, "theta0": checks.number, "y": _signs, "ball": checks.threat}
+_LINEAR_PROBLEM = {"theta": checks.example, "theta0": checks.number, "y": _signs, "ball": checks.threat}
 
 
 @checked(**_LINEAR_PROBLEM)
@@ -83,7 +77,7 @@ def worst_margin(theta, theta0, x, y, ball):
     """
     y = checks.signs(y, len(x))
     if theta.shape != x.shape[1:]:
-        raise ValueError(f"theta has shape {theta.shape}; {x.shape[1:]}, that of an example, was expected")
+        raise ValueError(f"theta has shape {theta.shape}; that of an example of x, {x.shape[1:]}, was expected")
     m = y * (_scores(theta, x) + theta0)
     if isinstance(ball, Ball):  # symmetric and the same for all: one row serves every example
         return m - ball.support(theta[None])
@@ -218,7 +212,7 @@ def fit(x, y, ball, *, tol=1e-6):
     bound = 0.0 if separable else lower_bound(a, yx, y, ball)
     found = RobustLogisticFit(theta, float(theta0), value, bound, separable, iterations)
     if not separable and not found.gap <= tol:
-        warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 2)
+        warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 3)
     return found
 
 

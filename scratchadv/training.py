@@ -7,13 +7,14 @@ from functools import partial
 import numpy as np
 
 from . import checks
-from .backend import namespace
+from .backend import namespace, read_only
+from .checked import checked, taking
 from .checkpoint import OWN, Checkpoint, Run
 from .configuration import describe, generators_of
 from .layers import Dropout
 from .models.protocol import labels_of
 from .models.weights import architecture
-from .optim import SGD, constant
+from .optim import SGD, constant, scales
 from .parallel import sum_chunks
 from .progress import progress as show_progress
 
@@ -36,6 +37,7 @@ class History:
     error: list = field(default_factory=list)
 
 
+@checked(model=checks.trainable, attack=taking("model", "x", "y"))
 def fit(
     model,
     x,
@@ -59,7 +61,8 @@ def fit(
     with δ* from the attack on the model as it is at that step. For an exact attack this is a subgradient step
     on the adversarial risk (Danskin's theorem); for an approximate one it is only a direction.
 
-    Dropout layers drop in the training step only: the attack sees the plain model.
+    Dropout layers drop in the training step only: the attack sees the plain model. What they drop is drawn for each
+    example by itself, so it does not depend on how a batch is cut into chunks.
 
     Parameters
     ----------
@@ -100,10 +103,7 @@ def fit(
 
     Source: slides "Adversarial Training".
     """
-    x, y = checks.examples(model, x, y)
-    epochs = checks.count("epochs", epochs)
-    batch_size = checks.count("batch_size", batch_size, least=1)
-    factors = [checks.size("the schedule's factor", schedule(epoch)) for epoch in range(epochs)]
+    factors = scales(schedule, epochs)
     rng = np.random.default_rng(0) if rng is None else rng
     generators = {id(g): g for g in (rng, *generators_of(attack))}  # each once
     run = Run(model, optimizer.start(model.params), vars(History()), [], list(generators.values()))
@@ -145,6 +145,7 @@ def describe_run(model, x, y, batch_size, optimizer, attack, rng):
         "optimizer": _described(describe, optimizer, OWN),
         "attack": _described(describe, attack, OWN),
         "rng": describe(rng),
+        "dropout": "by example" if _has_dropout(model) else None,  # masks of earlier versions depended on the chunks
     }
 
 
@@ -192,6 +193,7 @@ def _step(run, optimizer, attack, factor, x, y):
     if attack:
         x = _attacked(attack, model, x, y)
     seeds = run.generators[0].integers(2**63, size=len(x)) if _has_dropout(model) else None
+    x = read_only(x)  # its pullback needs no copy of what nobody writes to
     (loss, wrong), grads = sum_chunks(partial(_gradients, model, len(x)), model, x, y, seeds)
     if not _finite(loss):
         model.params = run.good
@@ -214,7 +216,7 @@ def _attacked(attack, model, x, y):
 def _gradients(model, m, x, y, seeds):
     """For some of the m examples of a batch: loss and error of each, and their part of the mean's gradient."""
     if seeds is not None:
-        model = model.noisy(np.random.default_rng(seeds))
+        model = model.noisy(seeds)
     with np.errstate(over="ignore", invalid="ignore"):
         z, pull = model.vjp_theta(x)
         return (model.loss.value(z, y), labels_of(z) != y), pull(model.loss.grad(z, y) / m)

@@ -5,6 +5,7 @@ trees, ``SoftNeighbours`` stands in for k nearest neighbours, ``linear_scores`` 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import checks
 from .attacks.black_box.queries import LabelOracle, room_of
 from .backend import host, like, namespace
 from .balls import L0
+from .checked import anything, checked, each, each_by_name, one_of, taking
 from .losses import cross_entropy
 from .models import SoftmaxRegression, protocol
 from .numerics import log_sum_exp, per_row, rows
@@ -83,6 +85,20 @@ class Transfer:
         return _share(self.fell, self.right_source)
 
 
+def _tested_on(name, value):
+    """Refuse what is no dict of names to models, or empty."""
+    if not each_by_name(checks.black_box)(name, value):
+        raise ValueError(f"{name} is empty; a dict of name to model was expected")
+    return value
+
+
+def _attacks(name, value):
+    """Refuse what is neither an attack nor a dict of names to attacks."""
+    attack = taking("model", "x", "y", "threat")
+    return each_by_name(attack)(name, value) if isinstance(value, dict) else attack(name, value)
+
+
+@checked(sources=_tested_on, targets=_tested_on, y=anything, attack=_attacks)
 def matrix(sources, targets, x, y, threat, attack, *, rng=None):
     r"""Make δ once on every source, and judge it on every target.
 
@@ -124,7 +140,7 @@ def matrix(sources, targets, x, y, threat, attack, *, rng=None):
     """
     models = {**targets, **sources}
     y, attack = _by_name(y, models, "y"), _by_name(attack, sources, "attack")
-    _check(sources, targets, x, y, threat)
+    y = {name: _labels_for(name, model, x, y[name]) for name, model in models.items()}
     rng = np.random.default_rng(0) if rng is None else rng
     g = like(rng.standard_normal(x.shape, dtype=x.dtype), x)
 
@@ -136,6 +152,7 @@ def matrix(sources, targets, x, y, threat, attack, *, rng=None):
     return Transfer(tuple(sources), tuple(targets), *right, *(np.stack(part) for part in zip(*parts, strict=True)))
 
 
+@checked(model=checks.black_box)
 def predictions(model, x):
     """The labels that a model gives to x.
 
@@ -152,6 +169,7 @@ def predictions(model, x):
     return protocol.predict(model, x) if hasattr(model, "logits") else LabelOracle(model).predict(x)
 
 
+@checked
 def noise_like(delta, x, threat, rng):
     """Random noise as large as δ, example by example, in the box of the threat.
 
@@ -168,9 +186,14 @@ def noise_like(delta, x, threat, rng):
         For ℓ∞ every component is ± the largest of δ, for ℓ2 the direction is uniform, for ℓ0 as many components as
         in δ go to an end of the box; less where the box leaves no room.
     """
+    checks.same_shape(delta, x, "delta")
     return _noise(like(rng.standard_normal(x.shape, dtype=x.dtype), x), threat.norm(delta), x, threat)
 
 
+_TRANSFERS = each(partial(checks.has, attributes=("sources", "success"), what="what matrix returns"), least=1)
+
+
+@checked(transfers=_TRANSFERS, of=one_of("success", "control", "carried", "itself"))
 def over_seeds(transfers, of="success"):
     """Mean and standard deviation over seeds, cell by cell.
 
@@ -186,12 +209,13 @@ def over_seeds(transfers, of="success"):
         The deviation is that of a sample (divisor: seeds − 1), NaN for a single seed.
     """
     if len({(one.sources, one.targets) for one in transfers}) != 1:
-        raise ValueError("the transfers of one or more seeds, all of the same sources and targets, were expected")
+        raise ValueError("transfers: those of one or more seeds, all of the same sources and targets, were expected")
     shares = np.stack([getattr(one, of) for one in transfers])
     deviation = shares.std(axis=0, ddof=1) if len(shares) > 1 else np.full(shares.shape[1:], np.nan)
     return shares.mean(axis=0), deviation
 
 
+@checked(transfers=_TRANSFERS)
 def tabulate(transfers):
     """Header and rows of the matrix, in per cent: mean ± deviation over seeds, and the control in brackets.
 
@@ -215,6 +239,12 @@ def tabulate(transfers):
     return ["made on ↓, tested on →", "itself", *transfers[0].targets], lines
 
 
+def _tree(name, value):
+    """Refuse what is no fitted decision tree of scikit-learn."""
+    return checks.has(name, value, ("tree_", "classes_"), "a fitted decision tree of scikit-learn")
+
+
+@checked(tree=_tree)
 def tree_attack(tree, x, y, threat):
     r"""The smallest change in Δ(x) that leads a decision tree to a leaf of another class: exact, without a gradient.
 
@@ -239,9 +269,8 @@ def tree_attack(tree, x, y, threat):
     Source: Papernot, McDaniel and Goodfellow (2016), "Transferability in machine learning", who walk up the tree from
     the leaf of x to one of another class; here all leaves are compared.
     """
-    checks.images(x)
     checks.on_host("tree_attack", x, y)
-    flat, (low, high) = rows(x), (rows(side) for side in room_of(threat, x))
+    flat, (low, high) = rows(x), (rows(side) for side in room_of(threat.at(x), x))
     delta, best = np.zeros_like(flat), np.where(predictions(tree, x) != y, 0, np.inf)
     for label, features, above, upto in leaves(tree):
         if (upto - above <= 2 * MARGIN).any():
@@ -256,6 +285,7 @@ def tree_attack(tree, x, y, threat):
     return delta.reshape(x.shape)
 
 
+@checked(tree=_tree)
 def leaves(tree):
     """The leaves of a scikit-learn decision tree but for a root without branches: label, features, lower, upper edges.
 
@@ -308,16 +338,14 @@ class SoftNeighbours:
 
     loss = cross_entropy
 
+    @checked
     def __init__(self, x, y, temperature=1.0):
-        checks.images(x)
         k = int(y.max()) + 1
-        checks.classes(y, len(x), k)
-        self.temperature = checks.size("temperature", temperature)
-        if not self.temperature:
-            raise ValueError("temperature = 0.0 must be > 0")
+        y = checks.classes(y, len(x), k)
+        self.temperature = temperature
         self.params = {f"class {label}": rows(x[y == label]) for label in range(k)}
         if empty := [name for name, c in self.params.items() if not len(c)]:
-            raise ValueError(f"{empty[0]} has no example; every class from 0 to {k - 1} needs one")
+            raise ValueError(f"y: {empty[0]} has no example; every class from 0 to {k - 1} needs one")
         self.activations = 2 * len(x)
 
     def logits(self, x):
@@ -338,6 +366,12 @@ class SoftNeighbours:
         return namespace(x).concatenate(z, axis=1), pull
 
 
+def _linear_technique(name, value):
+    """Refuse what has no linear scores."""
+    return checks.has(name, value, ("coef_", "intercept_", "classes_"), "a fitted linear technique of scikit-learn")
+
+
+@checked(technique=_linear_technique)
 def linear_scores(technique):
     r"""The scores :math:`z = x W + b` of a linear technique of scikit-learn as a model that can be attacked.
 
@@ -353,30 +387,21 @@ def linear_scores(technique):
     """
     weight = technique.coef_
     if list(technique.classes_) != list(range(len(weight))):
-        raise ValueError(f"classes {list(technique.classes_)} and {len(weight)} scores; 0 to K − 1 were expected")
+        raise ValueError(
+            f"technique: classes {list(technique.classes_)} and {len(weight)} scores; 0 to K − 1 were expected"
+        )
     model = SoftmaxRegression(weight.shape[1], len(weight), dtype=weight.dtype)
     model.params = dict(zip(model.params, (np.ascontiguousarray(weight.T), technique.intercept_), strict=True))
     return model
 
 
-def _check(sources, targets, x, y, threat):
-    checks.images(x)
-    threat.at(x)
-    for what, group in (("sources", sources), ("targets", targets)):
-        if not group:
-            raise ValueError(f"{what} is empty; a dict of name to model was expected")
-        for name, model in group.items():
-            _check_model(name, model, x, y[name])
-
-
-def _check_model(name, model, x, y):
+def _labels_for(name, model, x, y):
+    """Return the labels as the model needs them."""
     what = f"y of {name!r}"
     if hasattr(model, "logits"):
-        checks.examples(model, x, y, what)
-    elif not hasattr(model, "predict"):
-        raise TypeError(f"{name!r}, a {type(model).__name__}, has neither logits nor predict")
-    elif getattr(y, "shape", None) != (len(x),):
-        raise ValueError(f"{what} must have one label an example, shape ({len(x)},)")
+        return checks.examples(model, x, y, what)[1]
+    checks.features(model, x)
+    return checks.whole_labels(y, len(x), what)
 
 
 def _by_name(given, names, what):
@@ -413,7 +438,7 @@ def _noise(g, size, x, threat):
 
 
 def _sparse_noise(g, size, x, threat):
-    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat, x)
+    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat.at(x), x)
     for k in np.unique(host(size)):
         some = size == k
         noise[some] = L0(int(k)).within(low[some], high[some]).linear_max(g[some])

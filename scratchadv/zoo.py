@@ -10,16 +10,40 @@ import numpy as np
 
 from . import archive, checks
 from .backend import namespace
+from .checked import anything, checked, taking
 from .checkpoint import OWN
 from .configuration import describe, differences, digest, generators_of, state_of
 from .models import weights
-from .optim import SGD, constant
+from .optim import SGD, constant, scales
 from .training import describe_run, fit
 
 LONGEST_NAME = 200  # bytes; a file name has room for 255, and the key and the endings come behind it
-RECIPE = 1  # raised when training by the same configuration gives other numbers, so that old models are left alone
+RECIPE = 2  # raised when training by the same configuration gives other numbers, so that old models are left alone
 
 
+def _plain(name, value):
+    """Refuse a name that would leave the folder, or that no folder can hold."""
+    plain = isinstance(value, str) and value.isprintable() and value == PureWindowsPath(value).name
+    if not plain or value in ("", "..") or len(value.encode()) > LONGEST_NAME:
+        raise ValueError(f"{name} = {checks.shown(value):.80} must be a plain file name: a few letters, no folders")
+    return value
+
+
+def _made_by(name, value):
+    """Refuse what is no function without arguments; a class may be one."""
+    return checks.function(name, value, ())
+
+
+def _told(name, value):
+    """Refuse what cannot be described."""
+    try:
+        describe(value)
+    except Exception as error:
+        raise TypeError(f"{name}: {error}") from error
+    return value
+
+
+@checked(name=_plain, make=_made_by, y=anything, attack=taking("model", "x", "y"), about=_told)
 def trained(
     name,
     make,
@@ -75,12 +99,11 @@ def trained(
     UserWarning
         If a file in the cache is damaged: the model is trained anew.
     """
-    _check_name(name)
-    model, rng = make(), np.random.default_rng(0) if rng is None else rng
-    checks.examples(model, x, y)
+    model, rng = checks.trainable("the result of make", make()), np.random.default_rng(0) if rng is None else rng
+    x, y = checks.examples(model, x, y)
     weights.architecture(model)  # what cannot be saved is refused before it is trained
     run = {"batch_size": batch_size, "optimizer": optimizer, "attack": attack, "rng": rng}
-    factors = [schedule(epoch) for epoch in range(checks.count("epochs", epochs))]
+    factors = scales(schedule, epochs)
     key = _key(model, describe_run(model, x, y, **run), factors, [rng, *generators_of(attack)], about)
     folder = _folder(cache)
     file, checkpoint = folder / f"{name}-{key}.npz", folder / f"{name}-{key}.checkpoint.npz"
@@ -123,13 +146,6 @@ def _folder(cache):
     return folder
 
 
-def _check_name(name):
-    """Refuse a name that would leave the folder, or that no folder can hold."""
-    plain = isinstance(name, str) and name.isprintable() and name == PureWindowsPath(name).name
-    if not plain or name in ("", "..") or len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"name = {name!r:.80} must be a plain file name: a few letters, no folders")
-
-
 def _restored(model, file):
     """Whether the file gave the model its parameters; a damaged file is deleted."""
     if not file.exists():
@@ -146,11 +162,11 @@ def _restored(model, file):
 def _load_like(model, file):
     kept = weights.load(file)
     if lines := differences(weights.architecture(kept), weights.architecture(model)):
-        raise archive.BadFileError(f"{file} does not fit ({'; '.join(lines)})")
+        raise archive.BadFileError(f"{file} does not fit ({'; '.join(lines):.1000})")
     return kept
 
 
 def _delete(file, error):
     """Delete a damaged file, with a warning."""
     file.unlink(missing_ok=True)
-    warnings.warn(f"{error}: deleted, and trained anew", stacklevel=4)
+    warnings.warn(f"{error}: deleted, and trained anew", stacklevel=5)

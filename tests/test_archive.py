@@ -34,6 +34,24 @@ def test_what_is_written_comes_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["without extension"]
 
 
+def test_arrays_of_any_layout_come_back_and_can_be_written_to(tmp_path):
+    """Columns first, strided, reversed, empty, without axes: the same values in an array of one's own"""
+    a = np.arange(24.0).reshape(2, 3, 4)
+    arrays = {"columns": np.asfortranarray(a), "strided": a[:, ::2], "reversed": a[::-1], "axis": a[:, :, 0].T}
+    arrays |= {
+        "empty": np.zeros((3, 0), np.int8),
+        "number": np.array(2.5),
+        "flags": a > 3,
+        "text": np.array(["ε", "δδ"]),
+    }
+    archive.write(tmp_path / "a", "model", {}, arrays)
+    found = archive.read(tmp_path / "a", "model")[1]
+    same(found, arrays)
+    for array in found.values():
+        assert array.flags.writeable
+        assert array.base is None
+
+
 def test_a_file_is_a_function_of_its_content(tmp_path):
     """The same content gives the same bytes"""
     for name in "ab":

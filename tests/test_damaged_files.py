@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from scratchadv import archive, zoo
+from scratchadv.attacks import fgsm_random_start
+from scratchadv.balls import Linf
 from scratchadv.layers import AveragePool, Conv, Dense, Dropout, Flatten, MaxPool, ReLU, Tanh
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, weights
 from scratchadv.optim import Adam
@@ -152,27 +154,35 @@ def test_a_checkpoint_with_junk_anywhere_is_refused_or_goes_on(tmp_path):
 
 
 def generators(change):
-    """A change of the state of the run's generator."""
+    """A change of the state of the run's last generator."""
 
     def changed(about, arrays):
-        state = json.loads(about["generators"][0])
+        state = json.loads(about["generators"][-1])
         change(state)
-        about["generators"] = [json.dumps(state)]
+        about["generators"][-1] = json.dumps(state)
 
     return changed
 
 
-def test_a_refused_checkpoint_leaves_model_and_generator_as_they_were(tmp_path):
+def test_a_refused_checkpoint_leaves_model_and_generators_as_they_were(tmp_path):
     """The last thing that is looked at is wrong: nothing before it has been taken over"""
-    path, model, random = tmp_path / "a.npz", MLP((4, 3), dtype=np.float64), rng(3)
-    train(path)
-    rewrite(path, "checkpoint", generators(lambda state: state["state"].update(inc=-1)))
-    before, drawn = {name: p.copy() for name, p in model.params.items()}, random.bit_generator.state
+
+    def start():
+        """A run with two generators, its own and the attack's."""
+        own, model = rng(4), MLP((4, 3), dtype=np.float64)
+        attack = partial(fgsm_random_start, threat=Linf(0.1), rng=own)
+        return model, rng(3), own, {"epochs": 2, "attack": attack, "checkpoint": tmp_path / "a.npz", "progress": False}
+
+    model, random, _, options = start()
+    fit(model, *data(), rng=random, **options)
+    rewrite(tmp_path / "a.npz", "checkpoint", generators(lambda state: state["state"].update(inc=-1)))
+    model, random, own, options = start()
+    before = [g.bit_generator.state for g in (random, own)]
     with pytest.raises(ValueError, match=r"a\.npz is damaged"):
-        fit(model, *data(), epochs=2, optimizer=Adam(), checkpoint=path, rng=random, progress=False)
-    assert random.bit_generator.state == drawn
-    for name, p in model.params.items():
-        np.testing.assert_array_equal(p, before[name])
+        fit(model, *data(), rng=random, **options)
+    assert [g.bit_generator.state for g in (random, own)] == before
+    for name, p in start()[0].params.items():
+        np.testing.assert_array_equal(model.params[name], p)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("MT19937", "pos"), ("Philox", "buffer_pos")])
@@ -295,10 +305,10 @@ def bombs():
             opened.writestr("arrays/a.npy", content)
         return patch(file.getvalue())
 
-    def lie(raw):
-        """The directory says that every entry has 2 GB."""
-        start = raw.index(b"PK\x01\x02")
-        return raw[: start + 24] + struct.pack("<I", 2 << 30) + raw[start + 28 :]
+    def claim(size, raw):
+        """The directory says that the last entry has this many bytes."""
+        start = raw.rindex(b"PK\x01\x02")
+        return raw[: start + 24] + struct.pack("<I", size) + raw[start + 28 :]
 
     def overlap(raw, times=5000):
         """A directory that lists one entry again and again."""
@@ -311,6 +321,7 @@ def bombs():
     big = npy((5 << 20,), content=bytes(20 << 20))
     return {
         "deflated zeros": zipped(big, zipfile.ZIP_DEFLATED),
+        "deflated zeros that claim to be few": zipped(big, zipfile.ZIP_DEFLATED, partial(claim, 100)),
         "a header without content": zipped(npy((10**12,))),
         "a header of a negative size": zipped(npy((-4, -4), content=bytes(64))),
         "a header of size zero": zipped(npy((0, 10**30))),
@@ -319,7 +330,7 @@ def bombs():
         "a header of signs": zipped(npy("-" * 9000 + "1")),
         "a header of another version": zipped(npy((4,), content=bytes(16), version=(3, 0))),
         "objects": zipped(npy((4,), "|O", bytes(32))),
-        "a directory that lies": zipped(npy((4,), content=bytes(16)), patch=lie),
+        "a directory that lies": zipped(npy((4,), content=bytes(16)), patch=partial(claim, 2 << 30)),
         "entries that overlap": zipped(npy((9000,), content=bytes(36_000)), patch=overlap),
     }
 
@@ -328,11 +339,18 @@ BOMBS = bombs()
 
 
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
-def test_a_file_that_promises_more_than_it_is_long_is_refused(content, tmp_path):
-    """Compressed zeros, lying headers and directories: a ValueError, with memory of the order of the file's length"""
-    path = tmp_path / "a.npz"
+def test_a_file_that_promises_more_than_it_is_long_is_refused(content, tmp_path, monkeypatch):
+    """Compressed zeros, lying headers and directories: a ValueError, with memory and reading of the file's own order"""
+    path, read, sizes = tmp_path / "a.npz", archive._array, []
+
+    def counted(content):
+        sizes.append(len(content))
+        return read(content)
+
+    monkeypatch.setattr(archive, "_array", counted)
     path.write_bytes(content)
     assert peak_of(path, archive.BadFileError) < 4 * len(content) + (4 << 20)
+    assert sum(sizes) <= len(content)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 100_000, '"\ud800', "\0", "é"])

@@ -9,7 +9,7 @@ import pytest
 import scratchadv
 
 FLOORS = [
-    "backend blas console files optional",
+    "backend blas console files optional seeded",
     "numerics kernels checks progress archive configuration tables",
     "checked",
     "balls losses layers optim datasets engine checkpoint parallel",

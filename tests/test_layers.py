@@ -114,14 +114,12 @@ def test_pooling_golden(layer, dx):
 # Dropout
 
 
-class Fixed:
-    """A generator that gives the same numbers every time."""
-
-    def random(self, shape):
-        return np.random.default_rng(7).random(shape)
+def drawn(n, seed=7):
+    """A function that gives the same numbers below 65536 for n examples every time."""
+    return lambda m: np.random.default_rng(seed).integers(65536, size=(n, m), dtype=np.uint16)
 
 
-def test_dropout_without_a_generator_is_nothing():
+def test_dropout_without_random_numbers_is_nothing():
     """z = x, the same array; dx = dz"""
     x = np.ones((2, 3))
     z, saved = Dropout(0.9).forward({}, x)
@@ -129,12 +127,12 @@ def test_dropout_without_a_generator_is_nothing():
     assert Dropout(0.9).input_gradient({}, saved, x) is x
 
 
-def test_dropout_with_a_generator_scales_what_it_keeps():
-    """z = x kept / (1 − rate), kept where u >= rate; the same mask back; gradients three ways"""
+def test_dropout_with_random_numbers_scales_what_it_keeps():
+    """z = x kept / (1 − rate), kept where u >= 65536 rate; the same mask back; gradients three ways"""
     x = np.random.default_rng(0).normal(size=(3, 4))
-    mask = (Fixed().random(x.shape) >= 0.4) / 0.6
+    mask = (drawn(3)(4) >= 0.5 * 65536) / 0.5
     assert 0 < (mask == 0).sum() < mask.size
-    layer = Dropout(0.4, rng=Fixed())
+    layer = Dropout(0.5, rng=drawn(3))
     z, saved = layer.forward({}, x)
     np.testing.assert_allclose(z, x * mask)
     np.testing.assert_allclose(layer.input_gradient({}, saved, x), x * mask)
@@ -146,17 +144,33 @@ def test_dropout_with_a_generator_scales_what_it_keeps():
 def test_dropout_keeps_the_mean_and_the_dtype(rate, seed):
     """E z = x to 5 standard deviations, Var z = x² rate / (1 − rate); entries are 0 or x / (1 − rate)"""
     x = np.full((200, 50), 3, np.float32)
-    z, _ = Dropout(rate, rng=np.random.default_rng(seed)).forward({}, x)
+    z, _ = Dropout(rate, rng=drawn(200, seed)).forward({}, x)
     assert z.dtype == np.float32
-    assert ((z == 0) | np.isclose(z, 3 / (1 - rate))).all()
+    assert ((z == 0) | np.isclose(z, 3 / (1 - rate), rtol=1e-4)).all()
     deviation = 3 * math.sqrt(rate / (1 - rate) / x.size)
     assert abs(z.mean(dtype=float) - 3) <= 5 * deviation + 1e-5
+
+
+@pytest.mark.parametrize("rate", [0, 1e-9, 0.1, 1 / 3, 0.5, 0.9, 1 - 1e-9])
+def test_dropout_keeps_the_mean_exactly(rate):
+    """Over all 65536 numbers the mean of z is x; the share of zeros is the rate to 1/65536; rate 0 drops nothing"""
+    x = np.full((1, 65536), 2.0)
+    z, _ = Dropout(rate, rng=lambda m: np.arange(m)[None]).forward({}, x)
+    assert abs(z.mean() - 2) < 1e-12
+    assert abs((z == 0).mean() - rate) <= 1 / 65536
+    assert (z == 0).any() == (rate >= 1e-3)
+
+
+def test_dropout_wants_one_row_of_numbers_an_example():
+    """Numbers for 3 examples and an x of 2 are refused"""
+    with pytest.raises(ValueError, match="x has 2 examples; 3, one for each seed, were expected"):
+        Dropout(0.5, rng=drawn(3)).forward({}, np.ones((2, 4)))
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, math.nan])
 def test_a_rate_outside_zero_one_is_refused(rate):
     """rate in [0, 1)"""
-    with pytest.raises(ValueError, match=rf"rate = {rate} must be in \[0, 1\)"):
+    with pytest.raises(ValueError, match=rf"rate = {float(rate)} must be "):
         Dropout(rate)
 
 

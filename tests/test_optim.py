@@ -135,15 +135,15 @@ def test_every_parameter_has_its_own_state():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: SGD(0.1, momentum=1), ValueError, r"momentum = 1\.0 must be below 1"),
+        (lambda: SGD(0.1, momentum=1), ValueError, r"momentum = 1\.0 must be < 1"),
         (lambda: SGD(0.1, momentum=-0.1), ValueError, "momentum"),
         (lambda: SGD(0.1, weight_decay=-1), ValueError, "weight_decay"),
         (lambda: SGD(0.1, weight_decay="1"), TypeError, "weight_decay"),
         (lambda: Adam(np.inf), ValueError, "lr"),
-        (lambda: Adam(beta1=1), ValueError, r"beta1 = 1\.0 must be below 1"),
+        (lambda: Adam(beta1=1), ValueError, r"beta1 = 1\.0 must be < 1"),
         (lambda: Adam(beta2=1.5), ValueError, "beta2"),
         (lambda: Adam(epsilon=None), TypeError, "epsilon"),
-        (lambda: steps({-1: 0.1}), ValueError, "epoch = -1"),
+        (lambda: steps({-1: 0.1}), ValueError, "an epoch of factors = -1"),
         (lambda: steps({5: -0.1}), ValueError, "factor"),
         (lambda: cosine(0), ValueError, "epochs = 0"),
     ],

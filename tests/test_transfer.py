@@ -276,7 +276,7 @@ def test_mean_and_deviation_over_seeds():
     strange = matrix({"x": models["net 0"]}, models, x, y, Linf(0.1), fgsm)
     with pytest.raises(ValueError, match="the same sources"):
         over_seeds([*transfers, strange])
-    with pytest.raises(ValueError, match="one or more seeds"):
+    with pytest.raises(ValueError, match="transfers"):
         over_seeds([])
 
 
@@ -322,7 +322,7 @@ def test_bad_input_is_refused(change, error, words):
 def test_what_is_no_model_is_named():
     """Neither logits nor predict: a TypeError with the name"""
     models, x, y = draw(0)
-    with pytest.raises(TypeError, match="'list', a list, has neither logits nor predict"):
+    with pytest.raises(TypeError, match=r"targets\['list'\] must have one of logits, probabilities and predict"):
         matrix(models, {"list": []}, x, y, Linf(0.1), fgsm)
     with pytest.raises(ValueError, match=r"y of 'v' must have one label an example, shape \(12,\)"):
         matrix({"v": Labels(models["net 0"])}, models, x, {**dict.fromkeys(models, y), "v": y[:3]}, Linf(0.1), zero)

@@ -9,7 +9,7 @@ def linear(name, value):
     """Refuse a model that is not linear."""
     checks.model(name, value)
     if not getattr(value, "linear", False):
-        raise TypeError(f"exact solves linear models only; for {type(value).__name__} use pgd")
+        raise TypeError(f"{name}: exact solves linear models only; for {type(value).__name__} use pgd")
     return value
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import host, namespace
 from ..balls import L2, Boxed, Linf
-from ..checked import checked
+from ..checked import checked, in_norm
 from ..losses import cross_entropy, logistic, logit_difference, targeted_dlr
 from ..models.protocol import clean_logits, is_fooled, logits
 from ..numerics import take
@@ -16,7 +16,7 @@ from .constrained.targets import rivals_of
 from .gradient.apgd import apgd
 
 
-@checked
+@checked(threat=in_norm(Linf, L2))
 def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
 
@@ -56,9 +56,6 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", section 5.
     """
-    ball = threat.ball if isinstance(threat, Boxed) else threat
-    if not isinstance(ball, Linf | L2):
-        raise TypeError(f"standard knows Linf and L2, not {type(ball).__name__}")
     xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
     delta, standing = xp.zeros_like(x), ~is_fooled(z, y)
     rivals = -y[:, None] if z.ndim == 1 else _rivals(z, y, targets)

@@ -8,6 +8,7 @@
 
 import warnings
 
+from ..checked import checked, one_of
 from .dataset import Dataset
 from .mnist import DatasetUnavailableError, load_mnist
 from .strokes import load_strokes, make_strokes
@@ -19,6 +20,7 @@ class DatasetFallbackWarning(UserWarning):
     """Other data than those asked for first are used."""
 
 
+@checked(name=one_of("mnist", "strokes", "auto"))
 def load(name, **options):
     """Load a data set by its name.
 
@@ -41,8 +43,6 @@ def load(name, **options):
     DatasetUnavailableError
         If it cannot be had.
     """
-    if name not in _LOADERS:
-        raise ValueError(f"no data set {name!r}: expected one of {', '.join(map(repr, _LOADERS))}")
     return _LOADERS[name](**options)
 
 
@@ -52,7 +52,7 @@ def _load_auto():
     except DatasetUnavailableError as error:
         # A damaged file is no reason to fall back: its ValueError passes through.
         message = f"STROKES INSTEAD OF MNIST: numbers will not compare with the slides'. {error}"
-        warnings.warn(message, DatasetFallbackWarning, stacklevel=3)
+        warnings.warn(message, DatasetFallbackWarning, stacklevel=4)
         return load_strokes()
 
 

@@ -5,6 +5,9 @@ from numbers import Integral
 
 import numpy as np
 
+from .. import checks
+from ..checked import check_fields, each
+
 DIGITS = tuple("0123456789")
 
 
@@ -25,8 +28,8 @@ class Dataset:
 
     Raises
     ------
-    ValueError
-        If there are not as many labels as images.
+    TypeError, ValueError
+        If a field does not fit: there are not as many labels as images, for example.
     """
 
     x_train: np.ndarray = field(repr=False)
@@ -37,9 +40,10 @@ class Dataset:
     source: str
 
     def __post_init__(self):
-        for part, x, y in [("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)]:
-            if len(x) != len(y):
-                raise ValueError(f"x_{part} has {len(x)} images, but y_{part} has {len(y)} labels")
+        check_fields(self, x_train=_images, x_test=_images, source=checks.text)
+        check_fields(self, y_train=_labels_of(self.x_train, "x_train"), y_test=_labels_of(self.x_test, "x_test"))
+        check_fields(self, class_names=each(checks.text))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
 
     def only(self, a, b):
         """Keep two classes, in the order they come in, labelled as the slides do: +1 for `a` and -1 for `b`.
@@ -59,10 +63,9 @@ class Dataset:
         ValueError
             If `a` or `b` is no class of this data set or has no examples, or if they are the same.
         """
-        for label in (a, b):
-            self._check_class(label)
+        a, b = self._class("a", a), self._class("b", b)
         if a == b:
-            raise ValueError(f"two different classes are needed, got {a} twice")
+            raise ValueError(f"a = {a} and b = {b} are the same class; two different ones were expected")
         train, test = (np.isin(y, (a, b)) for y in (self.y_train, self.y_test))
         return Dataset(
             x_train=self.x_train[train],
@@ -73,13 +76,30 @@ class Dataset:
             source=f"{self.source}; only {self.class_names[a]} (+1) and {self.class_names[b]} (-1)",
         )
 
-    def _check_class(self, label):
+    def _class(self, name, label):
+        """Return the class as an int; refuse what is none, or has no examples."""
         n = len(self.class_names)
-        if not isinstance(label, Integral) or label not in range(n):
-            raise ValueError(f"no class {label!r}: classes are the integers 0 to {n - 1}")
+        if not isinstance(label, Integral) or isinstance(label, bool) or label not in range(n):
+            raise ValueError(f"{name} = {checks.shown(label)} is no class: classes are the integers 0 to {n - 1}")
         for part, y in [("training", self.y_train), ("test", self.y_test)]:
             if label not in y:
-                raise ValueError(f"class {label} has no {part} examples")
+                raise ValueError(f"{name} = {label}: the class has no {part} examples")
+        return int(label)
+
+
+def _images(name, value):
+    return checks.images(value, name)
+
+
+def _labels_of(x, images):
+    """The check of the labels of the images x."""
+
+    def check(name, value):
+        if hasattr(value, "__len__") and len(value) != len(x):
+            raise ValueError(f"{images} has {len(x)} images, but {name} has {len(value)} labels")
+        return checks.whole_labels(value, len(x), name)
+
+    return check
 
 
 def as_images(pixels):

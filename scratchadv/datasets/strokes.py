@@ -14,12 +14,13 @@ The bits are the same everywhere because
   enough that floats hold it exactly in any order.
 """
 
-import operator
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import checks
+from ..checked import checked, one_of, whole
 from ..progress import progress
 from .dataset import DIGITS, Dataset, as_images
 
@@ -121,6 +122,7 @@ class _Hand(NamedTuple):
     pen: np.ndarray
 
 
+@checked(n_train=whole(1), n_test=whole(1), seed=checks.seed)
 def load_strokes(n_train=60_000, n_test=10_000, seed=0):
     """Draw digits for training and, independently of them, for testing.
 
@@ -152,6 +154,7 @@ def load_strokes(n_train=60_000, n_test=10_000, seed=0):
     )
 
 
+@checked(n=whole(1), seed=checks.seed, stream=one_of(*STREAMS))
 def make_strokes(n, seed=0, *, stream="train"):
     """Draw n digits; the first m of them do not depend on n.
 
@@ -177,12 +180,6 @@ def make_strokes(n, seed=0, *, stream="train"):
     TypeError
         If `n` or `seed` is not an integer.
     """
-    n, seed = operator.index(n), operator.index(seed)
-    for name, value, least in [("n", n, 1), ("seed", seed, 0)]:
-        if value < least:
-            raise ValueError(f"{name} is {value}, expected at least {least}")
-    if stream not in STREAMS:
-        raise ValueError(f"no stream {stream!r}: expected one of {', '.join(map(repr, STREAMS))}")
     images, labels = np.empty((n, SIZE, SIZE), np.uint8), np.empty(n, np.uint8)
     for start in progress(range(0, n, CHUNK), "drawing digits"):
         chunk = slice(start, min(start + CHUNK, n))

@@ -58,13 +58,36 @@ power = operation(
     "xᵖ for a number p: ∂z/∂x = p xᵖ⁻¹",
     lambda g, z, x, p: g * (p * x ** (p - 1 if p else 1)),  # not 0 · x⁻¹, which is no number at x = 0
 )
-where = operation(
+_where = operation(
     "where",
-    "x where the mask is true, else y",
+    "x where the mask is true, else y: ∂z/∂x = 1 there, and ∂z/∂y = 1 elsewhere",
     None,
     lambda g, z, mask, x, y: where(mask, g, 0),
     lambda g, z, mask, x, y: where(mask, 0, g),
 )
+
+
+def where(mask, x, y):
+    r"""x where the mask is true, else y.
+
+    The branch that is not taken gets the gradient 0. Its own pullback multiplies this 0 by its slope, and if the slope
+    is infinite or NaN the product is NaN, although the value of ``where`` is finite. So ``where`` does not protect
+    :math:`\sqrt x` at x = 0. The cure is a second ``where`` inside, which keeps the dangerous x away from the root:
+
+    >>> import numpy as np
+    >>> from scratchadv.engine import grad
+    >>> x = np.array([4.0, 0.0])
+    >>> with np.errstate(all="ignore"):
+    ...     grad(lambda x: where(x > 0, sqrt(x), 0).sum())(x)
+    array([0.25,  nan])
+    >>> grad(lambda x: where(x > 0, sqrt(where(x > 0, x, 1)), 0).sum())(x)
+    array([0.25, 0.  ])
+
+    Source: JAX's documentation, "Gradients contain NaN where using where".
+    """
+    return _where(mask, x, y)
+
+
 astype = operation(
     lambda x, dtype: x.astype(dtype),
     "x in another dtype",

@@ -7,6 +7,9 @@ every x, a *pullback*: the linear map from :math:`g = \partial L / \partial z` t
 Calls nest. Each call of ``vjp`` has a ``level``, an inner call a higher one than the outer, and the value of an inner
 tensor may be a tensor of the outer call. Pullbacks compute with values. So whatever an inner call computes, gradients
 included, is recorded for the outer call, which can differentiate it again.
+
+Pullbacks compute with arrays of the forward pass, so an array that was changed in between would give a wrong gradient.
+For this reason primals and constants are copied when they are given, unless they are read-only or ``shared``.
 """
 
 import itertools
@@ -15,10 +18,11 @@ from functools import partial
 
 import numpy as np
 
-from ..backend import namespace
+from ..backend import namespace, read_only, snapshot
 from .scalar import topological_order
 
 _levels = itertools.count()  # an inner call begins later than the outer one, so its number is higher
+_shared = {}  # of each call of vjp that runs: the ids of the arrays that need no copy
 
 
 class Tensor:
@@ -55,19 +59,23 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self):
-        return bool(plain(self))
+        return bool(_array(self))
 
     def __array__(self, *args, **options):
         raise TypeError("a Tensor is no array: use the functions of engine.ops, or plain(tensor) for a constant")
 
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = (
-        lambda x, y, compare=compare: compare(plain(x), plain(y))  # a plain answer: it has no derivative
+        lambda x, y, compare=compare: compare(_array(x), _array(y))  # a plain answer: it has no derivative
         for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
     )
 
 
 def plain(x):
-    """The array in a tensor, below all levels; anything else as it is. To the derivative it is a constant."""
+    """The array in a tensor, below all levels, read-only; anything else as it is. For the derivative it is constant."""
+    return read_only(_array(x)) if isinstance(x, Tensor) else x
+
+
+def _array(x):
     while isinstance(x, Tensor):
         x = x.value
     return x
@@ -88,22 +96,39 @@ def operation(function, formula, *rules):
     """
 
     def op(*args, **options):
-        level = max([x.level for x in args if isinstance(x, Tensor)], default=None)
-        if level is None:
-            forward = getattr(namespace(*args), function) if isinstance(function, str) else function
-            return forward(*args, **options)
-        parents = [(i, x) for i, x in enumerate(args) if isinstance(x, Tensor) and x.level == level]
+        return (record if Tensor in map(type, args) else forward)(args, options)
+
+    def forward(args, options):
+        f = getattr(namespace(*args), function) if isinstance(function, str) else function
+        return f(*args, **options)
+
+    def record(args, options, kept=False):
+        tensors = [(i, x) for i, x in enumerate(args) if isinstance(x, Tensor)]
+        level = max([x.level for _, x in tensors])
+        parents = [(i, x) for i, x in tensors if x.level == level]
+        if not kept:
+            args = [x if isinstance(x, Tensor) else _kept(x, level) for x in args]
+            options = options and {name: _kept(x, level) for name, x in options.items()}
         values = list(args)
         for i, x in parents:
             values[i] = x.value
             if i >= len(rules) or rules[i] is None:
                 raise TypeError(f"{op.__name__} has no derivative by argument {i}; a constant was expected there")
-        z = op(*values, **options)
+        z = record(values, options, True) if Tensor in map(type, values) else forward(values, options)
         return Tensor(z, level, tuple([(x, partial(_pull, rules[i], x.value, z, values, options)) for i, x in parents]))
 
     op.__name__ = op.__qualname__ = function if isinstance(function, str) else function.__name__.lstrip("_")
     op.__doc__ = formula
     return op
+
+
+def _kept(x, level):
+    """An argument as its owner cannot change it any more: arrays, also those of an index, as they are now."""
+    if isinstance(x, int | float):
+        return x
+    if isinstance(x, tuple | list):
+        return (tuple if isinstance(x, tuple) else list)([_kept(part, level) for part in x])
+    return x if id(x) in _shared.get(level, ()) else snapshot(x)
 
 
 def _pull(rule, x, z, args, options, g):
@@ -119,7 +144,7 @@ def undo_broadcasting(g, x):
     return g if g.dtype == x.dtype else g.astype(x.dtype)
 
 
-def vjp(f, *primals):
+def vjp(f, *primals, shared=()):
     r"""The value of f and its pullback, the vector-Jacobian product.
 
     .. math:: z = f(x_1, \ldots, x_n), \qquad
@@ -132,6 +157,9 @@ def vjp(f, *primals):
         From tensors to a tensor.
     *primals : float array, float or Tensor
         Where f is evaluated. A tensor is one of an outer call: then value and gradients are tensors too.
+    shared : iterable of array
+        Large arrays, among the primals or used by f, that are not copied: the caller promises not to write to them
+        before the last call of ``pull``.
 
     Returns
     -------
@@ -139,7 +167,8 @@ def vjp(f, *primals):
         A tensor exactly if it depends on a tensor of an outer call.
     pull : callable
         From a cotangent, shaped like the value, to a tuple of gradients, each with the shape and dtype of its primal
-        and memory of its own: zeros for a primal that f does not use. It may be called many times.
+        and memory of its own: zeros for a primal that f does not use. It may be called many times. If
+        the primals, the value or arrays that f used are overwritten, the gradients are still those of the forward pass.
 
     Raises
     ------
@@ -149,9 +178,13 @@ def vjp(f, *primals):
         By ``pull``, if the cotangent has another shape than the value.
     """
     primals = [_floats(f"primal {i}", x) for i, x in enumerate(primals)]
-    level = next(_levels)
-    leaves = [Tensor(x, level) for x in primals]
-    output = f(*leaves)
+    level, shared = next(_levels), {id(x) for x in shared}
+    leaves = [Tensor(x if id(x) in shared else snapshot(x), level) for x in primals]
+    _shared[level] = shared
+    try:
+        output = f(*leaves)
+    finally:
+        del _shared[level]
     while isinstance(output, Tensor) and output.level > level:  # it escaped from an inner call, which is over
         output = output.value
     if not isinstance(output, Tensor):
@@ -169,7 +202,7 @@ def vjp(f, *primals):
                 gradients[x] = gradients[x] + share if x in gradients else share
         return tuple(_gradient(gradients.get(leaf), leaf.value) for leaf in leaves)
 
-    return output.value, pull
+    return snapshot(output.value), pull  # the caller may write to the value
 
 
 def value_and_grad(f):
@@ -223,5 +256,5 @@ def _gradient(g, x):
     if isinstance(g, Tensor):
         return g
     if isinstance(x, Tensor):
-        return Tensor(g, x.level)
+        return Tensor(snapshot(g), x.level)  # g may be the caller's cotangent
     return x.dtype.type(float(g)) if isinstance(x, np.generic) else namespace(x).array(g, dtype=x.dtype)

@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import checks
 from ..backend import namespace
-from ..checked import checked
+from ..checked import checked, each, taking
 from ..numerics import take
 from ..progress import progress as bar
 from .judging import judge
@@ -40,12 +40,10 @@ class OverEps:
 
 def threats_of(name, value):
     """Return a tuple of perturbation sets."""
-    if not hasattr(value, "__iter__") or isinstance(value, str):
-        raise TypeError(f"{name} must be a sequence of perturbation sets, not {checks.shown(value)}")
-    return tuple(checks.threat(f"{name}[{i}]", threat) for i, threat in enumerate(value))
+    return tuple(each(checks.threat)(name, value))
 
 
-@checked(model=checks.classifier, threats=threats_of, attacks=attacks_of)
+@checked(model=checks.judged, threats=threats_of, attacks=attacks_of)
 def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=False):
     r"""Who stands as the set grows: an example that fell at one radius has fallen at every larger one.
 
@@ -92,13 +90,13 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
 def check_growth(threats):
     """Refuse sets of which one does not contain the one before."""
     if not threats:
-        raise ValueError("no threats: at least one radius was expected")
+        raise ValueError("threats is empty: at least one radius was expected")
     radii = [threat.radius for threat in threats]
     if sorted(set(radii)) != radii:
-        raise ValueError(f"the radii {radii} do not grow; smallest first, each once, was expected")
+        raise ValueError(f"threats: the radii {radii} do not grow; smallest first, each once, was expected")
     kinds = {str(threat.scaled(1)) for threat in threats}
     if len(kinds) > 1:
-        raise ValueError(f"the threats differ by more than their radius: {sorted(kinds)}")
+        raise ValueError(f"threats: they differ by more than their radius: {sorted(kinds)}")
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class OverSteps:
         return [float(row.mean()) for row in self.stands]
 
 
-@checked(model=checks.classifier, attack=checks.function)
+@checked(model=checks.judged, attack=taking("model", "x", "y", "threat", named=["callback"]))
 def over_steps(model, x, y, threat, attack, *, bits=None):
     """Loss and accuracy over the steps of an attack, each iterate judged by predicting again.
 
@@ -157,7 +155,7 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     standing = stands(model, x, y, threat, [], bits=bits)
     attack(model, x, y, threat, callback=see)
     if not seen:
-        raise ValueError("the attack never called its callback: no step was seen")
+        raise ValueError("the iterated attack never called its callback: no step was seen")
     losses, fallen = zip(*(seen[step] for step in sorted(seen)), strict=True)
     rows = []
     for fell in fallen:

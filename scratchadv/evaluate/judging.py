@@ -34,7 +34,7 @@ class Judgement:
     prediction: Any
 
 
-@checked(model=checks.classifier)
+@checked(model=checks.judged)
 def judge(model, x, y, delta, threat, *, target=None, bits=None):
     r"""Predict again on x + δ, stored in so many bits where asked, and say which examples have fallen.
 
@@ -82,7 +82,7 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
 def _stored(x, delta, threat, bits):
     """r(x + δ), and how far it is from r(x)."""
     lower, upper = getattr(threat, "lower", 0), getattr(threat, "upper", 1)
-    checks.finite_box("rounding to bits", lower, upper)
+    checks.finite_box("rounding to bits within the threat", lower, upper)
     checks.inside_box(x, lower, upper)
     image, clean = (_rounded(a, lower, upper, 2**bits - 1) for a in (x + delta, x))
     return image, image - clean

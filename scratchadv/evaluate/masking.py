@@ -8,7 +8,7 @@ import numpy as np
 from ..attacks import pgd
 from ..backend import namespace
 from ..balls import Boxed
-from ..checked import checked, whole
+from ..checked import checked, taking, whole
 from ..models.protocol import predict
 from ..numerics import rows, take
 from ..parallel import map_chunks
@@ -50,7 +50,7 @@ class Finding:
         return f"{self.sign}: {self.words}"
 
 
-@checked(steps=whole(2))
+@checked(steps=whole(2), attack=taking("model", "x", "y", "threat", named=["steps"]))
 def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=None, trials=20, rng=None):
     """What speaks against believing that the gradient shows the way: a list, empty if nothing does.
 
@@ -113,7 +113,7 @@ def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=Non
         "zero gradients": [_share(zero)],
         "more steps are not stronger": [_share(many), _share(one)] if many.sum() > one.sum() else [0.0],
         "random noise beats the gradient": [beyond([partial(_noise, rng=rng)] * trials)],
-        "black box beats white box": [beyond([black_box] if black_box else [])],
+        "black box beats white box": [beyond({"black_box": black_box} if black_box else [])],
         "an unbounded attack fails": [_share(unbounded)],
     }
     return [

@@ -8,7 +8,7 @@ import numpy as np
 from .. import __version__, checks, files
 from ..attacks import pgd
 from ..backend import host
-from ..checked import checked, whole
+from ..checked import checked, each, taking, whole
 from ..models.protocol import logits, predict
 from ..numerics import take
 from . import page
@@ -36,25 +36,17 @@ class Report:
     signs: list
 
 
-def numbers(name, value):
-    """Return a list of finite numbers >= 0."""
-    if not hasattr(value, "__iter__") or isinstance(value, str):
-        raise TypeError(f"{name} must be a sequence of numbers, not {checks.shown(value)}")
-    return [checks.size(f"{name}[{i}]", item.item() if hasattr(item, "item") else item) for i, item in enumerate(value)]
-
-
-def setting_of(name, value):
-    """Refuse what is no dict."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{name} must be a dict, not {checks.shown(value)}")
-    return value
+def names_of(name, value):
+    """Return the value; refuse what is neither a sequence nor a dict."""
+    return value if isinstance(value, dict) else checks.sequence(name, value)
 
 
 @checked(
     attacks=attacks_of,
-    eps=numbers,
-    iterated=checks.function,
-    setting=setting_of,
+    eps=each(checks.size),
+    iterated=taking("model", "x", "y", "threat", named=["callback", "steps"]),
+    class_names=names_of,
+    setting=checks.by_name,
     title=checks.text,
     shown=whole(1),
 )
@@ -154,8 +146,6 @@ def _names(names, z):
     labels = [1, -1] if z.ndim == 1 else list(range(z.shape[1]))
     if names is None:
         return {label: label for label in labels}
-    if not isinstance(names, dict | list | tuple):
-        raise TypeError(f"class_names must be a sequence or a dict of names, not {checks.shown(names)}")
     by_label = names if isinstance(names, dict) else dict(zip(labels, names, strict=False))
     if missing := [label for label in labels if label not in by_label]:
         raise ValueError(f"class_names has no name for the label {missing[0]}; the model's labels are {labels}")

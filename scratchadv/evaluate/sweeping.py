@@ -11,7 +11,7 @@ from ..checked import anything, checked
 from ..progress import progress as bar
 from ..tables import markdown
 from .curves import threats_of
-from .worst import attacks_of, describe, named, stands
+from .worst import attacks_of, describe, listed, named, stands
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,12 @@ class Sweep:
         return markdown(setting, ["model", "threat", *self.attacks, "worst case"], rows)
 
 
-def models_of(name, value):
-    """Refuse what is no sequence or dict of models."""
-    if not isinstance(value, dict | list | tuple):
-        raise TypeError(f"{name} must be a list or a dict of models, not {checks.shown(value)}")
-    for word, model in named(value):
-        checks.classifier(f"{name}: {word}", model)
-    return value
-
-
 def executor_of(name, value):
     """Refuse what has no ``submit``."""
-    checks.has(name, value, ("submit",), "an executor with submit")
-    return value
+    return checks.has(name, value, ("submit",), "an executor with submit")
 
 
-@checked(models=models_of, y=anything, threats=threats_of, attacks=attacks_of, executor=executor_of)
+@checked(models=listed(checks.judged), y=anything, threats=threats_of, attacks=attacks_of, executor=executor_of)
 def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=False):
     """Every attack on every model under every threat, each alone on all examples that are right when clean.
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..backend import namespace
 from ..balls import Boxed
-from ..checked import checked
+from ..checked import checked, each, each_by_name, taking
 from ..numerics import take
 from ..progress import progress as bar
 from ..tables import markdown
@@ -72,16 +72,15 @@ class WorstCase:
         return markdown(self.setting(), *self.cells())
 
 
-def attacks_of(name, value):
-    """Refuse what is no sequence or dict of functions."""
-    if not isinstance(value, dict | list | tuple):
-        raise TypeError(f"{name} must be a list or a dict of functions, not {checks.shown(value)}")
-    for word, attack in named(value):
-        checks.function(f"{name}: {word}", attack)
-    return value
+def listed(rule):
+    """Return the check of a list or a dict of things that each pass the rule."""
+    return lambda name, value: (each_by_name if isinstance(value, dict) else each)(rule)(name, value)
 
 
-@checked(model=checks.classifier, attacks=attacks_of)
+attacks_of = listed(taking("model", "x", "y", "threat"))
+
+
+@checked(model=checks.judged, attacks=attacks_of)
 def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     """Attack, judge, drop what has fallen, attack the rest: who stands against all attacks.
 
@@ -117,7 +116,7 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
         standing.append(standing[-1].copy())
         if len(left):
             x_left, y_left, rest = take(left, x, y, delta_set)
-            found = checks.images(attack(model, x_left, y_left, rest), f"the delta of {name}")
+            found = checks.images(attack(model, x_left, y_left, rest), f"attacks: the delta of the attack {name}")
             fell = judge(model, x_left, y_left, found, rest, bits=bits).success
             delta[left[fell]] = found[fell]
             standing[-1][left[fell]] = False

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .. import checks
+from ..checked import checked, each, whole
 from ..layers import Conv, Dense, Flatten, ReLU
 from .network import Network
 
@@ -21,12 +23,18 @@ class CNN(Network):
     rng : numpy.random.Generator, optional
         Draws the parameters; the default is seeded with 0.
     dtype : dtype
-        Of the parameters.
+        Of the parameters: float32 or float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
 
     Source: the tutorial of Kolter and Madry, chapter 4 (3 × 3 kernels: 32, 32 with stride 2, 64, 64 with stride 2,
     dense 100, 10).
     """
 
+    @checked(convs=each(checks.layer), widths=each(whole(1), least=1))
     def __init__(self, shape=(28, 28, 1), convs=TUTORIAL, widths=(100, 10), *, rng=None, dtype=np.float32):
         layers = []
         for conv in convs:
@@ -34,4 +42,4 @@ class CNN(Network):
         layers.append(Flatten())
         for width in widths:
             layers += [Dense(width), ReLU()]
-        super().__init__(layers[:-1], shape, rng or np.random.default_rng(0), dtype)
+        super().__init__(layers[:-1], shape, np.random.default_rng(0) if rng is None else rng, dtype)

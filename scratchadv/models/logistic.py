@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from .. import checks
-from ..backend import namespace
+from ..backend import namespace, snapshot
+from ..checked import checked
 from ..losses import logistic
 from ..numerics import per_row, rows
 
@@ -28,14 +29,13 @@ class LogisticRegression:
     loss = logistic
     linear = True
 
+    @checked(theta=checks.example, theta0=checks.number)
     def __init__(self, theta, theta0=0.0):
-        checks.images(theta[None], "theta")
-        if not math.isfinite(theta0):
-            raise ValueError(f"theta0 = {theta0} must be finite")
         theta0 = namespace(theta).asarray(theta0, dtype=theta.dtype)
         self.params = {"theta": theta, "theta0": theta0}
 
     @classmethod
+    @checked
     def initial(cls, shape, rng, dtype=np.float32):
         r"""Every parameter uniform in :math:`\pm 1/\sqrt{P}` for P components, where the tutorial's runs start."""
         bound = 1 / math.sqrt(math.prod(shape))
@@ -55,6 +55,7 @@ class LogisticRegression:
     def vjp_theta(self, x):
         """Z, and dz to the sums of dz x and of dz, in the dtype of the parameters."""
         dtype = self.params["theta"].dtype
+        x = snapshot(x)
 
         def pull(dz):
             theta = (dz @ rows(x)).reshape(x.shape[1:])

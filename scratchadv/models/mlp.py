@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..checked import checked, each, one_of, whole
 from ..layers import Dense, Flatten, ReLU, Tanh
 from .network import Network
 
@@ -19,23 +20,20 @@ class MLP(Network):
     rng : numpy.random.Generator, optional
         Draws the parameters; the default is seeded with 0.
     dtype : dtype
-        Of the parameters.
+        Of the parameters: float32 or float64.
 
     Raises
     ------
-    ValueError
-        If there are fewer than two widths, or no such activation.
+    TypeError, ValueError
+        If an argument does not fit: there are fewer than two widths, for example.
     """
 
+    @checked(widths=each(whole(1), least=2), activation=one_of(*ACTIVATIONS))
     def __init__(self, widths, activation="relu", *, rng=None, dtype=np.float32):
-        if len(widths) < 2:
-            raise ValueError(f"widths = {widths!r}; inputs and classes at least were expected")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation = {activation!r}; one of {', '.join(ACTIVATIONS)} was expected")
         layers = [Flatten()]
         for width in widths[1:]:
             layers += [Dense(width), ACTIVATIONS[activation]()]
-        super().__init__(layers[:-1], (widths[0],), rng or np.random.default_rng(0), dtype)
+        super().__init__(layers[:-1], (widths[0],), np.random.default_rng(0) if rng is None else rng, dtype)
 
 
 class SoftmaxRegression(MLP):
@@ -48,5 +46,6 @@ class SoftmaxRegression(MLP):
         As for ``MLP``.
     """
 
+    @checked(inputs=whole(1), classes=whole(1))
     def __init__(self, inputs=784, classes=10, *, rng=None, dtype=np.float32):
         super().__init__((inputs, classes), rng=rng, dtype=dtype)

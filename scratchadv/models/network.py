@@ -3,12 +3,16 @@
 import copy
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 
 from .. import checks
+from ..backend import snapshot
+from ..checked import checked, each
 from ..layers import Dropout, Flatten, ReLU
 from ..losses import cross_entropy
+from ..seeded import pieces
 
 
 class Network:
@@ -23,18 +27,21 @@ class Network:
     rng : numpy.random.Generator
         Draws the parameters.
     dtype : dtype
-        Of the parameters.
+        Of the parameters: float32 or float64.
 
     Attributes
     ----------
     params : dict of str to array
-        ``"2.weight"`` is the weight of layer 2.
+        ``"2.weight"`` is the weight of layer 2. Replace an array rather than overwrite it between ``vjp_x`` or
+        ``vjp_theta`` and the last use of the pullback, which works with the arrays of the forward pass; x and the
+        logits may be overwritten.
     activations : int
         How many numbers the layers compute for one example.
     """
 
     loss = cross_entropy
 
+    @checked(layers=each(checks.layer, least=1))
     def __init__(self, layers, shape, rng, dtype=np.float32):
         self.arrange(layers, shape, lambda layer, shape: layer.initial(shape, rng, dtype))
 
@@ -55,16 +62,19 @@ class Network:
         """
         first = next((layer for layer in layers if not isinstance(layer, Flatten | Dropout)), None)  # those hand x on
         if isinstance(first, ReLU):
-            raise ValueError("a network cannot begin with ReLU: it works in place, and x belongs to the caller")
+            raise ValueError("layers: a network cannot begin with ReLU: it works in place, and x belongs to the caller")
         self.layers, self.shape, self.params = layers, tuple(shape), {}
         self._names, self.activations = [], 0
         for i, layer in enumerate(layers):
-            params, shape = begin(layer, shape)
+            try:
+                params, shape = begin(layer, shape)
+            except ValueError as error:
+                raise ValueError(f"layers[{i}]: {error}") from error
             self._names.append(list(params))
             self.activations += math.prod(shape)
             self.params |= {f"{i}.{name}": value for name, value in params.items()}
         if len(shape) != 1:
-            raise ValueError(f"the last layer gives shape {shape} an example; logits, shape (K,), were expected")
+            raise ValueError(f"layers: the last one gives shape {shape} an example; logits, shape (K,), were expected")
 
     def logits(self, x):
         """Z, ``(N, K)``."""
@@ -84,23 +94,46 @@ class Network:
 
     def vjp_theta(self, x):
         """Z, and dz to the gradients by the parameters, in the dtype of the parameters."""
-        z, tape = self._forward(x)
+        z, tape = self._forward(snapshot(x))
+        dtypes = {name: value.dtype for name, value in self.params.items()}
 
         def pull(dz):
             grads, dz = {}, dz.copy()
             for i, layer, params, saved in reversed(tape):
                 for name, value in layer.parameter_gradient(params, saved, dz).items():
-                    grads[f"{i}.{name}"] = value.astype(self.params[f"{i}.{name}"].dtype, copy=False)
-                if len(grads) == len(self.params):
+                    grads[f"{i}.{name}"] = value.astype(dtypes[f"{i}.{name}"], copy=False)
+                if len(grads) == len(dtypes):
                     return grads
                 dz = layer.input_gradient(params, saved, dz)
 
         return z, pull
 
-    def noisy(self, rng):
-        """The same network, parameters shared, whose dropout layers drop: for a training step."""
+    def noisy(self, seeds):
+        """The same network for a training step: its dropout layers drop, and the parameters are shared.
+
+        Parameters
+        ----------
+        seeds : array of int, shape (N,)
+            One for each example that the network will be given. What layer i drops from an example is a function of the
+            example's seed and of i, so it does not depend on the other examples.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        TypeError
+            If the seeds are not an array of whole numbers.
+        """
+        if getattr(seeds, "ndim", 0) != 1 or seeds.dtype.kind not in "iu":
+            raise TypeError(f"seeds must be an array of whole numbers, one for each example, not {seeds!r}")
+        seeds = seeds.astype(np.uint64)
         twin = copy.copy(self)
-        twin.layers = [dataclasses.replace(p, rng=rng) if isinstance(p, Dropout) else p for p in self.layers]
+        twin.layers = [
+            dataclasses.replace(layer, rng=partial(pieces, seeds, i)) if isinstance(layer, Dropout) else layer
+            for i, layer in enumerate(self.layers)
+        ]
         return twin
 
     def _forward(self, x):
@@ -114,4 +147,4 @@ class Network:
             params = {name: self.params[f"{i}.{name}"].astype(x.dtype, copy=False) for name in self._names[i]}
             x, saved = layer.forward(params, x)
             tape.append((i, layer, params, saved))
-        return x, tape
+        return x.copy() if x is saved else x, tape  # the caller may write to the logits

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import like
+from ..checked import checked, each_by_name, taking
 from ..engine import vjp
 from ..engine.scalar import topological_order
 from ..losses import cross_entropy
@@ -23,6 +24,9 @@ class Taped:
         ``f(params, x)``, with a dict of arrays or tensors and a tensor of shape ``(N, *D)``, gives the logits, a
         tensor of N rows. It is written with Python's operators and the functions of ``engine.ops``.
     params : dict of str to float array
+        Replace a parameter, ``model.params["bias"] = bias - step``, rather than overwrite it, between ``vjp_x`` or
+        ``vjp_theta`` and the last use of the pullback, which works with the arrays of the forward pass: copies of all
+        parameters would take too long. x and the logits may be overwritten.
     shape : tuple of int, optional
         The shape of one example: x of another shape is refused, and f is run once to see how many examples fit the
         cache together.
@@ -43,11 +47,12 @@ class Taped:
     (array([[ 1., 18.]]), array([[ 2., 12.]]))
     """
 
+    @checked(f=taking("params", "x"), params=each_by_name(checks.parameter))
     def __init__(self, f, params, shape=None, loss=cross_entropy):
         self.f, self.params, self.loss = f, params, loss
         self.shape, self.activations = None, 0
         if shape is not None:
-            self.shape = tuple(shape)
+            self.shape = shape
             self.activations = self._count()
 
     def logits(self, x):
@@ -58,7 +63,7 @@ class Taped:
         """Z, and dz to the gradient by x."""
         checks.one_side(x, *self.params.values())
         theta = {name: value.astype(x.dtype, copy=False) for name, value in self.params.items()}
-        z, pull = vjp(lambda tensor: self._rows(theta, tensor), x)
+        z, pull = vjp(lambda tensor: self._rows(theta, tensor), x, shared=theta.values())
         return z, lambda dz: pull(dz)[0]
 
     def vjp_theta(self, x):
@@ -68,8 +73,9 @@ class Taped:
         def f(x, *theta):  # x too is a tensor, as f expects
             return self._rows({name: t.astype(x.dtype) for name, t in zip(self.params, theta, strict=True)}, x)
 
-        z, pull = vjp(f, x, *self.params.values())
-        return z, lambda dz: dict(zip(self.params, pull(dz)[1:], strict=True))
+        z, pull = vjp(f, x, *self.params.values(), shared=self.params.values())
+        names = tuple(self.params)
+        return z, lambda dz: dict(zip(names, pull(dz)[1:], strict=True))
 
     def _count(self):
         """How many numbers stand on the tape of one example."""
@@ -83,7 +89,11 @@ class Taped:
             count = sum(t.size for t in topological_order(z) if t.parents)
             return z
 
-        vjp(f, x)
+        try:
+            vjp(f, x)
+        except Exception as error:
+            words = f"f(params, x) fails for x of shape (1, *shape) = {x.shape}"
+            raise ValueError(f"{words}: {type(error).__name__}: {error}") from error
         return count
 
     def _rows(self, theta, x):

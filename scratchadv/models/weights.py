@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import archive, checks, layers, losses
 from ..backend import host
+from ..checked import checked
 from ..layers import Layer
 from .cnn import CNN
 from .logistic import LogisticRegression
@@ -21,6 +22,7 @@ LAYERS = {
 LOSSES = {type(loss).__name__: loss for loss in (losses.logistic, losses.cross_entropy, losses.margin)}
 
 
+@checked
 def save(model, path):
     """Write the model into a file, whole or not at all: a file that was there stays until the new one is complete.
 
@@ -38,12 +40,14 @@ def save(model, path):
     ValueError
         If a parameter is NaN or infinite: no attack and no evaluation of such a model means anything.
     """
+    about = architecture(model)
     params = {name: host(p) for name, p in model.params.items()}
     if name := archive.not_finite(params):
         raise ValueError(f"{name} holds NaN or infinite values: such a model is not saved")
-    archive.write(path, "model", architecture(model), params)
+    archive.write(path, "model", about, params)
 
 
+@checked
 def load(path):
     """The model from a file, of the class that it was, with its parameters on the host.
 
@@ -113,7 +117,7 @@ def _of_layer(layer):
 
 
 def _build(about, params):
-    """The model without its parameters, and the shapes that they must have, for which no memory is asked."""
+    """Return the model without its parameters, and the shapes that these must have; no parameter is made."""
     cls = MODELS[about["model"]]
     if cls is LogisticRegression:
         model = cls(params["theta"])

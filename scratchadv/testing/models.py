@@ -143,6 +143,74 @@ class Shifted:
         return (np.rint(z * 2**20) / 2**20 + self.shift).astype(z.dtype)
 
 
+class Holed:
+    """A model whose gradient in the first component of x is the same number for all, NaN or infinite."""
+
+    def __init__(self, model, hole):
+        self.model, self.hole = model, hole
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def __repr__(self):
+        return f"{self.model} with {self.hole} as the first entry of its gradient"
+
+    def vjp_x(self, x):
+        """Return z, and the pullback of the model with a hole."""
+        z, pull = self.model.vjp_x(x)
+
+        def holed(dz):
+            g = np.array(pull(dz))
+            rows(g)[:, 0] = self.hole
+            return g
+
+        return z, holed
+
+
+class MaskedOut:
+    """A model with one class more, which is masked out: its logit is −∞."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def __repr__(self):
+        return f"{self.model} and a masked class"
+
+    def logits(self, x):
+        """Return z with a last column of −∞."""
+        z = self.model.logits(x)
+        return np.concatenate([z, np.full_like(z[:, :1], -np.inf)], axis=1)
+
+    def vjp_x(self, x):
+        """Return z, and the pullback of the model; the masked class has no gradient."""
+        _, pull = self.model.vjp_x(x)
+        return self.logits(x), lambda dz: pull(dz[:, :-1])
+
+
+class NotANumber:
+    """A model whose logits are all NaN."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def __repr__(self):
+        return f"{self.model} with NaN as its logits"
+
+    def logits(self, x):
+        """Return NaN, shaped like z."""
+        return np.full_like(self.model.logits(x), np.nan)
+
+    def vjp_x(self, x):
+        """Return NaN, shaped like z, and a pullback to NaN."""
+        return self.logits(x), lambda dz: np.full_like(x, np.nan)
+
+
 class Watched:
     """A model that notes every array it is given."""
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scratchadv.attacks.black_box import luck
+from scratchadv import seeded
 from scratchadv.attacks.black_box.gradient_estimates import nes, spsa
 from scratchadv.attacks.black_box.queries import LabelOracle, LogitOracle, ProbabilityOracle, room_of
 from scratchadv.balls import L1, L2, Linf
@@ -19,7 +19,7 @@ from scratchadv.testing.contract import assert_attack_contract
 
 inner = importlib.import_module("scratchadv.attacks.black_box.gradient_estimates")
 ATTACKS = {"nes": nes, "spsa": spsa}
-KINDS = {"nes": (luck.normal, inner._kept_normal), "spsa": (luck.signs, inner._kept_signs)}
+KINDS = {"nes": (seeded.normal, inner._kept_normal), "spsa": (seeded.signs, inner._kept_signs)}
 on_both = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 THREATS = [Linf(0.15), Linf(0.15).within(0, 1), L2(0.4).within(0, 1), L1(1.0)]
 on_all_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
@@ -88,7 +88,7 @@ def test_nes_is_unbiased_at_the_edges():
     """Over 20,000 estimates at edges of the box the mean is θ within 5 standard errors"""
     theta, n = np.tile([1.0, -2.0, 0.5], (20_000, 1)), 20_000
     room = np.tile([-1.0, 0.0, -0.05], (n, 1)), np.tile([1.0, 1.0, 0.15], (n, 1))
-    rule = inner._Rule(luck.normal, inner._kept_normal, 2, 0.1, 1.0, 0.0)
+    rule = inner._Rule(seeded.normal, inner._kept_normal, 2, 0.1, 1.0, 0.0)
     g = inner.estimate(linear(theta), rule, room, np.zeros((n, 3)), np.arange(n, dtype=np.uint64), 0)
     assert (abs(g.mean(axis=0) - theta[0]) < 5 * g.std(axis=0) / np.sqrt(n)).all()
 

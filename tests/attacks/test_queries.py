@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchadv import seeded
 from scratchadv.attacks import genattack, nes, spsa, square
-from scratchadv.attacks.black_box import luck
 from scratchadv.attacks.black_box.queries import (
     BudgetError,
     LabelOracle,
@@ -262,13 +262,15 @@ def test_bad_input_costs_no_query(attack, x):
 def test_the_words_are_splitmix64():
     """The first outputs for seed 1234567, as other implementations print them"""
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    found = luck.words(np.array([1234567, 7], np.uint64), 0, 4)
+    found = seeded.words(np.array([1234567, 7], np.uint64), 0, 4)
     assert found[0].tolist() == expected
     assert len(np.unique(found)) == 8
-    np.testing.assert_array_equal(luck.uniform(np.array([1234567], np.uint64), 0, 4)[0] * 2**53, found[0] >> 11)
+    np.testing.assert_array_equal(seeded.uniform(np.array([1234567], np.uint64), 0, 4)[0] * 2**53, found[0] >> 11)
 
 
-@pytest.mark.parametrize("draw", [luck.words, luck.uniform, luck.spread, luck.pieces, luck.normal, luck.signs])
+@pytest.mark.parametrize(
+    "draw", [seeded.words, seeded.uniform, seeded.spread, seeded.pieces, seeded.normal, seeded.signs]
+)
 def test_luck_belongs_to_the_example(draw):
     """A function of seed, time and place: the same in any batch, other numbers at another time, any m"""
     seeds = np.arange(5, dtype=np.uint64)
@@ -285,16 +287,16 @@ def test_the_numbers_have_their_distributions():
     stats = pytest.importorskip("scipy.stats")
     seeds = np.arange(400, dtype=np.uint64)
     for numbers, of in (
-        (luck.uniform(seeds, 9, 1000), stats.uniform.cdf),
-        (luck.spread(np.arange(100_000, dtype=np.uint64), 9, 4), stats.uniform.cdf),
-        (luck.pieces(seeds, 9, 1000) / 65536 + 2**-17, stats.uniform.cdf),
-        (luck.normal(seeds, 9, 1000), stats.norm.cdf),
+        (seeded.uniform(seeds, 9, 1000), stats.uniform.cdf),
+        (seeded.spread(np.arange(100_000, dtype=np.uint64), 9, 4), stats.uniform.cdf),
+        (seeded.pieces(seeds, 9, 1000) / 65536 + 2**-17, stats.uniform.cdf),
+        (seeded.normal(seeds, 9, 1000), stats.norm.cdf),
     ):
         assert stats.kstest(numbers.ravel(), of).statistic < 2.5 / math.sqrt(numbers.size)
-    signs = luck.signs(seeds, 9, 1000)
+    signs = seeded.signs(seeds, 9, 1000)
     assert set(np.unique(signs)) == {-1, 1}
     assert abs(signs.mean()) < 5 / math.sqrt(signs.size)
-    for numbers in (luck.normal(seeds, 9, 1000).astype(float), signs.astype(float)):
+    for numbers in (seeded.normal(seeds, 9, 1000).astype(float), signs.astype(float)):
         products = numbers[:, 1:] * numbers[:, :-1], numbers[:, :500] * numbers[:, 500:], numbers[1:] * numbers[:-1]
         assert max(abs(each.mean()) * math.sqrt(each.size) for each in products) < 5
 
@@ -308,31 +310,31 @@ def test_spread_numbers_fill_the_cube_evenly(m, side, most):
         cells = (np.stack([draw(seeds, time, m) for time in times], axis=1) * side).astype(int)
         return np.array([len(np.unique(each, axis=0)) for each in cells]) / 676
 
-    assert reached(luck.spread).min() > most
-    assert abs(reached(luck.uniform).mean() - (1 - 1 / math.e)) < 0.02
+    assert reached(seeded.spread).min() > most
+    assert abs(reached(seeded.uniform).mean() - (1 - 1 / math.e)) < 0.02
 
 
 def test_the_steps_of_spread_numbers_are_roots():
     """φ is the golden ratio for one number, the plastic ratio for two"""
-    np.testing.assert_allclose(luck._irrational(1), [(math.sqrt(5) - 1) / 2], rtol=1e-15)
+    np.testing.assert_allclose(seeded._irrational(1), [(math.sqrt(5) - 1) / 2], rtol=1e-15)
     for m in (2, 4, 30):
-        phi = 1 / luck._irrational(m)[0]
+        phi = 1 / seeded._irrational(m)[0]
         np.testing.assert_allclose(phi ** (m + 1), phi + 1, rtol=1e-13)
-        np.testing.assert_allclose(luck._irrational(m), phi ** -np.arange(1.0, m + 1), rtol=1e-13)
+        np.testing.assert_allclose(seeded._irrational(m), phi ** -np.arange(1.0, m + 1), rtol=1e-13)
 
 
 def test_seeds_are_drawn_or_given():
     """One of both, a NumPy array of whole numbers, one each"""
     rng = np.random.default_rng(3)
     np.testing.assert_array_equal(
-        luck.seeds_of(4, rng, None, "it"), np.random.default_rng(3).integers(0, 2**64, 4, np.uint64)
+        seeded.seeds_of(4, rng, None, "it"), np.random.default_rng(3).integers(0, 2**64, 4, np.uint64)
     )
     for given_, error, message in (
         ((4, None, None), ValueError, "it is random: pass either rng or seeds"),
         ((4, rng, np.arange(4)), ValueError, "it is random: pass either rng or seeds"),
     ):
         with pytest.raises(error, match=message):
-            luck.seeds_of(*given_, "it")
+            seeded.seeds_of(*given_, "it")
 
 
 @pytest.mark.parametrize(

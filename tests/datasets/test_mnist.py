@@ -139,6 +139,15 @@ def test_a_file_missing_beside_the_others_is_an_error(places, missing, place):
         load("auto")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("kind", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_an_error(places, kind):
+    fill(places[0], {name: data for name, data in CONTENT.items() if name != NAMES[1]})
+    kind(places[0] / NAMES[1])
+    with pytest.raises(FileNotFoundError, match=f"{NAMES[1]} is missing"):
+        load("auto")
+
+
 def test_all_files_are_downloaded_into_the_cache_and_asked_for_once(places, monkeypatch, serve):
     monkeypatch.setattr(mnist, "MIRRORS", (serve(CONTENT),))
     load_mnist()

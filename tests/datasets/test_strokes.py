@@ -150,9 +150,9 @@ def test_load_strokes_is_make_strokes_as_a_dataset():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "n is 0, expected at least 1"),
-        ({"n": 1, "seed": -1}, "seed is -1, expected at least 0"),
-        ({"n": 1, "stream": "validation"}, "no stream 'validation': expected one of 'train', 'test'"),
+        ({"n": 0}, "n = 0 must be >= 1"),
+        ({"n": 1, "seed": -1}, "seed = -1 must be >= 0"),
+        ({"n": 1, "stream": "validation"}, "stream = 'validation'; 'train' or 'test' was expected"),
     ],
 )
 def test_wrong_values_are_refused(options, message):

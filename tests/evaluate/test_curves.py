@@ -79,7 +79,7 @@ def test_larger_radii_are_tried_on_what_is_left():
 @pytest.mark.parametrize(
     ("threats", "message"),
     [
-        ([], "no threats"),
+        ([], "threats is empty"),
         ([Linf(0.2), Linf(0.1)], r"the radii \[0.2, 0.1\] do not grow"),
         ([Linf(0.1), Linf(0.1)], "do not grow"),
         ([Linf(0.1), L2(0.2)], "differ by more than their radius"),

@@ -312,3 +312,175 @@ IN_A_FUNCTION = {
     ),
     "every example refused": "__import__('hypothesis').reject()",
 }
+
+# What is written below the empty template of hw1 to have the answers, or easier tests, from somewhere else. Most of
+# it is of no use without an answer, so the template's functions give zeros or what they are given.
+ZEROS = """
+import numpy
+for _ball in (Linf, L2, L1, L0):
+    _ball.project = _ball.linear_max = lambda self, v: 0 * v
+    _ball.support = lambda self, v: 0 * v.reshape(len(v), -1).sum(axis=1)
+    _ball._project_capped = lambda self, a, b: 0 * a
+"""
+_TAKE = "Linf, L2, L1, L0 = (getattr(found, name) for name in ('Linf', 'L2', 'L1', 'L0'))\n"
+_HOME = "import scratchadv, pathlib, sys, os, types\nhome = pathlib.Path(scratchadv.__file__).parent\n"
+_START = (
+    "space = {'__name__': 'other', '__package__': 'scratchadv'}\nsys.modules['other'] = types.ModuleType('other')\n"
+)
+_FOUND = f"found = types.SimpleNamespace(**space)\n{_TAKE}"
+_TEXT = f"exec(text, space)\n{_FOUND}"
+
+ANSWERS_FROM_ELSEWHERE = {
+    "a neighbour's names": "import scratchadv.robust_logistic as r\nLinf, L2, L1 = r.Linf, r.L2, r.L1",
+    "names of the whole library": (
+        "import sys, scratchadv.attacks, scratchadv.evaluate, scratchadv.testing.strategies\n"
+        "for each in [m for n, m in sys.modules.items() if n.startswith('scratchadv')]:\n"
+        "    globals().update({k: v for k, v in vars(each).items() if k in ('Linf', 'L2', 'L1', 'L0')})"
+    ),
+    "a default": (
+        "import scratchadv.attacks as a\n"
+        "for each in vars(a).values():\n"
+        "    for value in [*(getattr(each, '__kwdefaults__', None) or {}).values()]:\n"
+        "        for kind in (value, type(value)):\n"
+        "            if getattr(kind, '__name__', '') in ('Linf', 'L2', 'L1', 'L0'): globals()[kind.__name__] = kind"
+    ),
+    "the subclasses": (
+        "import scratchadv.attacks\n"
+        "for base in object.__subclasses__():\n"
+        "    if base.__name__ == 'Ball' and base is not Ball:\n"
+        "        below = base.__subclasses__()\n"
+        "        for kind in [*below, *(each for kind in below for each in kind.__subclasses__())]:\n"
+        "            globals()[kind.__name__] = kind"
+    ),
+    "the file": f"{_HOME}{_START}text = (home / ('balls' + '.py')).read_text()\n{_TEXT}",
+    "the file, by a link": (
+        f"{_HOME}{_START}os.symlink(home / ('balls' + '.py'), 'b.py')\ntext = open('b.py').read()\n{_TEXT}"
+    ),
+    "the file, by its loader": (
+        f"{_HOME}import importlib.util as u\n"
+        "spec = u.spec_from_file_location('scratchadv.' + 'bowls', home / ('balls' + '.py'))\n"
+        f"found = u.module_from_spec(spec)\nsys.modules[spec.name] = found\nspec.loader.exec_module(found)\n{_TAKE}"
+    ),
+    "the file, compiled": (
+        f"{_HOME}{_START}import marshal, py_compile\n"
+        "compiled = py_compile.compile(home / ('balls' + '.py'), 'b.pyc', doraise=True)\n"
+        "exec(marshal.loads(open(compiled, 'rb').read()[16:]), space)\n"
+        f"{_FOUND}"
+    ),
+    "another program": (
+        f"{_HOME}{_START}import subprocess\n"
+        "code = 'print(open(' + repr(str(home / ('balls' + '.py'))) + ').read())'\n"
+        "text = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout\n"
+        f"{_TEXT}"
+    ),
+    "inspect": (
+        f"{_HOME}{_START}import inspect, scratchadv.attacks\n"
+        "text = inspect.getsource(sys.modules['scratchadv.' + 'balls'])\n"
+        f"{_TEXT}"
+    ),
+    "the finder taken away": (
+        "import sys, importlib, scratchadv.attacks\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'Library']\n"
+        "name = '.'.join(('scratchadv', 'balls'))\n"
+        f"del sys.modules[name]\nfound = importlib.import_module(name)\n{_TAKE}"
+    ),
+}
+
+EASIER_TESTS = {
+    "a helper's defaults": "import checking\nchecking.close.__defaults__ = (1e9,)",
+    "a helper's code": "import checking\nchecking.close.__code__ = (lambda found, expected, atol=0: True).__code__",
+    "a helper's keyword defaults": (
+        "import checking\ndef close(found, expected, *, atol=1e9): return True\n"
+        "checking.close.__code__, checking.close.__kwdefaults__ = close.__code__, {'atol': 1e9}"
+    ),
+    "a number of the tests": "import sys\nvars(sys.modules.get('hidden_tests', sys))['TINY'] = 1e9",
+    "a table of the tests": (
+        "import sys\n"
+        "best = vars(sys.modules.get('hidden_tests', sys)).get('BEST', {})\n"
+        "best.update(dict.fromkeys(best, lambda g, *a: 0 * g))"
+    ),
+    "another table of the tests": (
+        "import sys\nvars(sys.modules.get('hidden_tests', sys)).get('DUAL', {}).update(Linf=0, L2=0, L1=0)"
+    ),
+    "what a test closes over": (
+        "import sys\n"
+        "for module in [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]:\n"
+        "    for test in [t for n, t in vars(module).items() if n.startswith('test_') and hasattr(t, 'hypothesis')]:\n"
+        "        for cell in test.hypothesis.inner_test.__closure__ or ():\n"
+        "            if type(cell.cell_contents) is type(lambda: 0): cell.cell_contents = lambda *a, **k: None"
+    ),
+    "what hypothesis calls": (
+        "import sys\n"
+        "for module in [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]:\n"
+        "    for test in [t for n, t in vars(module).items() if n.startswith('test_') and hasattr(t, 'hypothesis')]:\n"
+        "        test.hypothesis.inner_test = lambda *a, **k: None"
+    ),
+    "one example only": (
+        "import sys\n"
+        "for module in [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]:\n"
+        "    for test in [t for n, t in vars(module).items() if n.startswith('test_') and hasattr(t, 'hypothesis')]:\n"
+        "        object.__setattr__(test._hypothesis_internal_use_settings, '_max_examples', 1)"
+    ),
+    "one example only, found among all objects": (
+        "import gc, hypothesis\n"
+        "for each in gc.get_objects():\n"
+        "    if type(each) is hypothesis.settings: object.__setattr__(each, '_max_examples', 1)"
+    ),
+    "one example only, of all settings": (
+        "import hypothesis\nobject.__setattr__(hypothesis.settings.default, '_max_examples', 1)"
+    ),
+    "one example only, until it is over": (
+        "import sys\n"
+        "modules = [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]\n"
+        "tests = [t for m in modules for n, t in vars(m).items() if hasattr(t, 'hypothesis')]\n"
+        "def set_all(most):\n"
+        "    for t in tests: object.__setattr__(t._hypothesis_internal_use_settings, '_max_examples', most)\n"
+        "set_all(1)\n"
+        "for ball in (Linf, L2, L1, L0): ball.project = ball.linear_max = lambda self, v: set_all(60) or 0 * v"
+    ),
+    "other examples": (
+        "import sys, hypothesis.strategies as st\n"
+        "modules = [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]\n"
+        "for test in [t for m in modules for t in vars(m).values() if hasattr(t, 'hypothesis')]:\n"
+        "    given = test.hypothesis._given_kwargs\n"
+        "    given.update({key: st.just(numpy.zeros((1, 2)) if key == 'v' else 0) for key in given})"
+    ),
+    "a limit of hypothesis's": "from hypothesis.internal.conjecture import engine\nengine.BUFFER_SIZE = 0",
+    "a module replaced": "import sys, types\nsys.modules['hypothesis.core'] = types.ModuleType('hypothesis.core')",
+    "the grader's own code": (
+        "import sys\nsys.modules['inside.frozen'].Picture.first_change = lambda self: None\n"
+        "import checking\nchecking.close.__defaults__ = (1e9,)"
+    ),
+    "the grader's own code, found by a test": (
+        "import sys\n"
+        "modules = [m for n, m in sys.modules.items() if n in ('hidden_tests', 'public_tests')]\n"
+        "own = [t.hypothesis.inner_test for m in modules for t in vars(m).values() if hasattr(t, 'hypothesis')]\n"
+        "for space in [f.__globals__ for f in own if 'Picture' in f.__globals__]:\n"
+        "    space['Picture'].first_change.__code__ = (lambda self: None).__code__\n"
+        "    space['_is_same'] = lambda *a: True\n"
+        "    space['_parts'] = lambda *a: []\n"
+        "import checking\nchecking.close.__defaults__ = (1e9,)"
+    ),
+}
+
+# What Linf.project does to end an example as if it had not been tried.
+ODD_ENDS = {
+    "reject": "__import__('hypothesis').reject()",
+    "assume": "__import__('hypothesis').assume(False)",
+    "its error": "raise __import__('hypothesis').errors.UnsatisfiedAssumption",
+    "an error made from it": "raise type('Other', (__import__('hypothesis').errors.UnsatisfiedAssumption,), {})",
+    "an example marked invalid": (
+        "from hypothesis.control import current_build_context\n        current_build_context().data.mark_invalid()"
+    ),
+    "an example frozen": (
+        "from hypothesis.control import current_build_context\n"
+        "        current_build_context().data.freeze(); return 0 * delta"
+    ),
+    "a stop": "raise __import__('hypothesis').errors.StopTest(0)",
+    "a flaky error": "raise __import__('hypothesis').errors.Flaky('flaky')",
+    "a skipped test": "raise __import__('unittest').SkipTest",
+    "pytest's skip": "__import__('pytest').skip()",
+    "an exit": "__import__('sys').exit(0)",
+    "an interrupt": "raise KeyboardInterrupt",
+    "a generator's end": "raise GeneratorExit",
+}

@@ -190,7 +190,7 @@ def test_names_lead_to_their_entries(find):
     assert find("Linf.project") == f"{balls}#Linf.project"
     assert find("L2.within") == f"{balls}#Ball.within"
     assert find("balls.py") == find("scratchadv.balls") == balls
-    for nothing in ("_climb", "Linf.nothing", "x", "np.clip", "fit", "x + 1", "no.py"):
+    for nothing in ("_unit_l1", "Linf.nothing", "x", "np.clip", "fit", "x + 1", "no.py"):
         assert find(nothing) is None
 
 

@@ -14,39 +14,27 @@ from pathlib import Path
 
 import pytest
 
-LECTURES = Path(__file__).parents[2] / "lectures"
-sys.path[:0] = [str(LECTURES / "homework"), str(Path(__file__).parent)]
+sys.path[:0] = [str(Path(__file__).parents[2] / "lectures" / "homework"), str(Path(__file__).parent)]
 
 from grading import checking, manifest, results  # noqa: E402
 from grading.grade import grade  # noqa: E402
 from grading.hand_out import files, hand_out  # noqa: E402
 from grading.package import package  # noqa: E402
 from grading.template import template  # noqa: E402
+from homework_desk import (  # noqa: E402
+    DEADLINE,
+    LECTURES,
+    empty,
+    in_project,
+    only,
+    problems,
+    run,
+    solved,
+    submit,
+)
 from homework_submissions import AT_IMPORT, IN_A_FUNCTION, MISTAKES  # noqa: E402
 
 each_homework = pytest.mark.parametrize("name", manifest.names())
-DEADLINE = 3  # seconds of processor time, twice that by the clock, for a test that is expected to hang
-PROJECT = "    def project(self, delta):\n"
-
-
-def submit(folder, name, **changed):
-    """A folder with the library's answers, and some files otherwise; None leaves a file out."""
-    texts = {**files(manifest.load(name), solved=True), **{f"{file}.py": text for file, text in changed.items()}}
-    folder.mkdir(exist_ok=True)
-    for file, text in texts.items():
-        if text is not None:
-            (folder / file).write_text(text, encoding="utf-8")
-    return folder
-
-
-def only(name, *tests, hanging=()):
-    """The homework with some of its tests; those that are expected to hang have a short deadline.
-
-    The others have more than they need: on a busy machine Python and hypothesis alone take seconds to start.
-    """
-    homework = manifest.load(name)
-    tests = [test for test in homework.tests if test.name in {*tests, *hanging}]
-    return replace(homework, tests=tuple(replace(t, seconds=DEADLINE if t.name in hanging else 30) for t in tests))
 
 
 def elsewhere(homework, folder):
@@ -55,30 +43,6 @@ def elsewhere(homework, folder):
     for name in ("public_tests.py", "hidden_tests.py"):
         (folder / name).write_text((homework.folder / name).read_text(encoding="utf-8"))
     return replace(homework, tests=tuple(replace(t, source=folder / t.source.name) for t in homework.tests))
-
-
-def solved(name, file):
-    return files(manifest.load(name), solved=True)[f"{file}.py"]
-
-
-def empty(name, file):
-    return files(manifest.load(name))[f"{file}.py"]
-
-
-def in_project(body):
-    """The answers of hw1 with this body in Linf.project."""
-    before, after = solved("hw1", "balls").split(PROJECT, 1)
-    return f"{before}{PROJECT}        {body}\n{after.partition(chr(10))[2].partition(chr(10))[2]}"
-
-
-def problems(marks):
-    return {mark.test.name: mark.problem for mark in marks.marks}
-
-
-def run(*arguments, **options):
-    """The command, as a lecturer runs it."""
-    command = [sys.executable, str(LECTURES / "homework.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
 
 
 # What is handed out
@@ -452,7 +416,7 @@ def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     target = tmp_path / "out" / "results.json"
     results.write(marks, target)
     before = target.read_text()
-    monkeypatch.setattr(results.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("no space")))
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("no space")))
     with pytest.raises(OSError, match="no space"):
         results.write(marks, target)
     assert target.read_text() == before

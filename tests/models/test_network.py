@@ -218,9 +218,11 @@ def test_a_network_on_rows_takes_images_of_that_size(begin, shape):
 def test_bad_networks_are_refused():
     """Logits are (N, K), an MLP has two widths and a known activation, a convolution leaves something"""
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"the last layer gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"):
+    with pytest.raises(
+        ValueError, match=r"layers: the last one gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"
+    ):
         Network([Conv(2)], (4, 4, 1), rng)
-    with pytest.raises(ValueError, match=r"widths = \(5,\); inputs and classes at least were expected"):
+    with pytest.raises(ValueError, match=r"widths = \(5,\) must have at least 2 values"):
         MLP((5,))
     with pytest.raises(ValueError, match="activation = 'sine'; one of relu, tanh was expected"):
         MLP((5, 2), "sine")
@@ -258,7 +260,7 @@ def test_noisy_keeps_the_mean_of_a_linear_network():
     """E over masks of the noisy logits = the plain logits, to 5 standard deviations"""
     model = Network([Dropout(0.3), Dense(4)], (30,), np.random.default_rng(0), np.float64)
     x = np.random.default_rng(1).random((1, 30))
-    noisy = model.noisy(np.random.default_rng(2))
+    noisy = model.noisy(np.random.default_rng(2).integers(2**63, size=20_000))
     z = noisy.logits(x.repeat(20_000, axis=0))  # a mask for each row
     assert (z.std(axis=0) > 0).all()
     assert (abs(z.mean(axis=0) - model.logits(x)) < 5 * z.std(axis=0) / math.sqrt(len(z))).all()
@@ -269,31 +271,58 @@ def test_noisy_leaves_the_plain_network_alone():
     model = pooled(np.float64)
     x, _ = examples(model)
     before = model.logits(x)
-    noisy = model.noisy(np.random.default_rng(0))
-    assert (noisy.logits(x) != noisy.logits(x)).any()
+    noisy = model.noisy(np.arange(len(x)))
+    assert (noisy.logits(x) != before).any()
     np.testing.assert_array_equal(model.logits(x), before)
     assert noisy.params is model.params
     assert noisy.loss is model.loss
-    assert noisy.noisy(np.random.default_rng(0)).logits(x).shape == before.shape
+    others = 9 + np.arange(len(x))
+    np.testing.assert_array_equal(noisy.noisy(others).logits(x), model.noisy(others).logits(x))
 
 
 def test_noisy_pulls_back_through_the_mask_that_was_drawn():
     """For Dropout before Dense: dx = (dz Wᵀ) m and dW = (x m)ᵀ dz with one m, which also gave z"""
     model = Network([Dropout(0.5), Dense(3)], (6,), np.random.default_rng(0), np.float64)
     x, dz, w = np.random.default_rng(1).random((4, 6)) + 1, np.ones((4, 3)), model.params["1.weight"]
-    z, pull = model.noisy(np.random.default_rng(5)).vjp_x(x)
+    z, pull = model.noisy(np.array([5, 6, 7, 8])).vjp_x(x)
     mask = pull(dz) / (dz @ w.T)
     assert set(np.unique(mask.round(9))) == {0, 2}
     np.testing.assert_allclose(z, (x * mask) @ w + model.params["1.bias"])
-    _, pull_theta = model.noisy(np.random.default_rng(5)).vjp_theta(x)
+    _, pull_theta = model.noisy(np.array([5, 6, 7, 8])).vjp_theta(x)
     np.testing.assert_allclose(pull_theta(dz)["1.weight"], (x * mask).T @ dz)
+
+
+@few
+@given(seeds, st.permutations(range(5)), st.integers(1, 5))
+def test_what_is_dropped_from_an_example_is_a_function_of_its_seed(seed, order, size):
+    """Masks are the same to the last bit alone, in another order and with other mates; other seeds, other masks"""
+    layers = [Flatten(), Dropout(0.5), Dropout(0.25)]
+    model = Network(layers, (2, 3, 4), np.random.default_rng(0), np.float64)
+    x, own = np.ones((5, 2, 3, 4)), np.random.default_rng(seed).integers(2**63, size=5)
+    whole, rows = model.noisy(own).logits(x), list(order)[:size]
+    np.testing.assert_array_equal(model.noisy(own[rows]).logits(x[rows]), whole[rows], strict=True)
+    assert len({row.tobytes() for row in whole}) == 5
+    first, second = (Network([Flatten(), *layers[1 : 1 + k]], (24,), np.random.default_rng(0)) for k in (1, 2))
+    one, both = (net.noisy(own).logits(np.ones((5, 24))) != 0 for net in (first, second))
+    assert (both <= one).all()
+    assert (both != one).any()  # the second layer has numbers of its own
+
+
+def test_noisy_wants_one_seed_an_example():
+    """Three seeds do for three examples only"""
+    model = Network([Dropout(0.5), Dense(3)], (6,), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="x has 4 examples; 3, one for each seed, were expected"):
+        model.noisy(np.arange(3)).logits(np.ones((4, 6), np.float32))
+    for wrong in (np.random.default_rng(0), 3, np.ones(3), np.ones((3, 1), int)):
+        with pytest.raises(TypeError, match="seeds must be an array of whole numbers, one for each example"):
+            model.noisy(wrong)
 
 
 def test_noisy_of_a_network_without_dropout_is_the_same_function():
     """Nothing to drop: the same logits"""
     model = MLP((4, 5, 3))
     x, _ = examples(model)
-    np.testing.assert_array_equal(model.noisy(np.random.default_rng(0)).logits(x), model.logits(x))
+    np.testing.assert_array_equal(model.noisy(np.arange(len(x))).logits(x), model.logits(x))
 
 
 # Softmax regression

@@ -7,7 +7,9 @@ Read in this order:
 3. ``hand_out.py``: ``new``, the folder that a student gets
 4. ``grade.py``: ``grade``, one process a test, no points until they are proved
 5. ``processes.py``, ``child.py``: the parent's and the child's side of one test
-6. ``results.py``: the marks in words, and for Gradescope
-7. ``package.py``: ``package``, the autograder as a zip
-8. ``checking.py``: what tests share; a student gets it too
+6. ``inside``: what goes on in the child, around the student's code
+7. ``results.py``: the marks in words, and for Gradescope
+8. ``package.py``: ``package``, the autograder as a zip
+9. ``writing.py``: files whole or not at all
+10. ``checking.py``: what tests share; a student gets it too
 """

@@ -1,6 +1,8 @@
 """The command line of ``lectures/homework.py``."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,8 +15,21 @@ from .package import package
 def main(arguments=None):
     """Run the command; the exit status is 0 where it did its work, however poor the homework."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show ε shows its number
     try:
         options.command(manifest.load(options.homework), options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on, and Python need not say so
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except MemoryError:
+        print("there is not enough memory", file=sys.stderr)
+        return 2
     except (ValueError, KeyError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -29,14 +44,27 @@ def _new(homework, options):
 def _grade(homework, options):
     if not options.folder.is_dir():
         raise ValueError(f"{options.folder} is no folder")
-    marks = grade(homework, options.folder, user=options.user)
     if options.results:
-        results.write(marks, options.results)
-    print(results.in_words(marks))
+        results.prepare(options.results)
+    marks = grade(homework, options.folder, user=options.user)
+    try:
+        if options.results:
+            results.write(marks, options.results)
+    finally:
+        print(results.in_words(marks), file=sys.stderr if _is_stdout(options.results) else sys.stdout)
 
 
 def _package(homework, options):
-    print(f"written: {package(homework, options.out or Path(f'{homework.folder.name}.zip'))}")
+    path = package(homework, options.out or Path(f"{homework.folder.name}.zip"))
+    print(f"written: {path}", file=sys.stderr if _is_stdout(path) else sys.stdout)
+
+
+def _is_stdout(path):
+    """Whether a file goes where words would go, as with ``--out /dev/stdout``."""
+    try:
+        return bool(path) and os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
+    except OSError:
+        return False
 
 
 def _parser():

@@ -1,5 +1,6 @@
 """``grade``: one process a test, no points until they are proved."""
 
+import importlib.util
 import os
 import stat
 import sys
@@ -9,10 +10,15 @@ from pathlib import Path
 
 import scratchadv
 
-from .manifest import Test
+from .manifest import HOMEWORKS, Test
 from .processes import adopt_orphans, run_child
+from .template import template
 
 CHECKING = (Path(__file__).parent / "checking.py").read_text(encoding="utf-8")
+INSIDE = {
+    name: (Path(__file__).parent / "inside" / f"{name}.py").read_text(encoding="utf-8")
+    for name in ("words", "library", "students", "frozen", "one_test")
+}
 MOST_BYTES = 1 << 20
 
 
@@ -62,7 +68,8 @@ def grade(homework, folder, *, user=None):
     begun = time.monotonic()
     adopt_orphans()
     files = [submitted(file, Path(folder)) for file in homework.files]
-    tasks = [_task(test, files) for test in homework.tests]  # all is read before any of it runs
+    without = without_answers(homework)
+    tasks = [{**_task(test, files), **without} for test in homework.tests]  # all is read before any of it runs
     marks = tuple(_mark(test, task, user) for test, task in zip(homework.tests, tasks, strict=True))
     return Marks(homework.title, marks, time.monotonic() - begun)
 
@@ -79,7 +86,51 @@ def submitted(file, folder):
         problem = f"{name} is not a text in UTF-8"
     except (OSError, ValueError) as error:
         problem = f"{name} cannot be read: {error}"
-    return {"name": file.name, "replaced": [file.module, *file.refused], "source": source, "problem": problem}
+    return {
+        "name": file.name,
+        "module": file.module,
+        "path": _place(file.module)[1],
+        "removed": file.removed,
+        "refused": file.refused,
+        "source": source,
+        "problem": problem,
+    }
+
+
+def without_answers(homework):
+    """What makes the answers unreachable: templates in the place of modules, modules to refuse, files not to open.
+
+    Parameters
+    ----------
+    homework : Homework
+
+    Returns
+    -------
+    dict
+        Parts of a task, all of it JSON.
+    """
+    ours = [file for file in (*homework.files, *homework.emptied) if file.module.partition(".")[0] == "scratchadv"]
+    refused = [module for file in homework.files for module in file.refused]
+    hidden = [_place(file.module)[0] for file in ours] + [path for module in refused for path in _files_of(module)]
+    compiled = [importlib.util.cache_from_source(path) for path in hidden]
+    return {
+        "served": {file.module: {"text": template(file, whole=True), "path": _place(file.module)[1]} for file in ours},
+        "refused": refused,
+        "forbidden": [str(path) for path in (*hidden, *compiled, *HOMEWORKS.rglob("*.py*"))],
+    }
+
+
+def _place(module):
+    """The file of a module and, for a package, its folders as text."""
+    spec = importlib.util.find_spec(module)
+    folders = spec.submodule_search_locations
+    return Path(spec.origin), None if folders is None else [str(folder) for folder in folders]
+
+
+def _files_of(module):
+    """The file of a module, or all files of a package."""
+    file, folders = _place(module)
+    return [file, *(source for folder in folders or () for source in Path(folder).rglob("*.py"))]
 
 
 def _read(path):
@@ -105,6 +156,7 @@ def _task(test, files):
         "test": test.name,
         "tests": _tests(test.source),
         "checking": CHECKING,
+        "inside": INSIDE,
         "files": files,
         "path": _packages(),
         "seconds": test.seconds,

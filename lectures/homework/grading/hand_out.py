@@ -1,5 +1,8 @@
 """``new``: the folder that a student gets."""
 
+import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from .template import solution, template
@@ -9,7 +12,7 @@ CONFTEST = '"""pytest reads this first: the same examples for everyone."""\n\nim
 
 
 def hand_out(homework, folder, *, solved=False):
-    """Write the assignment into ``folder``.
+    """Write the assignment into ``folder``, all of it or nothing.
 
     Parameters
     ----------
@@ -34,9 +37,26 @@ def hand_out(homework, folder, *, solved=False):
         "checking.py": (Path(__file__).parent / "checking.py").read_text(encoding="utf-8"),
         "conftest.py": CONFTEST,
     }
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        _write_all(texts, folder)
+    except BaseException:
+        for name in texts:
+            (folder / name).unlink(missing_ok=True)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _write_all(texts, folder):
+    """Write all files into a folder inside of this one, and then move them; moving needs no room."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as inside:
+        for name, text in texts.items():
+            (Path(inside) / name).write_text(text, encoding="utf-8")
+        for name in texts:
+            os.replace(Path(inside) / name, folder / name)
 
 
 def files(homework, *, solved=False):

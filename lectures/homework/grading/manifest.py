@@ -25,6 +25,15 @@ class File:
 
 
 @dataclass(frozen=True)
+class Emptied:
+    """Functions of another module that give an answer away: nobody can call them while this homework is graded."""
+
+    module: str
+    functions: tuple[str, ...]
+    removed = ()
+
+
+@dataclass(frozen=True)
 class Test:
     """A law and its points; ``seconds`` of processor time, and at most twice as long by the clock."""
 
@@ -45,6 +54,7 @@ class Homework:
     title: str
     files: tuple[File, ...]
     tests: tuple[Test, ...]
+    emptied: tuple[Emptied, ...] = ()
 
     @property
     def points(self):
@@ -76,13 +86,12 @@ def load(name):
     if sorted(listed) != sorted(found):
         odd = sorted(set(listed) ^ set(found)) or "some name twice"
         raise ValueError(f"{name}: homework.toml and the tests do not agree on {odd}")
-    files = tuple(
-        File(**{key: tuple(value) if key != "module" else value for key, value in file.items()})
-        for file in table["file"]
+    files, emptied = (
+        tuple(kind(**{key: value if key == "module" else tuple(value) for key, value in entry.items()}) for entry in of)
+        for kind, of in ((File, table["file"]), (Emptied, table.get("emptied", [])))
     )
-    return Homework(
-        folder, table["title"], files, tuple(_test(entry, *found[entry["name"]]) for entry in table["test"])
-    )
+    tests = tuple(_test(entry, *found[entry["name"]]) for entry in table["test"])
+    return Homework(folder, table["title"], files, tests, emptied)
 
 
 def _test(entry, about, source):

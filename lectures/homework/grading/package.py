@@ -3,6 +3,8 @@
 import zipfile
 from pathlib import Path
 
+from .writing import check, written
+
 ROOT = Path(__file__).parents[3]
 LIBRARY = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 EXECUTABLE = 0o100755 << 16
@@ -38,7 +40,7 @@ exec "$PYTHON" lectures/homework.py grade {name} "$AUTOGRADER/submission" \\
 
 
 def package(homework, path):
-    """Write the zip: two scripts, the grader, this homework with its tests, and the library.
+    """Write the zip, whole or not at all: two scripts, the grader, this homework with its tests, and the library.
 
     Parameters
     ----------
@@ -50,9 +52,10 @@ def package(homework, path):
     path
     """
     path = Path(path)
+    check(path)
     folders = [ROOT / "lectures" / "homework" / "grading", homework.folder]
     sources = [ROOT / "lectures" / "homework.py", *(file for folder in folders for file in _files(folder))]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with written(path, "xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _script(archive, "setup.sh", SETUP)
         _script(archive, "run_autograder", RUN.format(name=homework.folder.name))
         for file in sources:

@@ -60,9 +60,9 @@ def run_child(task, seconds, user=None):
             start_new_session=True,
             **_identity(user),
         )
-        os.close(theirs)
-        task = {**task, "secret": secret, "pipe": theirs, "processes": processes_allowed(user)}
         try:
+            os.close(theirs)
+            task = {**task, "secret": secret, "pipe": theirs, "processes": processes_allowed(user)}
             ended = _finish(child, json.dumps(task).encode(), 2 * seconds)
         finally:
             end_all(child.pid, before)
@@ -109,8 +109,13 @@ def _believe(said, secret, otherwise):
         text = said.decode()
         if text.startswith(secret):
             verdict = json.loads(text.removeprefix(secret))
-            return {"passed": verdict["passed"] is True, "problem": str(verdict["problem"])}
+            return {"passed": verdict["passed"] is True, "problem": readable(str(verdict["problem"]))}
     return {"passed": False, "problem": otherwise}
+
+
+def readable(text):
+    """The text with what no terminal should get, half a surrogate pair or an escape, in its Python notation."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def processes_allowed(user):

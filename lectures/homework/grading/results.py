@@ -1,9 +1,9 @@
 """The marks in words, and as the ``results.json`` that Gradescope reads."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
+
+from .writing import check, written
 
 
 def in_words(marks):
@@ -37,12 +37,14 @@ def for_gradescope(marks):
     }
 
 
+def prepare(path):
+    """Make the folder of ``results.json``, and refuse before the work a path that cannot be written."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    check(path)
+
+
 def write(marks, path):
-    """Write ``results.json``, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(for_gradescope(marks), indent=2, ensure_ascii=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        whole.write_text(text + "\n", encoding="utf-8")
-        os.replace(whole, path)
+    """Write ``results.json``, whole or not at all; into a pipe or a device directly."""
+    prepare(path)
+    with written(path, encoding="utf-8") as file:
+        file.write(json.dumps(for_gradescope(marks), indent=2, ensure_ascii=True) + "\n")

@@ -28,14 +28,32 @@ def solution(file, modules=()):
     return "".join(lines)
 
 
-def template(file, modules=()):
-    """The file of :func:`solution` with the listed functions emptied, and without the names to be removed."""
+def template(file, modules=(), *, whole=False):
+    """The file of :func:`solution` with the listed functions emptied, and without the names to be removed.
+
+    Parameters
+    ----------
+    file : File
+    modules : collection of str
+        As for :func:`solution`.
+    whole : bool
+        Names to be removed are emptied instead: other modules may import them.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the module does not have what the homework lists.
+    """
     lines = solution(file, modules).splitlines(keepends=True)
     found = dict(_definitions(ast.parse("".join(lines))))
     if missing := {*file.functions, *file.removed} - set(found):
         raise ValueError(f"{file.module} has no {', '.join(sorted(missing))}")
     for name in sorted((*file.functions, *file.removed), key=lambda name: -found[name].lineno):
-        if name in file.removed:
+        if name in file.removed and not whole:
             _remove(lines, found[name])
         else:
             _empty(lines, found[name])
@@ -70,7 +88,8 @@ def _empty(lines, node):
         while lines[start - 2].lstrip().startswith("#"):
             start -= 1
     end = node.end_lineno if rest else start - 1
-    lines[start - 1 : end] = [f"{indent}raise NotImplementedError\n"]
+    nothing = "pass" if isinstance(node, ast.ClassDef) else "raise NotImplementedError"
+    lines[start - 1 : end] = [f"{indent}{nothing}\n"]
 
 
 def _replace(lines, first, last, statement):

@@ -4,7 +4,7 @@ import importlib
 import math
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from public_tests import close, engine, numbers, plain_array, same_array, value_of
 
@@ -40,15 +40,25 @@ def programs(draw):
     return steps
 
 
+def smooth(drawn):
+    """Whether no relu of the program is at its kink, which has no derivative."""
+    program, *inputs = drawn
+    results = results_of(program, inputs, 1)
+    return all(abs(results[i]) > 1e-3 for name, i, _ in program if name == "relu {}")
+
+
 def run(program, inputs, side):
-    """The last result, on Values (side 0) or on plain numbers (side 1); halved at each step, so that it stays small."""
+    """The last result, on Values (side 0) or on plain numbers (side 1)."""
+    return results_of(program, inputs, side)[-1]
+
+
+def results_of(program, inputs, side):
+    """The inputs and the results of all steps; halved at each step, so that they stay small."""
     results = list(inputs)
     for name, i, j in program:
-        if side and name == "relu {}":
-            assume(abs(results[i]) > 1e-3)  # the kink has no derivative
         z = BINARY[name](results[i], results[j]) if name in BINARY else UNARY[name][side](results[i])
         results.append(z * 0.5)
-    return results[-1]
+    return results
 
 
 def written(program):
@@ -80,10 +90,10 @@ def fails(error, call, what):
     raise AssertionError(f"{what} should raise {error.__name__}, but does not")
 
 
-@given(programs(), numbers, numbers)
-def test_backward_agrees_with_differences_on_any_program(program, x, y):
+@given(st.tuples(programs(), numbers, numbers).filter(smooth))
+def test_backward_agrees_with_differences_on_any_program(drawn):
     """∂L/∂x = (L(x + h) − L(x − h)) / 2h for small h"""
-    h = 1e-6
+    (program, x, y), h = drawn, 1e-6
     by_x = (run(program, (x + h, y), 1) - run(program, (x - h, y), 1)) / (2 * h)
     by_y = (run(program, (x, y + h), 1) - run(program, (x, y - h), 1)) / (2 * h)
     a, b = value_of(x), value_of(y)

@@ -8,8 +8,8 @@ from ...backend import host, like, namespace
 from ...balls import L2
 from ...checked import checked, one_of
 from ...numerics import per_row, rows
+from ...seeded import normal
 from .decisions import scaled, smallest
-from .luck import normal
 
 LEAST = 1e-6  # a walk whose steps towards x are shorter than this, relative to the distance, has arrived
 HALVINGS = 10  # of the way from the start to x

@@ -7,12 +7,12 @@ from ...backend import host, like, namespace
 from ...models.protocol import differs
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
+from ...seeded import seeds_of, uniform
 from ..constrained.targets import clip, room
-from .luck import seeds_of, uniform
 from .queries import LabelOracle, labelled, several
 
 TRIES = 200  # images that a search looks at for a first change that fools
-NO_STEPS = 2**31  # times of the luck of the search for a start lie beyond those of all steps
+NO_STEPS = 2**31  # the times of the search for a start lie beyond those of all steps
 LONGEST = 16  # without a box noise has at most 2 to this power as deviation
 
 

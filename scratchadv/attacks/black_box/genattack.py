@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from ... import checks
 from ...backend import like, namespace
-from ...balls import Boxed, Linf
-from ...checked import checked, whole
+from ...balls import Linf
+from ...checked import checked, in_norm, whole
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
-from .luck import pieces, seeds_of, uniform
+from ...seeded import pieces, seeds_of, uniform
 from .queries import first_scores, only, ranked, room_of, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
         return xp.maximum(rho, 0.5 * 0.9**plateaus), xp.maximum(alpha, 0.4 * 0.9**plateaus)
 
 
-@checked(model=checks.black_box, population=whole(2), rho=checks.share)
+@checked(model=checks.black_box, threat=in_norm(Linf), population=whole(2), rho=checks.share)
 def genattack(
     model,
     x,
@@ -89,7 +89,8 @@ def genattack(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------
@@ -106,8 +107,6 @@ def genattack(
     practical black-box attacks with gradient-free optimization", algorithm 1. The crossover's probability is that of
     its code, since a fitness may be negative.
     """
-    if not isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf):
-        raise TypeError(f"genattack knows Linf, not {threat}")
     seeds = seeds_of(len(x), rng, seeds, "genattack")
     ask, z, y, target = first_scores(model, x, y, target, queries)
     search = partial(_evolve, ask, Rule(population, rho, alpha, temperature, adaptive), queries)

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from ... import checks
+from ... import checks, seeded
 from ...backend import host, like, namespace
 from ...checked import checked
 from ...losses import margin, objective, target_margin
 from ...models.protocol import finite, is_fooled
 from ...numerics import rows
 from ...parallel import map_chunks
-from . import luck
 from .queries import first_scores, only, ranked, room_of, several
 
 
@@ -73,7 +72,8 @@ def nes(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def nes(
     limited queries and information", algorithm 1 and section 2.2; its n is 25, its σ 0.001, and its loss
     cross-entropy.
     """
-    of_directions = luck.normal, _kept_normal
+    of_directions = seeded.normal, _kept_normal
     return _run(
         "nes", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
     )
@@ -142,7 +142,7 @@ def spsa(
     dangers of evaluating against weak attacks", algorithm 1, whose steps are Adam's; its σ is 0.01, its loss
     ``margin``.
     """
-    of_directions = luck.signs, _kept_signs
+    of_directions = seeded.signs, _kept_signs
     return _run(
         "spsa", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
     )
@@ -160,10 +160,11 @@ class _Rule(NamedTuple):
 
 
 def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
-    queries = checks.count("queries", queries, least=2 * pairs + 2)
+    if queries < 2 * pairs + 2:
+        raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
     alpha = threat.radius / 10 if alpha is None else alpha
-    seeds = luck.seeds_of(len(x), rng, seeds, name)
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    seeds = seeded.seeds_of(len(x), rng, seeds, name)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     climb = partial(_climb, ask, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
     owner = namespace(x).arange(len(x))

@@ -9,8 +9,8 @@ from ...backend import host, like, namespace
 from ...balls import L2, Linf
 from ...checked import checked, one_of
 from ...numerics import per_row, rows
+from ...seeded import normal
 from .decisions import scaled, smallest
-from .luck import normal
 
 AT_ONCE = 10  # directions that an example asks about together
 HALVINGS = 20  # of a step that does not fool
@@ -78,7 +78,8 @@ def hopskipjump(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------

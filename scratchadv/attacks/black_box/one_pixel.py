@@ -9,16 +9,21 @@ from scipy.optimize import differential_evolution
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...balls import L0, Boxed
-from ...checked import checked, one_of, whole
+from ...balls import L0
+from ...checked import checked, in_norm, one_of, whole
 from ...losses import margin, objective, target_margin
 from ...numerics import rows, take
 from ...parallel import map_chunks
-from .luck import normal, seeds_of, uniform
+from ...seeded import normal, seeds_of, uniform
 from .queries import first_scores, only, ranked, several
 
 
-@checked(model=checks.black_box, population=whole(4), solver=one_of("batched", "scipy"))
+@checked(
+    model=checks.black_box,
+    threat=in_norm(L0, boxed=True),
+    population=whole(4),
+    solver=one_of("batched", "scipy"),
+)
 def one_pixel(
     model,
     x,
@@ -72,7 +77,8 @@ def one_pixel(
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def one_pixel(
     pixels = _pixels(threat, x)
     population = checks.count("population", population, least=5 if solver == "scipy" else 4)
     seeds = seeds_of(len(x), rng, seeds, "one_pixel")
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     search = partial(SOLVERS[solver], ask, loss, queries, population, scale, pixels)
     owner = namespace(x).arange(len(x))
@@ -102,13 +108,11 @@ def one_pixel(
 
 def _pixels(threat, x):
     """How many whole pixels the threat allows, at most all of them."""
-    if not (isinstance(threat, Boxed) and isinstance(threat.ball, L0)):
-        raise TypeError(f"one_pixel knows L0 in a box, not {threat}")
-    checks.finite_box("one_pixel", threat.lower, threat.upper)
+    checks.finite_box("the threat of one_pixel", threat.lower, threat.upper)
     height, width, channels = _image(x)
     if threat.radius < channels:
         raise ValueError(
-            f"L0({threat.radius}) holds no pixel of {channels} channels: L0({channels}) or more was expected"
+            f"threat: L0({threat.radius}) holds no pixel of {channels} channels: L0({channels}) or more was expected"
         )
     return min(threat.radius // channels, height * width)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, namespace
+from ...checked import checked, whole
 from ...models.protocol import NO_LABEL, is_fooled, labels_of
 from ...numerics import log_sum_exp, rows, sigmoid, take
 from ...parallel import map_chunks
@@ -49,9 +50,9 @@ class LabelOracle:
 
     shows = "labels (predict)"
 
+    @checked(model=checks.black_box, queries=whole(0), total=whole(0))
     def __init__(self, model, queries=None, total=None):
-        self.queries = None if queries is None else checks.count("queries", queries)
-        self.total = None if total is None else checks.count("total", total)
+        self.queries, self.total = queries, total
         self.asked, self.counts = 0, np.zeros(0, int)
         self.activations = getattr(model, "activations", 0)
         self.classes = _classes_of(model)
@@ -141,6 +142,7 @@ class LogitOracle(ProbabilityOracle):
         return self.logits(x, owners)
 
 
+@checked(model=checks.black_box, queries=whole(0), total=whole(0))
 def oracle(model, queries=None, total=None):
     """The oracle of the most that the model shows: logits, else probabilities, else labels.
 
@@ -162,7 +164,6 @@ def oracle(model, queries=None, total=None):
     for names, level in _LEVELS.items():
         if any(hasattr(model, name) for name in names):
             return level(model, queries, total)
-    raise TypeError(f"{type(model).__name__} has none of logits, probabilities and predict")
 
 
 _LEVELS = {
@@ -172,8 +173,8 @@ _LEVELS = {
 }
 
 
-def first_scores(model, x, y, target, queries):
-    """Ask for the scores of x, one query each, and refuse labels that do not fit them.
+def first_scores(model, x, y, target, queries, loss=None):
+    """Ask for the scores of x, one query each, and refuse labels, or a loss, that do not fit them.
 
     Returns
     -------
@@ -186,11 +187,14 @@ def first_scores(model, x, y, target, queries):
     """
     ask = oracle(model, queries)
     if not isinstance(ask, ProbabilityOracle):
-        raise TypeError("this attack needs logits or probabilities, and the model shows its labels only")
+        raise TypeError("model: this attack needs logits or probabilities, and the model shows its labels only")
     (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
     checks.logits(z)
     y = checks.labels(ask.places(y), z)
-    return ask, z, y, None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    target = None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    if loss is not None:
+        checks.loss_of(z[:1], loss, y[:1], None if target is None else target[:1])
+    return ask, z, y, target
 
 
 def ranked(value, z, y, target):

@@ -9,17 +9,17 @@ import numpy as np
 from ... import checks
 from ...backend import like, namespace
 from ...balls import L2, Boxed, Linf
-from ...checked import checked
+from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
-from .luck import seeds_of, spread, uniform
+from ...seeded import seeds_of, spread, uniform
 from .queries import first_scores, only, ranked, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 
-@checked(model=checks.black_box, p=checks.share)
+@checked(model=checks.black_box, threat=in_norm(Linf, L2), p=checks.share)
 def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, rng=None, seeds=None):
     r"""Change a random square window to a corner of Δ(x); keep what raises the loss.
 
@@ -33,7 +33,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     window holds, and what the ball still has room for, is moved into W, in the shape of two bumps of opposite signs.
 
     Every place is as likely as in the paper, but a window, for ℓ2 the pair of windows, keeps away from those of the
-    queries before (``luck.spread``): independent places would leave parts of the image without one for long.
+    queries before (``seeded.spread``): independent places would leave parts of the image without one for long.
 
     Images are of shape (H, W, C). Examples of any other shape are taken for images of one row and one channel.
 
@@ -58,7 +58,8 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     rng : numpy.random.Generator, optional
         Draws the seeds.
     seeds : array of int, shape (N,), optional
-        NumPy; one for each example, in place of ``rng``: an example has the same luck in any batch.
+        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
+        batch.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     """
     window = _window_of(threat)
     seeds = seeds_of(len(x), rng, seeds, "square")
-    ask, z, y, target = first_scores(model, x, y, target, queries)
+    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     search = partial(_search, ask, window, loss, queries, p)
     owner = namespace(x).arange(len(x))
@@ -86,11 +87,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
 
 def _window_of(threat):
     ball = threat.ball if isinstance(threat, Boxed) else threat
-    if isinstance(ball, Linf):
-        return _stripes, _corner
-    if isinstance(ball, L2):
-        return _bumps, _moved
-    raise TypeError(f"square knows Linf and L2, not {type(ball).__name__}")
+    return (_stripes, _corner) if isinstance(ball, Linf) else (_bumps, _moved)
 
 
 class _State(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, namespace
-from ...checked import checked
+from ...checked import checked, taking
 from ...models.protocol import loss_and_gradient
 from ...numerics import rows
 from ...parallel import map_chunks
@@ -44,7 +44,7 @@ class Substitute:
 @checked(
     victim=checks.black_box,
     model=checks.trainable,
-    train=checks.function,
+    train=taking("model", "x", "y"),
     step=checks.signed,
     sigma=checks.count,
     kappa=checks.count,

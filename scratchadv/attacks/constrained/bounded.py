@@ -2,14 +2,14 @@
 
 from functools import wraps
 
-from ... import checks
 from ...backend import namespace
 from ...balls import Boxed
-from ...checked import checked
+from ...checked import checked, taking
 from ...models.protocol import is_fooled, logits
 from ...numerics import per_row
 
 
+@checked(attack=taking("model", "x", "y", named=("target", "norm", "box")))
 def bounded(attack):
     r"""The attack that keeps the smallest change where it fools and lies in Δ(x), and does nothing elsewhere.
 
@@ -35,9 +35,7 @@ def bounded(attack):
            [ 0.    ,  0.    ]])
     """
 
-    checks.function("attack", attack)
-
-    @wraps(attack)
+    @wraps(attack, updated=())  # the signature stays that of ``inside``
     @checked
     def inside(model, x, y, threat, *, target=None, **options):
         ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)

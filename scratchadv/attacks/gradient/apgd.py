@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ... import checks
 from ...backend import namespace
 from ...balls import L0, Boxed
-from ...checked import checked
+from ...checked import checked, taking
 from ...losses import objective
 from ...models.protocol import is_fooled, vjp_x
 from ...numerics import per_row, take
@@ -19,7 +19,7 @@ MOMENTUM = 0.75  # α: the share of the new step
 RHO = 0.75  # ρ: the share of steps that have to raise the loss
 
 
-@checked(keep=KEEP)
+@checked(keep=KEEP, callback=taking("restart", "step", "delta", "loss", "eta"))
 def apgd(
     model,
     x,

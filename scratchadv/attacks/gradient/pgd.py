@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import checks
 from ...backend import namespace
-from ...checked import checked
+from ...checked import checked, taking
 from ...losses import objective
 from ...models.protocol import vjp_x
 from ...numerics import per_row, rows
@@ -14,7 +14,7 @@ from ...parallel import map_chunks
 from .best import KEEP, Best, counted, nothing_found
 
 
-@checked(keep=KEEP)
+@checked(keep=KEEP, callback=taking("restart", "step", "delta", "loss"))
 def pgd(
     model,
     x,

@@ -6,11 +6,12 @@ population is one NumPy array with a genome a row; it lives on the host, whateve
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 
 from ... import checks
+from ...checked import check_fields, whole
 
 
 def polynomial(u, eta):
@@ -64,11 +65,7 @@ class Direct:
     eta: float = 15.0
 
     def __post_init__(self):
-        _check_shape(self.shape)
-        checks.count("halved_every", self.halved_every, least=1)
-        checks.size("eta", self.eta)
-        if checks.size("rate", self.rate) > 1:
-            raise ValueError(f"rate = {self.rate} must be <= 1")
+        check_fields(self, shape=checks.shape, rate=checks.share, halved_every=whole(1), eta=checks.size)
 
     def random(self, rng, n):
         """N genomes of uniform noise."""
@@ -145,15 +142,9 @@ class CPPN:
     eta: float = 15.0
 
     def __post_init__(self):
-        _check_shape(self.shape)
-        if len(self.shape) != 3:
-            raise ValueError(f"shape = {self.shape}: a CPPN draws images (height, width, channels)")
-        checks.count("nodes", self.nodes)
-        for name in ("limit", "eta"):
-            checks.size(name, getattr(self, name))
-        for name in ("rate", "add_connection", "remove_connection", "add_node", "remove_node"):
-            if checks.size(name, getattr(self, name)) > 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be <= 1")
+        rates = "rate", "add_connection", "remove_connection", "add_node", "remove_node"
+        check_fields(self, **dict.fromkeys(rates, checks.share))
+        check_fields(self, shape=partial(checks.shape, sides=3), nodes=whole(0), limit=checks.size, eta=checks.size)
 
     def random(self, rng, n):
         """N networks without hidden nodes, all inputs connected to all outputs."""
@@ -197,12 +188,12 @@ class CPPN:
                 h[functions == k, given + j] = f(a[functions == k])
         return abs(h[:, -channels:]).swapaxes(1, 2).reshape(n, *self.shape)
 
-    @cached_property
+    @property
     def _dtype(self):
         columns = self.nodes + self.shape[2]
         return np.dtype([("weights", np.float32, (len(INPUTS) + self.nodes, columns)), ("functions", np.int8, columns)])
 
-    @cached_property
+    @property
     def _forward(self):
         """Which connections there may be: to hidden nodes from what stands before, to outputs from all."""
         rows, columns = self._dtype["weights"].shape
@@ -250,8 +241,3 @@ def _coordinates(height, width):
     """The inputs of a CPPN, one column a pixel."""
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     return np.stack([x, y, np.hypot(x, y), np.ones_like(x)]).reshape(len(INPUTS), -1)
-
-
-def _check_shape(shape):
-    for side in shape:
-        checks.count("a side of the shape", side, least=1)

@@ -16,8 +16,7 @@ ROUNDING = 64  # share of a log-probability that may be rounding, in units of it
 
 def _encoding(name, value):
     """Refuse what is no way to write images down."""
-    checks.has(name, value, ("random", "mutate", "images"), "an encoding, such as Direct(shape) or CPPN(shape)")
-    return value
+    return checks.has(name, value, ("random", "mutate", "images"), "an encoding, such as Direct(shape) or CPPN(shape)")
 
 
 class Elites(NamedTuple):
@@ -82,7 +81,7 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     """
     ask = oracle(model)
     if not isinstance(ask, ProbabilityOracle):
-        raise TypeError("map_elites needs logits or probabilities, and the model shows its labels only")
+        raise TypeError("model: map_elites needs logits or probabilities, and the model shows its labels only")
     like_model = next(iter(getattr(model, "params", {}).values()), np.float32(0))
     elites, best, history = None, -np.inf, []
     for generation in range(generations + 1):

@@ -9,12 +9,12 @@ import numpy as np
 
 from ... import checks
 from ...backend import namespace
-from ...checked import anything, checked, one_of
+from ...checked import anything, check_fields, checked, each, one_of, whole
 from ...models.mlp import MLP
 from ...models.network import Network
 from ...models.protocol import clean_logits, vjp_x
 from ...numerics import log_sum_exp, per_row, rows, sigmoid
-from ...optim import Adam, constant
+from ...optim import Adam, constant, scales
 from ...parallel import map_chunks, sum_chunks
 from ...progress import progress as show_progress
 
@@ -52,8 +52,9 @@ class ATN:
     losses: list = field(default_factory=list)
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"kind = {self.kind!r}; one of {', '.join(KINDS)} was expected")
+        check_fields(
+            self, generator=checks.trainable, kind=one_of(*KINDS), classes=whole(0), losses=each(checks.number)
+        )
 
     def __call__(self, x, target=None):
         """The changed images x', in [0, 1].
@@ -71,12 +72,17 @@ class ATN:
             dtype of x.
         """
         x = images_in_unit_range("x", x)
+        target = self.checked_target(x, target)
+        return map_chunks(lambda x, target: (self._image(x, target),), self.generator, x, target)[0]
+
+    def checked_target(self, x, target):
+        """Return the target as int64; refuse one where the network has none, and none where it needs one."""
         if (target is None) == (self.classes > 0):
             raise ValueError("target belongs to a network for all targets, and only to that")
-        if target is not None:
-            checks.one_side(x, target)
-            target = checks.classes(target, len(x), self.classes, "target")
-        return map_chunks(lambda x, target: (self._image(x, target),), self.generator, x, target)[0]
+        if target is None:
+            return None
+        checks.one_side(x, target)
+        return checks.classes(target, len(x), self.classes, "target")
 
     def vjp_theta(self, x, target=None):
         """x', and dx' to the gradients by the parameters of the generator."""
@@ -97,7 +103,7 @@ class ATN:
     def _formed(self, x, raw):
         """x', and its derivative by G(x), component by component."""
         if raw.size != x.size:
-            raise ValueError(f"the generator gives {raw.shape[1]} numbers an image; {x[0].size} were expected")
+            raise ValueError(f"generator: it gives {raw.shape[1]} numbers an image; {x[0].size} were expected")
         xp, raw = namespace(x), raw.reshape(x.shape)
         if self.kind == "autoencoding":
             image = sigmoid(raw)
@@ -119,13 +125,6 @@ def above_one(name, value):
     if value <= 1:
         raise ValueError(f"{name} = {value} must be above 1, so that t comes out on top")
     return value
-
-
-def models(name, value):
-    """Return a list of models."""
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} must be a list of models, not {checks.shown(value)}")
-    return [checks.model(f"{name}[{i}]", model) for i, model in enumerate(value)]
 
 
 @checked(alpha=above_one)
@@ -151,6 +150,8 @@ def rerank(p, t, alpha=1.5):
     Source: Baluja and Fischer (2017), section 3.
     """
     p = checks.images(p, "p")
+    if p.ndim != 2 or np.shape(t) != (len(p),):
+        raise ValueError(f"p has shape {p.shape} and t {np.shape(t)}; shapes (N, K) and (N,) were expected")
     t = checks.classes(t, *p.shape, "t")
     xp = namespace(p, t)
     s = p.copy()
@@ -158,6 +159,17 @@ def rerank(p, t, alpha=1.5):
     return s / s.sum(axis=1, keepdims=True)
 
 
+def answers(name, value):
+    """Return a list of arrays, each of shape (N, K)."""
+    return [checks.images(item, f"{name}[{i}]") for i, item in enumerate(checks.sequence(name, value))]
+
+
+def network(name, value):
+    """Refuse what is no :class:`ATN`."""
+    return checks.has(name, value, ("generator", "vjp_theta", "classes"), "an ATN")
+
+
+@checked(atn=network, victims=each(checks.model), x=images_in_unit_range, wanted=answers, target=anything)
 def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
     r"""The loss of each image, and its pullback to the parameters of the generator.
 
@@ -184,6 +196,17 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
 
     Source: Baluja and Fischer (2017), section 3.
     """
+    if len(victims) != len(wanted):
+        raise ValueError(f"{len(victims)} victims and {len(wanted)} arrays in wanted; one for each was expected")
+    if wrong := [r.shape for r in wanted if len(r) != len(x)]:
+        raise ValueError(
+            f"wanted has an array of shape {wrong[0]}; one row for each example of x, {len(x)}, was expected"
+        )
+    return _loss(atn, victims, x, wanted, beta, atn.checked_target(x, target))
+
+
+def _loss(atn, victims, x, wanted, beta, target):
+    """What :func:`atn_loss` returns, from arguments that have been checked."""
     image, pull = atn.vjp_theta(x, target)
     change = image - x
     value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
@@ -198,11 +221,10 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
 
 @checked(
     x=images_in_unit_range,
-    victims=models,
+    victims=each(checks.model),
     target=anything,
     kind=one_of(*KINDS),
     alpha=above_one,
-    optimizer=checks.optimizer,
     generator=checks.trainable,
 )
 def train_atn(
@@ -275,13 +297,13 @@ def train_atn(
     rng = np.random.default_rng(0) if rng is None else rng
     atn = ATN(generator or _generator(x, classes, rng), kind, classes)
     step = partial(_step, atn, optimizer, partial(_part, atn, victims, beta, alpha), _size(atn.generator, victims))
-    state = optimizer.start(atn.generator.params)
+    factors, state = scales(schedule, epochs), optimizer.start(atn.generator.params)
     with show_progress(None, "training an ATN", epochs * -(-len(x) // batch_size), shown=progress) as bar:
-        for epoch in range(epochs):
+        for factor in factors:
             t, total = _targets(target, answers, len(x), rng), 0.0
             for batch in _batches(rng, x, batch_size):
                 given = [a if a is None else a[batch] for a in (x, t, *answers)]
-                loss, state = step(state, schedule(epoch), given)
+                loss, state = step(state, factor, given)
                 total += loss
                 bar.update()
             atn.losses.append(total / len(x))
@@ -304,7 +326,7 @@ def _part(atn, victims, beta, alpha, m, x, t, *answers):
     """For some of the m images of a batch: the loss of each, and their part of the mean's gradient."""
     wanted = [rerank(p, t, alpha) for p in answers]
     with np.errstate(over="ignore", invalid="ignore"):
-        value, pull = atn_loss(atn, victims, x, wanted, beta=beta, target=t if atn.classes else None)
+        value, pull = _loss(atn, victims, x, wanted, beta, t if atn.classes else None)
         return (value,), pull(namespace(x).full_like(value, 1 / m))
 
 
@@ -340,7 +362,7 @@ def _softmax(z):
 def _probabilities(victim, x):
     z = clean_logits(victim, x)
     if z.ndim == 1:
-        raise ValueError("a victim has one logit; K classes were expected")
+        raise ValueError("victims: one has a single logit; K classes were expected")
     return _softmax(z)
 
 
@@ -348,13 +370,13 @@ def _classes_of(answers, target):
     """K for a network that serves all targets, else 0; refuse victims that do not agree, or do not know the target."""
     counts = {p.shape[1] for p in answers}
     if len(counts) > 1:
-        raise ValueError(f"the victims have {' and '.join(map(str, sorted(counts)))} classes; the same was expected")
+        raise ValueError(f"victims: they have {' and '.join(map(str, sorted(counts)))} classes; the same was expected")
     if target is None:
         return 0
     if not counts:
         raise ValueError(f"target = {target!r} needs a victim")
     (k,) = counts
-    if target == "all":
+    if isinstance(target, str) and target == "all":
         return k
     if checks.count("target", target) >= k:
         raise ValueError(f"target = {target} must be below {k}, or 'all'")

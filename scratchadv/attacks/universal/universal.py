@@ -10,9 +10,9 @@ import numpy as np
 
 from ... import checks
 from ...backend import namespace
-from ...balls import L2, Boxed, NormBall
+from ...balls import L1, L2, Boxed, Linf
 from ...blas import one_blas_thread
-from ...checked import checked
+from ...checked import checked, in_norm, taking, whole
 from ...losses import objective
 from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import take
@@ -22,7 +22,7 @@ from ..constrained.targets import clip
 from ..gradient.best import KEEP, counted
 
 
-@checked(rate=checks.share)
+@checked(threat=in_norm(Linf, L2, L1), rate=checks.share, callback=taking("pass", "delta", "fooling rate"))
 def universal(
     model,
     x,
@@ -107,7 +107,7 @@ def universal(
     return best
 
 
-@checked(keep=KEEP)
+@checked(threat=in_norm(Linf, L2, L1), epochs=whole(1), keep=KEEP, callback=taking("epoch", "delta", "mean loss"))
 def universal_gradient(
     model,
     x,
@@ -184,7 +184,6 @@ def universal_gradient(
     array([[-0.5,  0.5]])
     """
     ball, delta_set = _ball_of(threat), threat.at(x)
-    epochs = checks.count("epochs", epochs, least=1)
     all_steps = epochs * -(-len(x) // batch_size)
     alpha = 10 * ball.eps / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
@@ -268,10 +267,7 @@ def fooling_rate(model, x, delta, box=None):
 
 
 def _ball_of(threat):
-    ball = threat.ball if isinstance(threat, Boxed) else threat
-    if not isinstance(ball, NormBall):
-        raise TypeError(f"threat: one perturbation for all lies in the ball of a norm, Linf, L2 or L1, not {ball!r}")
-    return ball
+    return threat.ball if isinstance(threat, Boxed) else threat
 
 
 def _applied(delta, x, delta_set):

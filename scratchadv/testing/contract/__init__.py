@@ -1,9 +1,10 @@
 """Contracts: laws that anyone's attack, ball, loss or evaluation must keep, each failure explained in one sentence.
 
-Read ``laws.py`` for the laws of attacks, ``parts.py`` for those of what an attack is made of and of what judges it,
-``hold.py`` for how a counterexample is found and told.
+Read ``laws.py`` for the laws of attacks, ``odd.py`` for those about odd models and labels, ``parts.py`` for those of
+what an attack is made of and of what judges it, ``hold.py`` for how a counterexample is found and told.
 """
 
+from . import odd  # noqa: F401, it fills the table of laws
 from .hold import ContractError
 from .laws import LAWS, assert_attack_contract
 from .parts import (

@@ -430,10 +430,10 @@ def the_same_again(promise, case):
 
 @law(LAWS, ordinary, "restarts")
 def more_restarts_are_not_weaker(promise, case):
-    """L(δ of three restarts) >= L(δ of one), example by example, the first start the same."""
+    """L(δ of three restarts) >= L(δ of one), or they fool and it does not; the first start is the same."""
     one, three = promise(case, restarts=1), promise(case, restarts=3)
     before, after = value(promise, case, one), value(promise, case, three)
-    worse = some(after < before - slack(case, before))
+    worse = some((after < before - slack(case, before)) & ~_now_fooled(case, one, three))
     if worse:
         at = told(row_of(case, worse), three[worse])
         raise Broken(f"one start gives the loss {_brief(before[worse])}, three give {_brief(after[worse])}", **at)
@@ -473,7 +473,7 @@ def one_example_will_do(promise, case):
 
 @law(LAWS, mislabelled)
 def misclassified_inputs(promise, case):
-    """label(x) ≠ y: δ ∈ Δ(x), L(x + δ) >= L(x) for what keeps its best, δ = 0 for smallest changes."""
+    """label(x) ≠ y: δ ∈ Δ(x), not worse than δ = 0 for what keeps its best, δ = 0 for smallest changes."""
     delta = _inside(promise, case)
     if promise.smallest and delta.any():
         raise Broken("x is misclassified already, and δ is not 0", **told(case, delta))
@@ -483,13 +483,13 @@ def misclassified_inputs(promise, case):
 
 @law(LAWS, linear)
 def no_worse_than_no_attack_on_linear_models(promise, case):
-    """L(x + δ) >= L(x) for linear models."""
+    """L(x + δ) >= L(x), or x + δ fools and x does not, for linear models."""
     _not_worse(promise, case, promise(case))
 
 
 @law(LAWS, ordinary, "keeps_best")
 def no_worse_than_no_attack(promise, case):
-    """L(x + δ) >= L(x) for every model."""
+    """L(x + δ) >= L(x), or x + δ fools and x does not, for every model; no success at δ = 0 is lost."""
     _not_worse(promise, case, promise(case))
 
 
@@ -609,10 +609,18 @@ def _how_far_out(case, delta):
 
 def _not_worse(promise, case, delta):
     before, after = value(promise, case, 0 * case.x), value(promise, case, delta)
-    worse = some(~(after >= before - slack(case, before)))
+    worse = some(~(after >= before - slack(case, before)) & ~_now_fooled(case, 0 * case.x, delta))
     if worse:
         at = told(row_of(case, worse), delta[worse])
         raise Broken(f"the loss falls from {_brief(before[worse])} to {_brief(after[worse])}", **at)
+    lost = some((margin_of(case, 0 * case.x) > slack(case)) & (margin_of(case, delta) < -slack(case)))
+    if lost:
+        raise Broken("x is misclassified already, and x + δ is not", **told(row_of(case, lost), delta[lost]))
+
+
+def _now_fooled(case, before, after):
+    """Whether the model errs at the second δ and not at the first, ``(N,)``."""
+    return (margin_of(case, after) > 0) & (margin_of(case, before) <= 0)
 
 
 def _reaches_the_closed_form(promise, case):

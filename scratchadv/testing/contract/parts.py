@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ...losses import margin
 from ...models.protocol import labels_of
 from ...numerics import rows
+from ..models import NotANumber
 from ..strategies import cases, picture_shapes, pictures, seeds
 from .hold import Broken, hold, law
 from .laws import some
@@ -140,6 +141,22 @@ def samples_lie_inside(ball, drawn):
         raise Broken(f"the seed {seed} draws two samples", Δ=ball)
 
 
+@law(BALL_LAWS, _vectors)
+def an_infinite_side_is_no_bound(ball, case):
+    """On ball ∩ [−∞, ∞]: P(v) and max <g, u> are those of the ball; not for ℓ0, which alone has no maximum."""
+    bare = getattr(ball, "ball", ball)
+    if isinstance(bare.radius, int):
+        return
+    wide = bare.within(-math.inf, math.inf).at(case.x)
+    for what, v in (("project", case.v), ("linear_max", case.g)):
+        found, expected = getattr(wide, what)(case.v), getattr(bare, what)(case.v)
+        if what == "linear_max":
+            found, expected = _inner(case.v, found)[:, None], _inner(case.v, expected)[:, None]
+        off = some(~(abs(rows(found - expected)).max(axis=1) <= _tolerance(v)))
+        if off:
+            raise Broken(f"{what} is another one in a box without ends", **_told(case, off, v=case.v, result=found))
+
+
 # Losses
 
 
@@ -217,6 +234,19 @@ def the_gradient_is_the_slope(subject, case):
         wrong = some(~np.isclose(rows(g * v).sum(axis=1), slope, rtol=1e-3, atol=1e-6))
         if wrong:
             raise Broken("the gradient is not the slope", z=z[wrong], y=y[wrong], gradient=g[wrong], slope=slope[wrong])
+
+
+@law(LOSS_LAWS, _logits)
+def a_masked_class_does_not_count(subject, case):
+    """L(z with one class more at −∞) = L(z): the label's logit and all others are finite."""
+    z, y = case
+    if subject.binary:
+        return
+    masked = np.concatenate([z, np.full_like(z[:, :1], -math.inf)], axis=1)
+    with np.errstate(all="ignore"):
+        value, g = subject.loss.value(masked, y), subject.loss.grad(masked, y)
+    if not _alike(value, subject.loss.value(z, y)) or not _alike(g[:, :-1], subject.loss.grad(z, y)):
+        raise Broken("a class whose logit is −∞ changes the loss or its gradient", z=masked, y=y, value=value)
 
 
 @law(LOSS_LAWS, _logits)
@@ -357,6 +387,17 @@ def robust_accuracy_is_the_worst_case(subject, tried):
     found = float(subject.evaluation.robust_accuracy(case.model, case.x, case.y, subject.threat, attacks))
     if not math.isclose(found, expected, abs_tol=1e-6):
         raise Broken(f"{found:.4g}, where {expected:.4g} of the examples stand", model=case.model, x=case.x, y=case.y)
+
+
+@law(EVALUATION_LAWS, _tried)
+def logits_that_are_nan_have_no_accuracy(subject, tried):
+    """robust_accuracy(model whose logits are NaN) raises a ValueError."""
+    case, model = tried.case, NotANumber(tried.case.model)
+    try:
+        found = subject.evaluation.robust_accuracy(model, case.x, case.y, subject.threat, [_fixed(case, 0 * case.x)])
+    except ValueError:
+        return
+    raise Broken(f"a model whose logits are NaN has the accuracy {float(found):.4g}", model=model, x=case.x, y=case.y)
 
 
 @law(EVALUATION_LAWS, _tried)

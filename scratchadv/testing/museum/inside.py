@@ -8,7 +8,7 @@ from ... import checks
 from ...attacks import fgsm, fgsm_random_start, pgd
 from ...balls import L0, L2, Linf
 from ...losses import CrossEntropy, cross_entropy, margin
-from ...models.protocol import labels_of, loss_and_gradient, predict
+from ...models.protocol import finite, labels_of, loss_and_gradient, predict
 from ...numerics import per_row, rows
 from .exhibit import attack, exhibit
 
@@ -234,6 +234,48 @@ def restarts_for_the_data_set(bug):
         return best
 
     return run
+
+
+ONE_OF_STARTS = {"iterated": True, "random": True, "restarts": True, "tolerance": 0.1, "models": ("softmax",)}
+
+
+@exhibit(35, "scratchadv 0.1.0", "more restarts lose no success", attack(BALL, **ONE_OF_STARTS))
+def the_highest_loss_for_the_best(bug):
+    """The iterate of the highest loss is kept, not the one that fools: with more restarts a success can be lost."""
+    return partial(short_pgd, keep="loss" if bug else "success")
+
+
+@exhibit(36, "scratchadv 0.1.0", "a hole in the gradient", attack(BALL, exact=True))
+def one_pixel_ends_it_all(bug):
+    """A slope that is not a number at one pixel ends the attack on the whole image."""
+
+    def run(model, x, y, threat):
+        checks.attack(model, x, y, threat)
+        z, pull = model.vjp_x(x)
+        g = pull(model.loss.grad(z, y))
+        return threat.linear_max(g if bug else finite(g))
+
+    return run
+
+
+@exhibit(40, "scratchadv 0.1.0", "any integer type of labels", attack(BALL, exact=True, **SEVERAL))
+def labels_that_become_floats(bug):
+    """Unsigned labels beside signed ones become floats, which index nothing."""
+
+    def run(model, x, y, threat):
+        checks.attack(model, x, y, threat)
+        z, pull = model.vjp_x(x)
+        pairs = np.stack([y if bug else y.astype(np.int64), _rival(z, y)], axis=1)
+        units = np.eye(z.shape[1], dtype=z.dtype)
+        return threat.linear_max(finite(pull(units[pairs[:, 1]] - units[pairs[:, 0]])))
+
+    return run
+
+
+def _rival(z, y):
+    """The best other class."""
+    others = np.where(np.arange(z.shape[1]) == y[:, None].astype(np.int64), -np.inf, z)
+    return others.argmax(axis=1)
 
 
 @exhibit(22, "ART #366, #582, #2475", "an array like x", attack(BOXED, random=True))

@@ -1,4 +1,4 @@
-"""Random numbers of an example are a function of its seed and a place: its luck is the same in any batch.
+"""Random numbers that are a function of an example's seed and a place: they are the same in any batch.
 
 A generator with a state would have to be asked example by example. Everything is drawn on the host.
 """
