@@ -299,9 +299,9 @@ def test_evaluation_with_infinite_sides(side, tmp_path):
 def test_what_needs_the_width_of_the_box_refuses_an_infinite_one(side):
     """judge(bits=...) and one_pixel: a ValueError that says that the box must be finite"""
     threat = Linf(0.1).within(*SIDES[side][0])
-    with pytest.raises(ValueError, match=r"rounding to bits needs a finite box"):
+    with pytest.raises(ValueError, match=r"rounding to bits .*needs a finite box"):
         judge(NETWORK, X, Y, np.zeros_like(X), threat, bits=8)
-    with pytest.raises(ValueError, match=r"rounding to bits needs a finite box"):
+    with pytest.raises(ValueError, match=r"rounding to bits .*needs a finite box"):
         robust_accuracy(NETWORK, X, Y, threat, [partial(EVERY["pgd"])], bits=8)
     with pytest.raises(ValueError, match=r"one_pixel needs a finite box"):
         one_pixel(NETWORK, X, Y, L0(1).within(*SIDES[side][0]), rng=0)
