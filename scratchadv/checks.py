@@ -375,7 +375,7 @@ def whole_labels(y, n, name="y"):
     """Return ``n`` labels, integers as int64, where the number of classes is not known: 0, 1, …, or −1 and +1."""
     y = _labels(y, n, name)
     with np.errstate(invalid="ignore"):  # of infinite labels, which are refused
-        wrong = y[(y % 1 != 0) | (y < -1) | (y >= 2.0**63)]
+        wrong = y[(y % 1 != 0) | (y < -1) | (y.astype(float) >= 2.0**63)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
     return y.astype(np.int64, copy=False) if y.dtype.kind in "iu" else y

@@ -27,8 +27,8 @@ from .solvers.newton import newton, stationary
 
 def _signs(name, value):
     """Return labels −1/+1, as many as there are."""
-    n = len(value) if isinstance(value, list | tuple) else (*np.shape(value), 1)[0]
-    return checks.signs(value, n, name)
+    y = checks.array(name, value, "of labels")
+    return checks.signs(y, (*y.shape, 1)[0], name)
 
 
 def _bare_ball(name, value):

@@ -26,6 +26,8 @@ from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.losses import cross_entropy, logistic, logit_difference
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression, Taped, weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")  # NumPy's word for the matrices of the pool
+
 PACKAGE = str(Path(scratchadv.__file__).parent)
 PATHS = "path", "cache", "checkpoint"
 SLOWEST = 1.0  # seconds of the processor for a refusal; all of them together take milliseconds
