@@ -49,10 +49,12 @@ def test_a_whole_number_seeds_a_generator(name):
         np.testing.assert_array_equal(RANDOM[name](seed), expected)
 
 
-def test_a_seed_may_be_a_whole_number_of_any_size():
-    """NumPy takes seeds of any length, and so does rng"""
-    found = RANDOM["square"](10**400)
-    np.testing.assert_array_equal(found, RANDOM["square"](np.random.default_rng(10**400)))
+def test_a_seed_is_a_whole_number_below_2_to_63():
+    """rng = 2⁶³ − 1 is the generator of that seed; 10⁴⁰⁰ is refused like any other number of that size"""
+    found = RANDOM["square"](2**63 - 1)
+    np.testing.assert_array_equal(found, RANDOM["square"](np.random.default_rng(2**63 - 1)))
+    with pytest.raises(ValueError, match=r"rng = 1000+… must be below 2\*\*63"):
+        RANDOM["square"](10**400)
 
 
 def test_seeds_matter():
