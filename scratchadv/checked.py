@@ -56,9 +56,9 @@ def each_by_name(rule):
 def taking(*arguments, named=()):
     """Return the check of a function that can be called with these arguments; a class is none.
 
-    >>> taking("epoch")("schedule", lambda: 1)
+    >>> taking("model", "x", "y")("attack", len)
     Traceback (most recent call last):
-    TypeError: schedule must be a function that can be called with (epoch); <function <lambda> at 0x...> cannot
+    TypeError: attack must be a function that can be called with (model, x, y); <built-in function len> cannot
     """
 
     def check(name, value):
