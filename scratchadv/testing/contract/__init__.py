@@ -4,8 +4,10 @@ Read ``laws.py`` for the laws of attacks, ``odd.py`` for those about odd models 
 what an attack is made of and of what judges it, ``hold.py`` for how a counterexample is found and told.
 """
 
+from .hold import ContractError  # first, for it says what to install
+
+# isort: split
 from . import odd  # noqa: F401, it fills the table of laws
-from .hold import ContractError
 from .laws import LAWS, assert_attack_contract
 from .parts import (
     BALL_LAWS,
