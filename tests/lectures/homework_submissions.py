@@ -123,7 +123,7 @@ MISTAKES = {
         ),
         "networks too": (
             "exact",
-            'if not getattr(model, "linear", False):',
+            'if not getattr(value, "linear", False):',
             "if False:",
             ("test_exact_keeps_images_and_refuses_networks",),
         ),

@@ -80,7 +80,9 @@ def test_nobody_reads_on(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["score"] == 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ascii", "utf-8"))]
+)
 def test_a_terminal_of_another_encoding_loses_nothing(encoding, tmp_path):
     """Characters that it does not have are written as their numbers."""
     folder = submit(tmp_path / "hw", "hw1", balls=empty("hw1", "balls")[:0] + "raise ValueError('ε \\ud83d')")
