@@ -19,7 +19,7 @@ def targeted(threats):
     """Correct attacks that take a target, under each threat."""
     found = [
         ("fgsm", called(fgsm)),
-        ("pgd", called(partial(pgd, steps=20))),
+        ("pgd", called(partial(pgd, steps=20, keep="loss"))),
         ("fgsm, forgetful", called(forgetful(fgsm))),
     ]
     return [(name, attack, threat) for threat in threats for name, attack in found]

@@ -244,7 +244,8 @@ def misclassified_inputs(attack, threat):
 def targets_are_respected(attack, threat):
     """With ``target=`` the attack makes z_target − z_y as large as it can be, up to 2 %, on z = W x + b.
 
-    For any target but y: there are three classes or more.
+    For any target but y: there are three classes or more. An attack that would rather return a weaker δ that reaches
+    the target is called with ``keep="loss"``.
 
     Parameters
     ----------
