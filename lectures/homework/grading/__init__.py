@@ -10,6 +10,5 @@ Read in this order:
 6. ``inside``: what goes on in the child, around the student's code
 7. ``results.py``: the marks in words, and for Gradescope
 8. ``package.py``: ``package``, the autograder as a zip
-9. ``writing.py``: files whole or not at all
-10. ``checking.py``: what tests share; a student gets it too
+9. ``checking.py``: what tests share; a student gets it too
 """

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from .writing import check, written
+from scratchadv import files
 
 ROOT = Path(__file__).parents[3]
 LIBRARY = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
@@ -52,10 +52,10 @@ def package(homework, path):
     path
     """
     path = Path(path)
-    check(path)
+    files.check_writable(path)
     folders = [ROOT / "lectures" / "homework" / "grading", homework.folder]
     sources = [ROOT / "lectures" / "homework.py", *(file for folder in folders for file in _files(folder))]
-    with written(path, "xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with files.whole(path, "xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _script(archive, "setup.sh", SETUP)
         _script(archive, "run_autograder", RUN.format(name=homework.folder.name))
         for file in sources:

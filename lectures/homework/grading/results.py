@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .writing import check, written
+from scratchadv import files
 
 
 def in_words(marks):
@@ -40,11 +40,11 @@ def for_gradescope(marks):
 def prepare(path):
     """Make the folder of ``results.json``, and refuse before the work a path that cannot be written."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    check(path)
+    files.check_writable(path)
 
 
 def write(marks, path):
     """Write ``results.json``, whole or not at all; into a pipe or a device directly."""
     prepare(path)
-    with written(path, encoding="utf-8") as file:
+    with files.whole(path, encoding="utf-8") as file:
         file.write(json.dumps(for_gradescope(marks), indent=2, ensure_ascii=True) + "\n")
