@@ -143,14 +143,22 @@ class Shifted:
         return (np.rint(z * 2**20) / 2**20 + self.shift).astype(z.dtype)
 
 
-class Holed:
-    """A model whose gradient in the first component of x is the same number for all, NaN or infinite."""
+class _Around:
+    """What the models around another one share: what they do not say themselves, the model inside says."""
 
-    def __init__(self, model, hole):
-        self.model, self.hole = model, hole
+    def __init__(self, model):
+        self.model = model
 
     def __getattr__(self, name):
         return getattr(self.model, name)
+
+
+class Holed(_Around):
+    """A model whose gradient in the first component of x is the same number for all, NaN or infinite."""
+
+    def __init__(self, model, hole):
+        super().__init__(model)
+        self.hole = hole
 
     def __repr__(self):
         return f"{self.model} with {self.hole} as the first entry of its gradient"
@@ -167,14 +175,8 @@ class Holed:
         return z, holed
 
 
-class MaskedOut:
+class MaskedOut(_Around):
     """A model with one class more, which is masked out: its logit is −∞."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
 
     def __repr__(self):
         return f"{self.model} and a masked class"
@@ -190,14 +192,8 @@ class MaskedOut:
         return self.logits(x), lambda dz: pull(dz[:, :-1])
 
 
-class NotANumber:
+class NotANumber(_Around):
     """A model whose logits are all NaN."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
 
     def __repr__(self):
         return f"{self.model} with NaN as its logits"
@@ -211,14 +207,12 @@ class NotANumber:
         return self.logits(x), lambda dz: np.full_like(x, np.nan)
 
 
-class Watched:
+class Watched(_Around):
     """A model that notes every array it is given."""
 
     def __init__(self, model):
-        self.model, self.asked, self.pulled = model, [], []
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
+        super().__init__(model)
+        self.asked, self.pulled = [], []
 
     def __repr__(self):
         return repr(self.model)
