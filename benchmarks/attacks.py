@@ -27,13 +27,13 @@ from race import race, table
 
 from scratchadv import datasets
 from scratchadv.attacks import carlini_wagner, deepfool, fgsm, jsma, pgd, standard
-from scratchadv.balls import L0, L2, Linf
 from scratchadv.evaluate import worst_case
 from scratchadv.layers import Conv, Dense
 from scratchadv.models import CNN, MLP
 from scratchadv.models.protocol import predict
-from scratchadv.optim import SGD, Adam
+from scratchadv.sets import L0, L2, Linf
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD, Adam
 
 EPS, STEPS, ALPHA = 0.1, 10, 0.02
 THREAT = Linf(EPS).within(0, 1)

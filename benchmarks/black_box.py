@@ -27,10 +27,10 @@ from scratchadv.attacks.black_box.genattack import genattack
 from scratchadv.attacks.black_box.gradient_estimates import nes, spsa
 from scratchadv.attacks.black_box.one_pixel import one_pixel
 from scratchadv.attacks.black_box.queries import LogitOracle
-from scratchadv.balls import L0, Linf
 from scratchadv.evaluate import judge
 from scratchadv.models import CNN, MLP
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L0, Linf
 
 WIDE, NARROW = Linf(0.3).within(0, 1), Linf(0.1).within(0, 1)
 BATCHES = (10, 25, 50, 100)

@@ -24,8 +24,8 @@ from scratchadv import datasets
 from scratchadv.attacks import fgsm, pgd
 from scratchadv.backend import to_device, to_host
 from scratchadv.models import CNN
-from scratchadv.optim import SGD
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD
 
 STEPS, ALPHA = 40, 0.01
 BATCHES = 1000, 2000, 5000, 10_000

@@ -17,11 +17,11 @@ from scipy.optimize import minimize
 
 from scratchadv import datasets, robust_logistic
 from scratchadv.attacks import exact
-from scratchadv.balls import Linf
 from scratchadv.models import LogisticRegression
 from scratchadv.numerics import sigmoid, softplus
-from scratchadv.optim import SGD
+from scratchadv.sets import Linf
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD
 
 
 def main():

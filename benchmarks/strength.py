@@ -19,12 +19,12 @@ import peers
 
 from scratchadv import datasets
 from scratchadv.attacks import apgd, fgsm_random_start, pgd, square, standard
-from scratchadv.balls import L2, Linf
 from scratchadv.evaluate import judge
 from scratchadv.losses import dlr
 from scratchadv.models import CNN
-from scratchadv.optim import Adam
+from scratchadv.sets import L2, Linf
 from scratchadv.training import fit
+from scratchadv.training.optim import Adam
 
 THREATS = Linf(0.1), L2(1.0)
 STEPS, QUERIES = 40, 1000

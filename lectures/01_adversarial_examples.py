@@ -17,15 +17,16 @@
 # %%
 import numpy as np
 
-from scratchadv import attacks, datasets, plots, show
+from scratchadv import attacks, datasets
 from scratchadv.attacks import deepfool, exact, fab, fgsm, pgd
-from scratchadv.balls import L2, Linf
 from scratchadv.evaluate import judge
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.losses import Targeted, cross_entropy, logistic
 from scratchadv.models import LogisticRegression, Taped
 from scratchadv.models.protocol import logits, predict
 from scratchadv.numerics import log_sum_exp, sigmoid
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L2, Linf
+from scratchadv.support import plots, show
 
 data = datasets.load("auto")
 network = quick(data, "2-layer")  # an MLP 784-200-10, trained on 5,000 images

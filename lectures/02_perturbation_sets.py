@@ -18,12 +18,13 @@
 # %%
 import numpy as np
 
-from scratchadv import datasets, plots, show
+from scratchadv import datasets
 from scratchadv.attacks import fgsm
-from scratchadv.balls import L0, L1, L2, Linf
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.models.protocol import predict
 from scratchadv.numerics import rows as flat
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.support import plots, show
 
 data = datasets.load("auto")
 print(data.source)

@@ -20,18 +20,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from scratchadv import datasets, plots, robust_logistic, show
+from scratchadv import datasets, robust_logistic
 from scratchadv.attacks import exact
-from scratchadv.balls import L1, L2, Linf
+from scratchadv.experiments.linear import experiment as linear
 from scratchadv.losses import Logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
 from scratchadv.numerics import rows as flat
 from scratchadv.numerics import sigmoid
-from scratchadv.optim import SGD
-from scratchadv.reproduce import linear
-from scratchadv.solvers.dual import lower_bound
+from scratchadv.robust_logistic.solvers.dual import lower_bound
+from scratchadv.sets import L1, L2, Linf
+from scratchadv.support import plots, show
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD
 
 data = datasets.load("auto").only(0, 1)  # labels +1 for 0 and −1 for 1
 print(data.source)

@@ -24,17 +24,18 @@ import time
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from scratchadv import datasets, plots, show
+from scratchadv import datasets
 from scratchadv.attacks import pgd
-from scratchadv.balls import L2
 from scratchadv.engine import grad, ops, scalar, tape, vjp
 from scratchadv.engine.scalar import Value
 from scratchadv.evaluate import accuracy_over_eps
+from scratchadv.experiments.networks import experiment as networks
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
-from scratchadv.optim import Adam
-from scratchadv.reproduce import networks
+from scratchadv.sets import L2
+from scratchadv.support import plots, show
+from scratchadv.training.optim import Adam
 
 data = datasets.load("auto")
 print(data.source)

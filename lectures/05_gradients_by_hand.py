@@ -18,14 +18,15 @@ import time
 
 import numpy as np
 
-from scratchadv import datasets, layers, plots, show
-from scratchadv.blas import one_blas_thread
+from scratchadv import datasets, layers
 from scratchadv.engine import ops
 from scratchadv.kernels import conv as kernel
 from scratchadv.kernels import pool
 from scratchadv.losses import cross_entropy
 from scratchadv.models import CNN, MLP, Network, Taped
 from scratchadv.models.protocol import loss_and_gradient
+from scratchadv.support import plots, show
+from scratchadv.support.blas import one_blas_thread
 from scratchadv.testing import check_gradients
 
 data = datasets.load("auto")

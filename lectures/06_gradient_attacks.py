@@ -21,17 +21,19 @@ from functools import partial
 
 import numpy as np
 
-from scratchadv import balls, datasets, losses, plots, show
+from scratchadv import datasets, losses
+from scratchadv import sets as balls
 from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
 from scratchadv.attacks.gradient.best import Best
 from scratchadv.attacks.gradient.pgd import Climb
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.evaluate import accuracy_over_eps, judge
+from scratchadv.experiments.networks import experiment as networks
+from scratchadv.experiments.networks.figures import draw_steps_in_the_ball
 from scratchadv.losses import cross_entropy
 from scratchadv.models import LogisticRegression, SoftmaxRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
-from scratchadv.reproduce import networks
-from scratchadv.reproduce.networks_figures import draw_steps_in_the_ball
+from scratchadv.sets import L1, L2, Linf
+from scratchadv.support import plots, show
 from scratchadv.training import fit
 
 data = datasets.load("auto")

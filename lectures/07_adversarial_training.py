@@ -21,16 +21,18 @@ from functools import partial
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from scratchadv import datasets, plots, robust_logistic, show, training
+from scratchadv import datasets, robust_logistic, training
 from scratchadv.attacks import exact, fgsm, fgsm_random_start, pgd
-from scratchadv.balls import L2, Linf
 from scratchadv.evaluate import accuracy_over_eps, judge
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.losses import logistic
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
 from scratchadv.numerics import rows
-from scratchadv.optim import SGD, Adam
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L2, Linf
+from scratchadv.support import plots, show
+from scratchadv.training import fitting
+from scratchadv.training.optim import SGD, Adam
 
 data = datasets.load("auto")
 print(data.source)
@@ -255,7 +257,7 @@ assert abs((up - down) / 2e-6 - (g * direction).sum()) < 1e-6
 # the case without one.
 
 # %%
-show.source(training._step, training._attacked, training._gradients)
+show.source(fitting._step, fitting._attacked, fitting._gradients)
 
 # %% [markdown]
 # **Exercise 7.4.** Write the loop yourself, in ten lines, for logistic regression and the exact attack. Draw the order

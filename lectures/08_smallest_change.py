@@ -20,20 +20,21 @@ import time
 
 import numpy as np
 
-from scratchadv import datasets, plots, show, training
+from scratchadv import datasets, training
 from scratchadv.attacks import carlini_wagner, deepfool, fab, jsma, lbfgs, pgd, saliency_map
 from scratchadv.attacks.constrained import carlini_wagner as carlini_wagner_file
 from scratchadv.attacks.constrained import deepfool as deepfool_file
 from scratchadv.attacks.constrained.hyperplane import nearest_boundary, nearest_point
 from scratchadv.attacks.constrained.lbfgs import _minimise, _next, _search_c
 from scratchadv.attacks.constrained.targets import boundaries, room
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.evaluate import accuracy_over_eps
+from scratchadv.experiments.attacks.figures import draw_saliency_maps
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
-from scratchadv.optim import Adam
-from scratchadv.reproduce.attacks_figures import draw_saliency_maps
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.support import plots, show
+from scratchadv.training.optim import Adam
 
 data = datasets.load("auto")
 print(data.source)

@@ -20,20 +20,21 @@ from functools import partial
 
 import numpy as np
 
-from scratchadv import checks, datasets, plots, show, training
+from scratchadv import checks, datasets, training
 from scratchadv.attacks import apgd, carlini_wagner, deepfool, exact, fgsm, pgd, square, standard
-from scratchadv.attacks.standard import _attacks
-from scratchadv.balls import L2, Linf
+from scratchadv.attacks.ensemble import _attacks
 from scratchadv.evaluate import accuracy_over_eps, judge, report, robust_accuracy, signs_of_masking, worst_case
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.losses import dlr, margin
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
 from scratchadv.numerics import per_row
-from scratchadv.optim import SGD
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L2, Linf
+from scratchadv.support import plots, show
 from scratchadv.testing import ContractError, assert_attack_contract
 from scratchadv.testing.contract import LAWS
 from scratchadv.testing.museum import EXHIBITS
+from scratchadv.training.optim import SGD
 
 data = datasets.load("auto")
 print(data.source)

@@ -17,17 +17,17 @@
 # %%
 import numpy as np
 
-from scratchadv import datasets, plots, show
-from scratchadv.attacks import exact, pgd
-from scratchadv.attacks.universal import applied, fooling_rate, universal, universal_gradient
-from scratchadv.attacks.universal.universal import _aggregate, _applied, _gradient
-from scratchadv.balls import L2, Linf
+from scratchadv import datasets
+from scratchadv.attacks import applied, exact, fooling_rate, pgd, universal, universal_gradient
+from scratchadv.attacks.one_for_all.perturbation import _aggregate, _applied, _gradient
 from scratchadv.evaluate import judge
+from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.universal.experiment import LEVELS, groups_of, under
 from scratchadv.losses import logistic, margin
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
-from scratchadv.reproduce.networks import quick
-from scratchadv.reproduce.universal import LEVELS, groups_of, under
+from scratchadv.sets import L2, Linf
+from scratchadv.support import plots, show
 from scratchadv.training import fit
 
 data = datasets.load("auto")

@@ -20,15 +20,16 @@ import time
 
 import numpy as np
 
-from scratchadv import datasets, plots, show
+from scratchadv import datasets
 from scratchadv.attacks import pgd
-from scratchadv.attacks.universal.transformation import ATN, atn_loss, rerank, train_atn
-from scratchadv.balls import L2
+from scratchadv.attacks.one_for_all.transformation import ATN, atn_loss, rerank, train_atn
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
-from scratchadv.optim import Adam, cosine
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L2
+from scratchadv.support import plots, show
 from scratchadv.training import fit
+from scratchadv.training.optim import Adam, cosine
 
 data = datasets.load("auto")
 print(data.source)

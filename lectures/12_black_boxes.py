@@ -19,24 +19,25 @@ from functools import partial
 
 import numpy as np
 
-from scratchadv import datasets, plots, show, training
+from scratchadv import datasets, training
 from scratchadv.attacks import fab, fgsm
-from scratchadv.attacks.black_box import hopskipjump as hopskipjump_file
+from scratchadv.attacks import hopskipjump as hopskipjump_file
 from scratchadv.attacks.black_box.boundary import boundary, stepped_aside
 from scratchadv.attacks.black_box.genattack import fitness, genattack
 from scratchadv.attacks.black_box.hopskipjump import hopskipjump
 from scratchadv.attacks.black_box.one_pixel import one_pixel
 from scratchadv.attacks.black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle
-from scratchadv.attacks.black_box.substitute import augmented, substitute
-from scratchadv.balls import L0, L2, Linf
+from scratchadv.attacks.black_box.substitution import augmented, substitute
+from scratchadv.experiments.black_box import experiment as blackbox
+from scratchadv.experiments.black_box.figures import draw_sizes, draw_success
+from scratchadv.experiments.networks.experiment import quick
 from scratchadv.losses import margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
 from scratchadv.numerics import rows
-from scratchadv.optim import Adam
-from scratchadv.reproduce import blackbox
-from scratchadv.reproduce.blackbox_figures import draw_sizes, draw_success
-from scratchadv.reproduce.networks import quick
+from scratchadv.sets import L0, L2, Linf
+from scratchadv.support import plots, show
+from scratchadv.training.optim import Adam
 
 data = datasets.load("auto")
 print(data.source)
@@ -413,4 +414,4 @@ show.table(
         ],
     ],
 )
-print("MLP 784-200-10 on 5,000 training images; `scratchadv reproduce blackbox` has the tutorial's CNN")
+print("MLP 784-200-10 on 5,000 training images; `scratchadv reproduce black_box` has the tutorial's CNN")

@@ -16,15 +16,16 @@
 # %%
 import numpy as np
 
-from scratchadv import datasets, plots, show
+from scratchadv import datasets
 from scratchadv.attacks.black_box.queries import oracle
-from scratchadv.attacks.rubbish.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
-from scratchadv.attacks.rubbish.gradient_ascent import gradient_ascent
-from scratchadv.attacks.rubbish.map_elites import _bred, _selected, log_probabilities, map_elites
+from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
+from scratchadv.attacks.unrecognisable.gradient_ascent import gradient_ascent
+from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities, map_elites
+from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin
 from scratchadv.models import LogisticRegression
-from scratchadv.reproduce import rubbish
-from scratchadv.reproduce.networks import quick
+from scratchadv.support import plots, show
 
 data = datasets.load("auto")
 names, shape = data.class_names, (28, 28, 1)
@@ -122,7 +123,7 @@ def gallery(x, title, name, description):
     figure, axes = plots.figure_with_axes(2, 5, size=(1.6, 2.35))
     for k, axis in enumerate(axes.ravel()):
         plots.show_image(axis, x[k])
-        axis.set_title(f"{names[k]}: {rubbish.percent(p[k, k])}", fontsize=10)
+        axis.set_title(f"{names[k]}: {unrecognisable.percent(p[k, k])}", fontsize=10)
         said = q[k].argmax()
         color = plots.WRONG if said == k else plots.RIGHT
         axis.set_xlabel(f"MLP: {names[said]}, {100 * q[k, said]:.0f} %", fontsize=9, color=color)
@@ -139,8 +140,8 @@ gallery(
 )
 
 # %% [markdown]
-# Static. Nobody would call it a digit. `scratchadv reproduce rubbish` takes the network of the whole training set and
-# the paper's 200 generations; the doubt goes on falling as in the curve further down.
+# Static. Nobody would call it a digit. `scratchadv reproduce unrecognisable` takes the network of the whole training
+# set and the paper's 200 generations; the doubt goes on falling as in the curve further down.
 
 # %% [markdown]
 # **Exercise 13.2.** Let $\eta = 1$. Compute $s(1/8)$, $s(1/2)$ and $s(7/8)$. Then show that $E|s| = 1/(\eta + 2)$, and
@@ -224,7 +225,7 @@ image = encoding.images(ring)[0, :, :, 0]
 y, x = np.meshgrid(np.linspace(-1, 1, 28), np.linspace(-1, 1, 28), indexing="ij")
 assert np.allclose(image, np.exp(-((6 * np.hypot(x, y) - 3) ** 2)), atol=1e-5)
 p = np.exp(log_probabilities(oracle(model), image[None, :, :, None]))[0]
-print(f"the CNN says {names[p.argmax()]} with {rubbish.percent(p.max())}")
+print(f"the CNN says {names[p.argmax()]} with {unrecognisable.percent(p.max())}")
 
 # %% [markdown]
 # ## Gradient ascent
@@ -243,7 +244,7 @@ rows = []
 for penalty in (0, 0.003, 0.03, 0.3):
     x = gradient_ascent(model, noise, np.arange(10), penalty=penalty)
     p = np.exp(log_probabilities(oracle(model), x)).diagonal()
-    rows.append((f"λ = {penalty:g}", x, [rubbish.percent(value) for value in p], p >= 0.99))
+    rows.append((f"λ = {penalty:g}", x, [unrecognisable.percent(value) for value in p], p >= 0.99))
 figure = plots.before_and_after(rows, (0, 1))
 for line in figure.axes:
     line.title.set_fontsize(8)
@@ -314,16 +315,17 @@ print(found.x)
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# `scratchadv reproduce rubbish` makes the full table, on the networks of the whole training set, with five runs of 200
-# generations, and asks a robust CNN about the same images. Here: the small CNN and the runs above.
+# `scratchadv reproduce unrecognisable` makes the full table, on the networks of the whole training set,
+# with five runs of 200 generations, and asks a robust CNN about the same images. Here: the small CNN and the runs
+# above.
 
 # %%
 mnist = data.source.startswith("MNIST")
 rows = []
 for name, found in (("direct", direct), ("CPPN", indirect)):
     p = np.exp(found.history)
-    cells = [f"{rubbish.percent(np.median(p[t]))}, {rubbish.percent(p[t].min())}" for t in (50, 100)]
-    rows.append([name, rubbish.PUBLISHED[name] if mnist else "–", *cells])
+    cells = [f"{unrecognisable.percent(np.median(p[t]))}, {unrecognisable.percent(p[t].min())}" for t in (50, 100)]
+    rows.append([name, unrecognisable.PUBLISHED[name] if mnist else "–", *cells])
 print("confidence in the class that the image was made for: median and least of the ten classes")
 print("today: CNN trained on 5,000 images, one run, 150 children a generation, seed 0; the paper: LeNet on MNIST")
 show.table(["encoding", "paper", "today, generation 50", "today, generation 100"], rows)

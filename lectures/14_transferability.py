@@ -17,14 +17,22 @@
 # %%
 import numpy as np
 
-from scratchadv import datasets, plots, show
-from scratchadv.attacks import exact, pgd
-from scratchadv.balls import Linf
+from scratchadv import datasets
+from scratchadv.attacks import exact, leaves, pgd, tree_attack
+from scratchadv.evaluate.transfer import (
+    Transfer,
+    matrix,
+    noise_like,
+    over_seeds,
+    predictions,
+    tabulate,
+)
+from scratchadv.experiments.transfer.experiment import PAPER, QUICK, TASKS, measure, prepared, share
+from scratchadv.experiments.transfer.figures import heat_maps
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
-from scratchadv.reproduce.transfer import PAPER, QUICK, TASKS, measure, prepared, share
-from scratchadv.reproduce.transfer_figures import heat_maps
-from scratchadv.transfer import Transfer, leaves, matrix, noise_like, over_seeds, predictions, tabulate, tree_attack
+from scratchadv.sets import Linf
+from scratchadv.support import plots, show
 
 data = datasets.load("auto")
 print(data.source)

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from lectures.site.check import check  # noqa: E402
-from scratchadv.optional import needed_by  # noqa: E402
+from scratchadv.support.optional import needed_by  # noqa: E402
 
 with needed_by("lectures/build.py", "Jupyter's tools, pandoc and pygments", "lectures"):
     import jupytext

@@ -15,7 +15,7 @@ from contextlib import suppress
 import numpy as np
 
 from .backend import namespace
-from .blas import one_blas_thread
+from .support.blas import one_blas_thread
 
 # Numbers, flags and functions
 
@@ -181,7 +181,7 @@ def loss(name, value):
 
 
 def optimizer(name, value):
-    """Refuse what has no ``start`` and ``step``, as the optimisers of ``scratchadv.optim`` have."""
+    """Refuse what has no ``start`` and ``step``, as the optimisers of ``scratchadv.training.optim`` have."""
     has(name, value, ("start", "step"), "an optimiser, such as SGD(0.1)")
     function(f"{name}.step", value.step, ("params", "grads", "state", "scale"))
     return value

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from . import __version__
-from .console import replace_what_cannot_be_written
-from .optional import MissingPackageError
+from .support.console import replace_what_cannot_be_written
+from .support.optional import MissingPackageError
 
 EXAMPLES = """\
 examples:
@@ -64,7 +64,7 @@ EXPERIMENTS = {
         "beside PGD. --eps is that of PGD's ℓ∞ row; an ATN has none.",
         "all of it on little data, in about a minute and a half",
     ),
-    "blackbox": (
+    "black_box": (
         0.3,
         "attacks that see only logits, probabilities or labels: success, queries, size",
         "Square, NES, SPSA, GenAttack, one pixel, HopSkipJump, Boundary and a substitute on the CNN of 'reproduce "
@@ -78,7 +78,7 @@ EXPERIMENTS = {
         "matrices with deviations over seeds, and noise of the same size as the control.",
         "all of it on less data, in about a minute",
     ),
-    "rubbish": (
+    "unrecognisable": (
         0.1,
         "images that mean nothing to us and of which the networks are certain",
         "MAP-Elites with two encodings and gradient ascent make an image for each class from nothing; the CNN and the "
@@ -165,7 +165,7 @@ def _experiment(experiments, name, eps, summary, description, quick):
 
 
 def _reproduce(name, arguments):
-    experiment = import_module(f".reproduce.{name}", __package__)  # draws, so it loads matplotlib
+    experiment = import_module(f".experiments.{name}.experiment", __package__)  # draws, so it loads matplotlib
     quick = {"quick": arguments.quick} if "quick" in arguments else {}
     experiment.run(arguments.data, arguments.eps, arguments.seed, out=arguments.out, **quick)
 

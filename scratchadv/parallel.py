@@ -13,8 +13,8 @@ from functools import cache
 
 from . import checks
 from .backend import memory, namespace
-from .blas import one_blas_thread
 from .numerics import take
+from .support.blas import one_blas_thread
 
 CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
 DEVICE = 1 / 32  # the same on a GPU, which has no such cache, as a share of its memory: the kernels' buffers are larger

@@ -26,9 +26,10 @@ from scratchadv.attacks import (
     spsa,
     square,
     standard,
+    universal,
+    universal_gradient,
 )
-from scratchadv.attacks.universal import universal, universal_gradient
-from scratchadv.balls import L0, L1, L2, Boxed, Linf
+from scratchadv.sets import L0, L1, L2, Boxed, Linf
 
 
 @dataclass(frozen=True)

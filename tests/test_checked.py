@@ -8,9 +8,9 @@ import pytest
 
 import scratchadv.attacks
 from scratchadv import checks, evaluate
-from scratchadv.balls import Linf
 from scratchadv.checked import VOCABULARY, anything, checked, one_of, whole
 from scratchadv.models import LogisticRegression
+from scratchadv.sets import Linf
 from scratchadv.testing.models import SmallNetwork
 
 NETWORK, X = SmallNetwork((4,), 3, seed=3), np.random.default_rng(0).random((5, 4))

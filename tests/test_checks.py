@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scratchadv import checks
-from scratchadv.balls import L2, Linf
+from scratchadv.sets import L2, Linf
 
 X = np.full((3, 2), 0.5)
 SIGNS, CLASSES = np.array([1, -1, 1]), np.array([0, 2, 1])

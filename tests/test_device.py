@@ -15,18 +15,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scratchadv import attacks, balls, checks, layers, losses, models, numerics, parallel, robust_logistic
+from scratchadv import attacks, checks, layers, losses, models, numerics, parallel, robust_logistic
+from scratchadv import sets as balls
 from scratchadv.backend import has_gpu, host, namespace, to_device, to_host
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.engine import grad, ops, vjp
 from scratchadv.evaluate import judge, robust_accuracy, stands
 from scratchadv.layers import AveragePool, Conv, Dense, Dropout, Flatten, MaxPool, ReLU, Tanh
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression, Taped
 from scratchadv.models.protocol import loss_and_gradient, predict
 from scratchadv.models.weights import load, save
-from scratchadv.optim import SGD, Adam
+from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.testing.device import gpu
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD, Adam
 
 SHAPE = (8, 8, 2)
 N, K = 6, 4

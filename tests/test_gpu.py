@@ -8,9 +8,9 @@ import pytest
 
 from scratchadv import attacks, parallel
 from scratchadv.backend import to_device, to_host
-from scratchadv.balls import Linf
 from scratchadv.losses import cross_entropy
 from scratchadv.models import CNN
+from scratchadv.sets import Linf
 from scratchadv.testing import device as pretended
 
 pytestmark = pytest.mark.gpu

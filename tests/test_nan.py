@@ -8,12 +8,19 @@ import pytest
 from every_attack import BLACK_BOXES, EVERY, EXACT, GRADIENTS, ONE_PIXEL
 
 from scratchadv import robust_logistic
-from scratchadv.attacks import apgd, boundary, hopskipjump, pgd, saliency_map
-from scratchadv.attacks.black_box import LabelOracle, substitute
+from scratchadv.attacks import (
+    LabelOracle,
+    apgd,
+    applied,
+    boundary,
+    fooling_rate,
+    hopskipjump,
+    pgd,
+    saliency_map,
+    substitute,
+)
 from scratchadv.attacks.black_box.queries import ranked
-from scratchadv.attacks.rubbish.gradient_ascent import gradient_ascent
-from scratchadv.attacks.universal import applied, fooling_rate
-from scratchadv.balls import L1, Linf
+from scratchadv.attacks.unrecognisable.gradient_ascent import gradient_ascent
 from scratchadv.evaluate import (
     accuracy_over_eps,
     judge,
@@ -28,6 +35,7 @@ from scratchadv.evaluate import (
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import NO_LABEL, is_fooled, labels_of, predict
+from scratchadv.sets import L1, Linf
 from scratchadv.testing.models import Linear, SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")

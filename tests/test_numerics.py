@@ -9,15 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from scratchadv.numerics import (
-    binary_entropy,
-    log_sum_exp,
-    per_row,
-    rows,
-    sigmoid,
-    softplus,
-    solve_piecewise_linear,
-)
+from scratchadv.numerics import binary_entropy, log_sum_exp, per_row, rows, sigmoid, softplus, solve_piecewise_linear
 
 few = settings(max_examples=60, deadline=None)
 dtypes = st.sampled_from([np.float32, np.float64])

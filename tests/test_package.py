@@ -14,10 +14,10 @@ import pytest
 
 import scratchadv
 import scratchadv.attacks
-import scratchadv.balls
 import scratchadv.datasets
 import scratchadv.models
 import scratchadv.robust_logistic
+import scratchadv.sets
 
 MODULES = {"scratchadv": scratchadv} | {
     found.name: importlib.import_module(found.name)
@@ -41,8 +41,8 @@ by_name = {"ids": lambda thing: f"{thing.__module__}.{thing.__qualname__}"}
 def test_the_helper_finds_what_there_is():
     """public() sees functions and classes of files in folders, and neither private nor imported names"""
     names = {f"{thing.__module__}.{thing.__name__}" for thing in DEFINED}
-    assert {"scratchadv.attacks.gradient.pgd.pgd", "scratchadv.balls.Linf", "scratchadv.training.fit"} <= names
-    assert not names & {"scratchadv.attacks.pgd", "scratchadv.balls.Any", "scratchadv.training._step"}
+    assert {"scratchadv.attacks.gradient.pgd.pgd", "scratchadv.sets.norms.Linf"} <= names
+    assert not names & {"scratchadv.attacks.pgd", "scratchadv.sets.Any", "scratchadv.training._step"}
 
 
 # What is loaded
@@ -64,7 +64,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_attacking_and_training_load_no_drawing_and_no_optional_package():
     """The rooms below the drawing load no cupy, matplotlib, torch, hypothesis, pooch, tqdm"""
-    rooms = "attacks, balls, datasets, evaluate, models, robust_logistic, training"
+    rooms = "attacks, sets, datasets, evaluate, models, robust_logistic, training"
     loaded = loaded_by(f"from scratchadv import {rooms}")
     assert "scratchadv.attacks" in loaded
     assert not loaded & {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm"}
@@ -91,10 +91,10 @@ def star(module):
     return {name: getattr(module, name) for name in names}
 
 
-# what a reader has typed before the examples: import numpy as np; from scratchadv.balls import *; and so on,
+# what a reader has typed before the examples: import numpy as np; from scratchadv.sets import *; and so on,
 # and last of all the same for the module with the example
 TYPED = {"np": np}
-for room in ("datasets", "models", "balls", "attacks", "robust_logistic"):
+for room in ("datasets", "models", "sets", "attacks", "robust_logistic"):
     TYPED |= star(MODULES[f"scratchadv.{room}"])
 
 EXAMPLES = [
@@ -117,7 +117,7 @@ def test_the_examples_in_docstrings_say_what_happens(example):
 def test_there_are_examples():
     """The helper: examples of modules, functions and classes are all found"""
     names = {example.name for example in EXAMPLES}
-    assert {"scratchadv.datasets", "scratchadv.attacks.exact.exact", "scratchadv.balls.Boxed"} <= names
+    assert {"scratchadv.datasets", "scratchadv.attacks.linear.exact", "scratchadv.sets.norms.Boxed"} <= names
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
@@ -210,5 +210,5 @@ def test_functions_for_visitors_are_documented_whole(thing):
 def test_the_doors_are_found():
     """The helper: attacks, training and evaluation are among the functions for visitors, and what they share is not"""
     names = {thing.__name__ for thing in CALLED}
-    assert {"fit", "judge", "objective", "load", *scratchadv.attacks.__all__} <= names
+    assert {"fit", "judge", "objective", "load", "pgd", "square", "universal", "train_atn"} <= names
     assert "boundaries" not in names

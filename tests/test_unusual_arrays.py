@@ -8,10 +8,10 @@ from every_attack import EVERY, EXACT, LABELS, ONE_PIXEL, SCORES
 
 from scratchadv import robust_logistic, training
 from scratchadv.attacks import pgd, saliency_map, square
-from scratchadv.balls import L1, Linf
 from scratchadv.evaluate import accuracy_over_eps, judge, over_steps, signs_of_masking, sweep, worst_case
 from scratchadv.models import MLP
 from scratchadv.models.protocol import labels_of
+from scratchadv.sets import L1, Linf
 from scratchadv.testing.models import Linear, SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -20,11 +20,14 @@ import numpy as np
 import pytest
 
 import scratchadv
-from scratchadv import attacks, datasets, evaluate, layers, optim, robust_logistic, training, transfer, zoo
-from scratchadv.attacks import black_box, rubbish, universal
-from scratchadv.balls import L0, L1, L2, Linf
+from scratchadv import attacks, datasets, evaluate, layers, models, robust_logistic, training
+from scratchadv.attacks import one_for_all as universal
+from scratchadv.evaluate import transfer
+from scratchadv.interop.scikit_learn import linear_scores
 from scratchadv.losses import cross_entropy, logistic, logit_difference
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression, Taped, weights
+from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.training import optim, zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")  # NumPy's word for the matrices of the pool
 
@@ -204,10 +207,10 @@ def _calls():
         return Call("black_box", name, function, arguments)
 
     for name in ("LabelOracle", "ProbabilityOracle", "LogitOracle", "oracle"):
-        yield box(name, getattr(black_box, name), lambda: {"model": classes()["model"], "queries": 3, "total": 9})
+        yield box(name, getattr(attacks, name), lambda: {"model": classes()["model"], "queries": 3, "total": 9})
     yield box(
         "substitute",
-        black_box.substitute,
+        attacks.substitute,
         lambda: {
             "victim": classes()["model"],
             "model": MLP((4, 3)),
@@ -238,20 +241,20 @@ def _calls():
         "ATN": lambda: {"generator": MLP((4, 3, 4)), "kind": "autoencoding", "classes": 0, "losses": []},
     }
     for name, arguments in whole.items():
-        yield Call("universal", name, getattr(universal, name), arguments)
+        yield Call("one_for_all", name, getattr(attacks, name), arguments)
     for name, arguments in {
         "Direct": lambda: {"shape": (2, 2, 1), "rate": 0.2, "halved_every": 10, "eta": 3.0},
         "CPPN": lambda: {"shape": (2, 2, 1), "nodes": 2},
         "gradient_ascent": smallest(steps=2, penalty=0.1),
         "map_elites": lambda: {
             "model": MLP((4, 3)),
-            "encoding": rubbish.Direct((2, 2, 1)),
+            "encoding": attacks.Direct((2, 2, 1)),
             "generations": 1,
             "children": 3,
             "rng": seeded(),
         },
     }.items():
-        yield Call("rubbish", name, getattr(rubbish, name), arguments)
+        yield Call("unrecognisable", name, getattr(attacks, name), arguments)
     listed = {"attacks": partial(list, [attacks.fgsm])}
     for name, arguments in {
         "judge": problem(delta=partial(np.zeros, (4, 4)), bits=8, target=TARGET),
@@ -315,11 +318,16 @@ def _calls():
         "noise_like": noise,
         "over_seeds": lambda: {**transfers(2), "of": "control"},
         "tabulate": transfers,
-        "tree_attack": trees,
-        "SoftNeighbours": lambda: {**_without(classes(), "model"), "temperature": 0.5},
-        "linear_scores": technique,
     }.items():
         yield Call("transfer", name, getattr(transfer, name), arguments)
+    yield Call("attacks", "tree_attack", attacks.tree_attack, trees)
+    yield Call(
+        "models",
+        "SoftNeighbours",
+        models.SoftNeighbours,
+        lambda: {**_without(classes(), "model"), "temperature": 0.5},
+    )
+    yield Call("interop", "linear_scores", linear_scores, technique)
     yield Call(
         "zoo",
         "trained",

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 from urllib.request import url2pathname
 
-from scratchadv.optional import needed_by
+from scratchadv.support.optional import needed_by
 
 PHONE = {"width": 390, "height": 844}
 

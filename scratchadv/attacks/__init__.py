@@ -1,8 +1,9 @@
 """Attacks: pure functions of model, examples and labels that return δ, shaped like x.
 
 Attacks in a set take a threat and stay inside Δ(x): ``exact`` solves the inner maximisation on linear models;
-``gradient`` goes up the loss; ``black_box`` sees only what the model puts out; ``standard`` is the worst case of four.
-Those of ``constrained`` take no ε and look for the smallest change that fools; ``bounded`` makes them attacks in a set.
+``gradient/`` climbs the loss; ``black_box/`` sees only the model's output; ``standard`` is the worst case of four.
+Those of ``constrained/`` take no ε and look for the smallest change that fools; ``bounded`` puts them into a set.
+``one_for_all/`` makes one perturbation, or one network, for all inputs; ``unrecognisable/`` makes images from nothing.
 """
 
 from .black_box.boundary import boundary
@@ -10,22 +11,41 @@ from .black_box.genattack import genattack
 from .black_box.gradient_estimates import nes, spsa
 from .black_box.hopskipjump import hopskipjump
 from .black_box.one_pixel import one_pixel
+from .black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle, oracle
 from .black_box.square import square
+from .black_box.substitution import Substitute, substitute
 from .constrained.bounded import bounded
 from .constrained.carlini_wagner import carlini_wagner
 from .constrained.deepfool import deepfool
 from .constrained.fab import fab
 from .constrained.jsma import jsma, saliency_map
 from .constrained.lbfgs import lbfgs
-from .exact import exact
+from .constrained.trees import leaves, tree_attack
+from .ensemble import standard
 from .gradient.apgd import apgd
 from .gradient.fgsm import fgsm, fgsm_random_start
 from .gradient.iterated_fgsm import iterated_fgsm, momentum_fgsm
 from .gradient.pgd import pgd
-from .standard import standard
+from .linear import exact
+from .one_for_all.perturbation import applied, fooling_rate, universal, universal_gradient
+from .one_for_all.transformation import ATN, atn_loss, rerank, train_atn
+from .unrecognisable.encodings import CPPN, Direct
+from .unrecognisable.gradient_ascent import gradient_ascent
+from .unrecognisable.map_elites import Elites, map_elites
 
 __all__ = [
+    "ATN",
+    "CPPN",
+    "BudgetError",
+    "Direct",
+    "Elites",
+    "LabelOracle",
+    "LogitOracle",
+    "ProbabilityOracle",
+    "Substitute",
     "apgd",
+    "applied",
+    "atn_loss",
     "boundary",
     "bounded",
     "carlini_wagner",
@@ -34,17 +54,28 @@ __all__ = [
     "fab",
     "fgsm",
     "fgsm_random_start",
+    "fooling_rate",
     "genattack",
+    "gradient_ascent",
     "hopskipjump",
     "iterated_fgsm",
     "jsma",
     "lbfgs",
+    "leaves",
+    "map_elites",
     "momentum_fgsm",
     "nes",
     "one_pixel",
+    "oracle",
     "pgd",
+    "rerank",
     "saliency_map",
     "spsa",
     "square",
     "standard",
+    "substitute",
+    "train_atn",
+    "tree_attack",
+    "universal",
+    "universal_gradient",
 ]

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import numpy as np
 
-from ..files import read_bytes
+from ..support.files import read_bytes
 
 UINT8 = 0x08  # how IDX calls the type of its entries
 MOST = 1 << 30  # bytes of an array; the largest file of this kind, EMNIST's, has half as many

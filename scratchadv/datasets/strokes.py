@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import checks
 from ..checked import checked, one_of, whole
-from ..progress import progress
+from ..support.progress import progress
 from .dataset import DIGITS, Dataset, as_images
 
 SIZE = 28  # pixels, of an image

@@ -7,7 +7,7 @@ from .. import checks
 from ..backend import namespace
 from ..checked import checked, each, taking
 from ..numerics import take
-from ..progress import progress as bar
+from ..support.progress import progress as bar
 from .judging import judge
 from .worst import attacks_of, stands
 

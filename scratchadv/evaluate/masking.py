@@ -7,11 +7,11 @@ import numpy as np
 
 from ..attacks import pgd
 from ..backend import namespace
-from ..balls import Boxed
 from ..checked import checked, taking, whole
 from ..models.protocol import predict
 from ..numerics import rows, take
 from ..parallel import map_chunks
+from ..sets import Boxed
 from .worst import stands
 
 SLACK = 0.01  # the share of examples that another attack may find beyond the gradient's without a word

@@ -5,12 +5,13 @@ from functools import partial
 
 import numpy as np
 
-from .. import __version__, checks, files
+from .. import __version__, checks
 from ..attacks import pgd
 from ..backend import host
 from ..checked import checked, each, taking, whole
 from ..models.protocol import logits, predict
 from ..numerics import take
+from ..support import files
 from . import page
 from .curves import OverEps, OverSteps, accuracy_over_eps, check_growth, over_steps
 from .judging import judge

@@ -8,8 +8,8 @@ from typing import Any
 from .. import checks
 from ..backend import namespace
 from ..checked import anything, checked
-from ..progress import progress as bar
-from ..tables import markdown
+from ..support.progress import progress as bar
+from ..support.tables import markdown
 from .curves import threats_of
 from .worst import attacks_of, describe, listed, named, stands
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from .. import checks
 from ..backend import namespace
-from ..balls import Boxed
 from ..checked import checked, each, each_by_name, taking
 from ..numerics import take
-from ..progress import progress as bar
-from ..tables import markdown
+from ..sets import Boxed
+from ..support.progress import progress as bar
+from ..support.tables import markdown
 from .judging import judge
 
 

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from .. import archive, checks, layers, losses
+from .. import checks, layers, losses
 from ..backend import host
 from ..checked import checked
 from ..layers import Layer
+from ..support import archive
 from .cnn import CNN
 from .logistic import LogisticRegression
 from .mlp import MLP, SoftmaxRegression

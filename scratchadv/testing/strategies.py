@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..balls import L0, L1, L2, Linf
 from ..models import LogisticRegression
 from ..models.protocol import labels_of
-from ..optional import needed_by
+from ..sets import L0, L1, L2, Linf
+from ..support.optional import needed_by
 from .models import Linear, LinearSoftmax, SmallNetwork
 
 with needed_by("scratchadv.testing.strategies", "hypothesis", "test"):

@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as hnp
 
 import scratchadv.attacks
 from scratchadv.attacks import pgd
-from scratchadv.balls import L2, Linf
 from scratchadv.engine import ops
 from scratchadv.evaluate import judge, signs_of_masking
 from scratchadv.losses import cross_entropy
 from scratchadv.models import Taped, protocol
 from scratchadv.models.protocol import labels_of
+from scratchadv.sets import L2, Linf
 from scratchadv.testing.models import Linear, SmallNetwork
 
 pytestmark = [

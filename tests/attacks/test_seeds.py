@@ -7,15 +7,13 @@ import pytest
 from every_attack import EVERY, ONE_PIXEL
 
 from scratchadv import checks
-from scratchadv.attacks import fab, one_pixel, pgd
-from scratchadv.attacks.black_box import substitute
-from scratchadv.attacks.rubbish.encodings import Direct
-from scratchadv.attacks.rubbish.map_elites import map_elites
-from scratchadv.attacks.universal import train_atn, universal, universal_gradient
-from scratchadv.balls import L0, L2, Linf
+from scratchadv.attacks import fab, one_pixel, pgd, substitute, train_atn, universal, universal_gradient
+from scratchadv.attacks.unrecognisable.encodings import Direct
+from scratchadv.attacks.unrecognisable.map_elites import map_elites
 from scratchadv.evaluate import report, signs_of_masking
 from scratchadv.models import MLP
 from scratchadv.models.protocol import labels_of
+from scratchadv.sets import L0, L2, Linf
 from scratchadv.testing.models import SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")

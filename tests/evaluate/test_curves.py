@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.attacks import exact, fgsm, pgd
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.evaluate import accuracy_over_eps, over_steps, stands
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L0, L1, L2, Linf
 
 seeds = st.integers(0, 2**32 - 1)
 GRID = [0.0, 0.05, 0.1, 0.2, 0.4]

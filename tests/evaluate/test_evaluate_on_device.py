@@ -4,10 +4,10 @@ import numpy as np
 
 from scratchadv.attacks import fgsm, pgd
 from scratchadv.backend import to_device, to_host
-from scratchadv.balls import Linf
 from scratchadv.evaluate import accuracy_over_eps, judge, over_steps, report, signs_of_masking, sweep, worst_case
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
+from scratchadv.sets import Linf
 
 THREAT = Linf(0.2).within(0, 1)
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy, logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L0, L1, L2, Linf
 
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from scratchadv.attacks import exact, pgd
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.evaluate import signs_of_masking
 from scratchadv.losses import logistic
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
-from scratchadv.optim import SGD
+from scratchadv.sets import L1, L2, Linf
 from scratchadv.training import fit
+from scratchadv.training.optim import SGD
 
 BOXED = Linf(0.05).within(0, 1)
 

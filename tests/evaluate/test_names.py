@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from scratchadv.balls import Linf
 from scratchadv.evaluate import report
+from scratchadv.sets import Linf
 from scratchadv.testing.models import Linear, SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,10 +10,10 @@ import pytest
 from matplotlib import image
 
 from scratchadv.attacks import fgsm, pgd
-from scratchadv.balls import L0, L2, Linf
 from scratchadv.evaluate import accuracy_over_eps, over_steps, report, signs_of_masking, worst_case
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L0, L2, Linf
 
 THREAT = Linf(0.2).within(0, 1)
 ATTACKS = {"one step": fgsm, "five <steps>": partial(pgd, steps=5)}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scratchadv.attacks import fgsm, pgd
-from scratchadv.balls import L2, Linf
 from scratchadv.evaluate import robust_accuracy, stands, sweep
 from scratchadv.models import MLP, SoftmaxRegression
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L2, Linf
 
 THREATS = [Linf(0.05).within(0, 1), Linf(0.2).within(0, 1), L2(0.3)]
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.attacks import fgsm, pgd
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.evaluate import judge, robust_accuracy, stands, worst_case
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
+from scratchadv.sets import L1, L2, Linf
 
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

@@ -48,7 +48,7 @@ def empty(name, file):
 
 def in_project(body):
     """The answers of hw1 with this body in Linf.project."""
-    before, after = solved("hw1", "balls").split(PROJECT, 1)
+    before, after = solved("hw1", "norms").split(PROJECT, 1)
     return f"{before}{PROJECT}        {body}\n{after.partition(chr(10))[2].partition(chr(10))[2]}"
 
 

@@ -4,197 +4,197 @@
 MISTAKES = {
     "hw1": {
         "ℓ1 by rescaling": (
-            "balls",
+            "norms",
             "return namespace(delta).sign(delta) * self._project_capped(a, a).reshape(delta.shape)",
             "n = a.sum(axis=1, keepdims=True)\n"
             "        return (rows(delta) * (self.eps / namespace(n).maximum(n, self.eps))).reshape(delta.shape)",
             ("test_l1_project", "test_l1_projection_is_nearest"),
         ),
         "ℓ1: project, then clip": (
-            "balls",
+            "norms",
             "return -xp.clip(a - shrink, 0, b).sum(axis=1, keepdims=True)",
             "return -xp.maximum(a - shrink, 0).sum(axis=1, keepdims=True)",
             ("test_l1_projection_in_the_pixel_range",),
         ),
         "ℓ2: project, then clip": (
-            "balls",
+            "norms",
             "return self._unless_inside(m, a, b)",
             "return namespace(a).minimum(self.project(a), b)",
             ("test_l2_projection_in_the_pixel_range",),
         ),
         "ℓ2: everything on the sphere": (
-            "balls",
+            "norms",
             "xp.where(outside, self.eps / xp.where(outside, length, 1), 1)",
             "self.eps / xp.where(length > 0, length, 1)",
             ("test_l2_project",),
         ),
         "ℓ2: one length for the whole batch": (
-            "balls",
+            "norms",
             "return largest[:, 0] * namespace(d).sqrt((d * d).sum(axis=1))",
             "return 0 * largest[:, 0] + namespace(d).sqrt((delta * delta).sum())",
             ("test_l2_project", "test_images_of_float32_row_by_row"),
         ),
         "ℓ2: 0 / 0": (
-            "balls",
+            "norms",
             "(d * (self.eps / xp.where(length > 0, length, 1)))",
             "(d * (self.eps / length))",
             ("test_l2_best_point",),
         ),
         "ℓ∞: down the gradient": (
-            "balls",
+            "norms",
             "return self.eps * namespace(g).sign(g)",
             "return -self.eps * namespace(g).sign(g)",
             ("test_best_points_by_hand", "test_linf_best_point"),
         ),
         "ℓ∞: a float64 sign": (
-            "balls",
+            "norms",
             "return self.eps * namespace(g).sign(g)",
             "return self.eps * namespace(g).sign(g).astype(float)",
             ("test_images_of_float32_row_by_row",),
         ),
         "ℓ∞: the upper end only": (
-            "balls",
+            "norms",
             "return namespace(delta).clip(delta, -self.eps, self.eps)",
             "return namespace(delta).minimum(delta, self.eps)",
             ("test_linf_project",),
         ),
         "ℓ∞: clipped in place": (
-            "balls",
+            "norms",
             "return namespace(delta).clip(delta, -self.eps, self.eps)",
             "return namespace(delta).clip(delta, -self.eps, self.eps, out=delta)",
             ("test_linf_project",),
         ),
         "ℓ∞: the pixel range forgotten": (
-            "balls",
+            "norms",
             "return namespace(a).minimum(a, self._max_capped(a, b))",
             "return namespace(a).minimum(a, self.eps)",
             ("test_linf_projection_in_the_pixel_range",),
         ),
         "ℓ∞: its own norm for the dual": (
-            "balls",
+            "norms",
             "return self.eps * abs(rows(g)).sum(axis=1)",
             "return self.eps * abs(rows(g)).max(axis=1)",
             ("test_best_points_by_hand", "test_support_is_eps_times_the_dual_norm"),
         ),
         "ℓ1: its own norm for the dual": (
-            "balls",
+            "norms",
             "return self.eps * abs(rows(g)).max(axis=1)",
             "return self.eps * abs(rows(g)).sum(axis=1)",
             ("test_support_is_eps_times_the_dual_norm",),
         ),
         "ℓ1: all the largest components": (
-            "balls",
+            "norms",
             "put_in_rows(m, a.argmax(axis=1)[:, None], self.eps)",
             "m[a == a.max(axis=1, keepdims=True)] = self.eps",
             ("test_l1_best_point",),
         ),
         "ℓ0: the largest, not the largest magnitudes": (
-            "balls",
+            "norms",
             "        a = abs(rows(delta))\n        return delta * self._top(a)",
             "        return delta * self._top(rows(delta))",
             ("test_l0_projection_is_nearest",),
         ),
-        "ℓ0: one too many": ("balls", "[:, : self.k]", "[:, : self.k + 1]", ("test_l0_projection_is_nearest",)),
+        "ℓ0: one too many": ("norms", "[:, : self.k]", "[:, : self.k + 1]", ("test_l0_projection_is_nearest",)),
     },
     "hw2": {
         "towards the right class": (
-            "exact",
+            "linear",
             "pull(-y.astype(x.dtype))",
             "pull(y.astype(x.dtype))",
             ("test_exact_by_hand", "test_nothing_in_the_set_hurts_more"),
         ),
         "the label forgotten": (
-            "exact",
+            "linear",
             "pull(-y.astype(x.dtype))",
             "pull(-abs(y).astype(x.dtype))",
             ("test_exact_by_hand", "test_nothing_in_the_set_hurts_more"),
         ),
         "always the sign": (
-            "exact",
+            "linear",
             "return threat.at(x).linear_max(minus_y_theta)",
             "return threat.radius * (minus_y_theta > 0) - threat.radius * (minus_y_theta < 0)",
             ("test_exact_by_hand", "test_nothing_in_the_set_hurts_more", "test_exact_in_the_pixel_range"),
         ),
         "the pixel range of 0": (
-            "exact",
+            "linear",
             "return threat.at(x).linear_max(minus_y_theta)",
             "return threat.linear_max(minus_y_theta)",
             ("test_exact_in_the_pixel_range",),
         ),
         "networks too": (
-            "exact",
+            "linear",
             'if not getattr(value, "linear", False):',
             "if False:",
             ("test_exact_keeps_images_and_refuses_networks",),
         ),
         "float64 labels": (
-            "exact",
+            "linear",
             "pull(-y.astype(x.dtype))",
             "pull(-y.astype(float)).astype(float)",
             ("test_exact_keeps_images_and_refuses_networks",),
         ),
         "the margin grows": (
-            "robust_logistic",
+            "risk",
             "return m - ball.support(theta[None])",
             "return m + ball.support(theta[None])",
             ("test_worst_margin_by_hand", "test_worst_margin_is_the_dual_norm", "test_objective_is_the_mean_loss"),
         ),
         "the norm of the ball for the dual": (
-            "robust_logistic",
+            "risk",
             "return m - ball.support(theta[None])",
             "return m - ball.eps * ball.norm(theta[None])",
             ("test_worst_margin_by_hand", "test_worst_margin_is_the_dual_norm"),
         ),
         "theta0 forgotten": (
-            "robust_logistic",
+            "risk",
             "m = y * (_scores(theta, x) + theta0)",
             "m = y * _scores(theta, x)",
             ("test_worst_margin_by_hand", "test_worst_margin_is_the_dual_norm"),
         ),
         "theta0 without its label": (
-            "robust_logistic",
+            "risk",
             "m = y * (_scores(theta, x) + theta0)",
             "m = y * _scores(theta, x) + theta0",
             ("test_worst_margin_by_hand", "test_worst_margin_is_the_dual_norm"),
         ),
         "one pixel range for all labels": (
-            "robust_logistic",
+            "risk",
             "ball.at(x).support(-per_row(y, x) * theta)",
             "ball.at(x).support(-per_row(abs(y), x) * theta)",
             ("test_worst_margin_in_the_pixel_range",),
         ),
         "the sum for the mean": (
-            "robust_logistic",
+            "risk",
             "float(softplus(-worst_margin(theta, theta0, x, y, ball)).mean())",
             "float(softplus(-worst_margin(theta, theta0, x, y, ball)).sum())",
             ("test_objective_by_hand", "test_objective_is_the_mean_loss"),
         ),
         "the formula as it stands on the slide": (
-            "robust_logistic",
+            "risk",
             "float(softplus(-worst_margin(theta, theta0, x, y, ball)).mean())",
             "float(np.log(1 + np.exp(-worst_margin(theta, theta0, x, y, ball))).mean())",
             ("test_objective_at_large_margins",),
         ),
         "a gradient without 1/N": (
-            "robust_logistic",
+            "risk",
             "weights = -a * y / len(x)",
             "weights = -a * y",
             ("test_gradient_in_theta", "test_gradient_in_theta0"),
         ),
         "a gradient of the wrong sign": (
-            "robust_logistic",
+            "risk",
             "weights = -a * y / len(x)",
             "weights = a * y / len(x)",
             ("test_gradient_in_theta", "test_gradient_in_theta0"),
         ),
         "the gradient at the clean examples": (
-            "robust_logistic",
+            "risk",
             "(weights @ rows(x + delta))",
             "(weights @ rows(x))",
             ("test_gradient_in_theta",),
         ),
         "a gradient in theta0 without labels": (
-            "robust_logistic",
+            "risk",
             "float(weights.sum())",
             "float(-a.mean())",
             ("test_gradient_in_theta0",),
@@ -264,11 +264,11 @@ AT_IMPORT = {
     "builtins replaced": "import builtins; builtins.bool = lambda *a: True; builtins.abs = lambda *a: 0",
     "a watcher": "import sys; sys.settrace(lambda *a: None)",
     "another file": "import helper",
-    "the module to replace": "from scratchadv.balls import *",
-    "the module to replace, from its folder": "from scratchadv import balls",
+    "the module to replace": "from scratchadv.sets import *",
+    "the module to replace, from its folder": "from scratchadv import norms",
     "the module to replace, from a neighbour": "from scratchadv.robust_logistic import Linf, L2, L1",
-    "the module to replace, by an attribute": "import scratchadv.attacks\nLinf = scratchadv.balls.Linf",
-    "the module to replace, by its name": "import importlib\nLinf = importlib.import_module('scratchadv.balls').Linf",
+    "the module to replace, by an attribute": "import scratchadv.attacks\nLinf = scratchadv.sets.Linf",
+    "the module to replace, by its name": "import importlib\nLinf = importlib.import_module('scratchadv.sets').Linf",
 }
 
 IN_A_FUNCTION = {
@@ -352,36 +352,36 @@ ANSWERS_FROM_ELSEWHERE = {
         "        for kind in [*below, *(each for kind in below for each in kind.__subclasses__())]:\n"
         "            globals()[kind.__name__] = kind"
     ),
-    "the file": f"{_HOME}{_START}text = (home / ('balls' + '.py')).read_text()\n{_TEXT}",
+    "the file": f"{_HOME}{_START}text = (home / ('norms' + '.py')).read_text()\n{_TEXT}",
     "the file, by a link": (
-        f"{_HOME}{_START}os.symlink(home / ('balls' + '.py'), 'b.py')\ntext = open('b.py').read()\n{_TEXT}"
+        f"{_HOME}{_START}os.symlink(home / ('norms' + '.py'), 'b.py')\ntext = open('b.py').read()\n{_TEXT}"
     ),
     "the file, by its loader": (
         f"{_HOME}import importlib.util as u\n"
-        "spec = u.spec_from_file_location('scratchadv.' + 'bowls', home / ('balls' + '.py'))\n"
+        "spec = u.spec_from_file_location('scratchadv.' + 'bowls', home / ('norms' + '.py'))\n"
         f"found = u.module_from_spec(spec)\nsys.modules[spec.name] = found\nspec.loader.exec_module(found)\n{_TAKE}"
     ),
     "the file, compiled": (
         f"{_HOME}{_START}import marshal, py_compile\n"
-        "compiled = py_compile.compile(home / ('balls' + '.py'), 'b.pyc', doraise=True)\n"
+        "compiled = py_compile.compile(home / ('norms' + '.py'), 'b.pyc', doraise=True)\n"
         "exec(marshal.loads(open(compiled, 'rb').read()[16:]), space)\n"
         f"{_FOUND}"
     ),
     "another program": (
         f"{_HOME}{_START}import subprocess\n"
-        "code = 'print(open(' + repr(str(home / ('balls' + '.py'))) + ').read())'\n"
+        "code = 'print(open(' + repr(str(home / ('norms' + '.py'))) + ').read())'\n"
         "text = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout\n"
         f"{_TEXT}"
     ),
     "inspect": (
         f"{_HOME}{_START}import inspect, scratchadv.attacks\n"
-        "text = inspect.getsource(sys.modules['scratchadv.' + 'balls'])\n"
+        "text = inspect.getsource(sys.modules['scratchadv.' + 'norms'])\n"
         f"{_TEXT}"
     ),
     "the finder taken away": (
         "import sys, importlib, scratchadv.attacks\n"
         "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'Library']\n"
-        "name = '.'.join(('scratchadv', 'balls'))\n"
+        "name = '.'.join(('scratchadv', 'norms'))\n"
         f"del sys.modules[name]\nfound = importlib.import_module(name)\n{_TAKE}"
     ),
 }

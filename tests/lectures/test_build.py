@@ -24,7 +24,7 @@ CHAPTER = r"""# %% [markdown]
 
 # %%
 from scratchadv import plots, show
-from scratchadv.balls import Linf
+from scratchadv.sets import Linf
 from scratchadv.training import fit
 
 rows = [["a", 1]]
@@ -39,7 +39,7 @@ show.figure(figure, "07_empty", 'An "empty" figure')
 #
 # $$\max_{\|\delta\|_\infty \leq \epsilon} L(y, f(x + \delta))$$
 #
-# See [there](08_next.py#the-end), [`Linf`](../scratchadv/balls.py) and [a test](../tests/test_balls.py).
+# See [there](08_next.py#the-end), [`Linf`](../scratchadv/sets/norms.py) and [a test](../tests/sets/test_norms.py).
 # `fit` is clear here.
 
 # %% [markdown]
@@ -115,7 +115,7 @@ def test_answers_are_folded(page):
 def test_links_lead_to_pages_of_the_site(page):
     """A chapter, a file of the library; a file without a page is text"""
     assert '<a href="08_next.html#the-end">there</a>' in page
-    assert '<a href="api/scratchadv.balls.html#Linf">' in page
+    assert '<a href="api/scratchadv.sets.html#Linf">' in page
     assert "a test" in page
     assert "test_balls" not in page
 
@@ -185,11 +185,11 @@ def find():
 
 def test_names_lead_to_their_entries(find):
     """A function, a method, an inherited one, a file; what is private, unknown or ambiguous leads nowhere"""
-    balls = "api/scratchadv.balls.html"
+    balls = "api/scratchadv.sets.html"
     assert find("pgd") == find("attacks.pgd") == "api/scratchadv.attacks.gradient.pgd.html#pgd"
     assert find("Linf.project") == f"{balls}#Linf.project"
     assert find("L2.within") == f"{balls}#Ball.within"
-    assert find("balls.py") == find("scratchadv.balls") == balls
+    assert find("norms.py") == find("scratchadv.sets") == balls
     for nothing in ("_unit_l1", "Linf.nothing", "x", "np.clip", "fit", "x + 1", "no.py"):
         assert find(nothing) is None
 
@@ -198,7 +198,7 @@ def test_an_argument_in_prose_is_no_function_of_that_name(find):
     """`steps` is most often an argument; `steps(factors)` is the function of optim.py"""
     shown = text.to_html("`steps` and `steps(factors)`", "md", find)
     assert re.findall('<a href="(.*?)"><code>(.*?)</code>', shown) == [
-        ("api/scratchadv.optim.html#steps", "steps(factors)")
+        ("api/scratchadv.training.optim.html#steps", "steps(factors)")
     ]
 
 
@@ -234,10 +234,10 @@ def test_every_public_name_has_an_entry(site):
 
 
 def test_modules_are_in_reading_order():
-    """balls.py is first, robust_logistic.py before training.py, and no module is missing"""
+    """norms.py is first, risk.py before fitting.py, and no module is missing"""
     names = [module.__name__.removeprefix("scratchadv.") for module in api.Names().modules()]
-    assert names[0] == "balls"
-    assert names.index("robust_logistic") < names.index("training") < names.index("archive")
+    assert names[0] == "norms"
+    assert names.index("risk") < names.index("training") < names.index("archive")
     assert len(set(names)) == len(names)
 
 

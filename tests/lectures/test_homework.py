@@ -104,11 +104,11 @@ def test_handed_out_files_are_whole(name, tmp_path):
 
 def test_new_refuses_what_is_not_empty(tmp_path):
     """Nothing of a student's is written over."""
-    (tmp_path / "balls.py").write_text("mine")
+    (tmp_path / "norms.py").write_text("mine")
     told = run("new", "hw1", tmp_path)
     assert told.returncode == 2
     assert "not an empty folder" in told.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["balls.py"]
+    assert [path.name for path in tmp_path.iterdir()] == ["norms.py"]
     assert run("new", "hw0", tmp_path / "other").returncode == 2
 
 
@@ -174,29 +174,29 @@ def test_a_law_of_ones_own_is_not_the_contract(line, tmp_path):
 
 
 def test_an_error_costs_only_the_tests_of_its_file(tmp_path):
-    """A syntax error in exact.py leaves the points of robust_logistic.py."""
-    folder = submit(tmp_path / "hw", "hw2", exact="def exact(:\n")
+    """A syntax error in linear.py leaves the points of risk.py."""
+    folder = submit(tmp_path / "hw", "hw2", linear="def exact(:\n")
     found = problems(grade(only("hw2", "test_exact_by_hand", "test_objective_by_hand"), folder))
-    assert "exact.py, line 1: SyntaxError" in found["test_exact_by_hand"]
+    assert "linear.py, line 1: SyntaxError" in found["test_exact_by_hand"]
     assert found["test_objective_by_hand"] == ""
 
 
 def test_a_missing_function_is_named(tmp_path):
     """What is not there is said."""
-    text = solved("hw2", "robust_logistic").replace("def gradient(", "def gradiant(")
+    text = solved("hw2", "risk").replace("def gradient(", "def gradiant(")
     found = problems(
         grade(
             only("hw2", "test_objective_by_hand", "test_gradient_in_theta"),
-            submit(tmp_path / "hw", "hw2", robust_logistic=text),
+            submit(tmp_path / "hw", "hw2", risk=text),
         )
     )
     assert found["test_objective_by_hand"] == ""
-    assert "robust_logistic.py has no gradient" in found["test_gradient_in_theta"]
+    assert "risk.py has no gradient" in found["test_gradient_in_theta"]
 
 
 def test_a_wrong_answer_is_told_with_the_smallest_example(tmp_path):
     """The message says what was asked, what came, and for which arguments."""
-    folder = submit(tmp_path / "hw", "hw1", balls=in_project("return delta"))
+    folder = submit(tmp_path / "hw", "hw1", norms=in_project("return delta"))
     (problem,) = problems(grade(only("hw1", "test_linf_project"), folder)).values()
     assert problem.startswith("Linf(0).project([[0.125]]) should be [[0]], but is [[0.125]]")
     assert "Smallest failing example: eps=0.0, v=array([[0.125]])" in problem
@@ -209,8 +209,8 @@ def test_a_wrong_answer_is_told_with_the_smallest_example(tmp_path):
 @pytest.mark.parametrize("trick", AT_IMPORT)
 def test_nothing_at_import_gains_points(trick, tmp_path):
     """Not one point for an empty template, and no test hangs."""
-    folder = submit(tmp_path / "hw", "hw1", balls=f"{AT_IMPORT[trick]}\n{empty('hw1', 'balls')}")
-    (tmp_path / "hw" / "helper.py").write_text(solved("hw1", "balls"))
+    folder = submit(tmp_path / "hw", "hw1", norms=f"{AT_IMPORT[trick]}\n{empty('hw1', 'norms')}")
+    (tmp_path / "hw" / "helper.py").write_text(solved("hw1", "norms"))
     begun = time.monotonic()
     marks = grade(only("hw1", hanging=["test_l1_projection_is_nearest"]), folder)
     assert time.monotonic() - begun < 2 * DEADLINE + 15
@@ -222,7 +222,7 @@ def test_nothing_at_import_gains_points(trick, tmp_path):
 @pytest.mark.parametrize("trick", IN_A_FUNCTION)
 def test_nothing_in_a_function_gains_points(trick, tmp_path):
     """It costs the test of that function, and not that of another."""
-    folder = submit(tmp_path / "hw", "hw1", balls=in_project(IN_A_FUNCTION[trick]))
+    folder = submit(tmp_path / "hw", "hw1", norms=in_project(IN_A_FUNCTION[trick]))
     begun = time.monotonic()
     found = problems(grade(only("hw1", "test_l2_project", hanging=["test_linf_project"]), folder))
     assert time.monotonic() - begun < 2 * (2 * DEADLINE + 15)
@@ -235,17 +235,17 @@ def test_nothing_in_a_function_gains_points(trick, tmp_path):
     [
         ("an endless loop", "endless loop"),
         ("_exit", "ended itself (exit status 0)"),
-        ("a syntax error", "balls.py, line 1: SyntaxError"),
+        ("a syntax error", "norms.py, line 1: SyntaxError"),
         ("10 GB", "more memory"),
         ("the helpers replaced", "which is not its own"),
         ("a watcher", "sys.settrace"),
-        ("the module to replace", "balls.py imports scratchadv.balls"),
-        ("the module to replace, from a neighbour", "balls.py imports scratchadv.balls"),
+        ("the module to replace", "norms.py imports scratchadv.sets"),
+        ("the module to replace, from a neighbour", "norms.py imports scratchadv.sets"),
     ],
 )
 def test_the_reason_is_said(trick, words, tmp_path):
     """In plain words, also to somebody who meant no harm: the answers with the trick on top have no points either."""
-    folder = submit(tmp_path / "hw", "hw1", balls=f"{AT_IMPORT[trick]}\n{solved('hw1', 'balls')}")
+    folder = submit(tmp_path / "hw", "hw1", norms=f"{AT_IMPORT[trick]}\n{solved('hw1', 'norms')}")
     hangs = "loop" in trick
     homework = only("hw1", hanging=["test_l1_project"]) if hangs else only("hw1", "test_l1_project")
     (problem,) = problems(grade(homework, folder)).values()
@@ -254,9 +254,9 @@ def test_the_reason_is_said(trick, words, tmp_path):
 
 def test_files_that_are_no_files(tmp_path):
     """A link, a pipe, a folder, a giant, bytes and nothing at all are named, and nothing hangs."""
-    folder, answers = submit(tmp_path / "hw", "hw1", balls=None), tmp_path / "answers.py"
-    answers.write_text(solved("hw1", "balls"))
-    file = folder / "balls.py"
+    folder, answers = submit(tmp_path / "hw", "hw1", norms=None), tmp_path / "answers.py"
+    answers.write_text(solved("hw1", "norms"))
+    file = folder / "norms.py"
     making = {
         "missing": lambda: None,
         "cannot be read": lambda: file.symlink_to(answers),
@@ -272,22 +272,22 @@ def test_files_that_are_no_files(tmp_path):
     file.unlink()
     file.mkdir()
     (problem,) = problems(grade(only("hw1", "test_l1_project"), folder)).values()
-    assert "balls.py" in problem
+    assert "norms.py" in problem
 
 
 @pytest.mark.slow
 def test_files_beside_the_submission_shadow_nothing(tmp_path):
     """Files named like the grader's, Python's or NumPy's, and a folder named like the module, change nothing."""
-    folder = submit(tmp_path / "hw", "hw1", balls=empty("hw1", "balls"))
+    folder = submit(tmp_path / "hw", "hw1", norms=empty("hw1", "norms"))
     passing = "def __getattr__(name): return lambda *a, **k: lambda f: lambda: None\n"
     for name in ("numpy", "hypothesis", "checking", "public_tests", "hidden_tests", "json", "conftest", "scratchadv"):
         (folder / f"{name}.py").write_text(passing)
     (folder / "sitecustomize.py").write_text("import os; os._exit(0)\n")
-    (folder / "balls").mkdir()
-    (folder / "balls" / "__init__.py").write_text(solved("hw1", "balls"))
+    (folder / "norms").mkdir()
+    (folder / "norms" / "__init__.py").write_text(solved("hw1", "norms"))
     told = run("grade", "hw1", folder, cwd=folder, env={**os.environ, "PYTHONPATH": ""})
     assert "Total: 0 of 100 points" in told.stdout
-    (folder / "balls.py").write_text(solved("hw1", "balls"))
+    (folder / "norms.py").write_text(solved("hw1", "norms"))
     assert grade(only("hw1", "test_l1_project"), folder).score == 8
 
 
@@ -305,7 +305,7 @@ for name in ("public_tests.py", "hidden_tests.py"):
     Path({str(tests)!r}, name).write_text(
         "def test_linf_project(): pass\\ntest_l1_project = test_l1_projection_is_nearest = test_linf_project")
 """
-    folder = submit(tmp_path / "hw", "hw1", balls=trick + empty("hw1", "balls"))
+    folder = submit(tmp_path / "hw", "hw1", norms=trick + empty("hw1", "norms"))
     assert grade(homework, folder).score == 0
     assert (tests / "hidden_tests.py").read_text().startswith("def test_linf_project(): pass")
     assert (tmp_path / "seen").read_text() == "[]"
@@ -321,7 +321,7 @@ os.setsid() if os.getpid() != os.getsid(0) else None
 open({str(tmp_path / "pids")!r}, "a").write(f"{{os.getpid()}}\\n")
 while True: pass
 """
-    folder = submit(tmp_path / "hw", "hw1", balls=trick)
+    folder = submit(tmp_path / "hw", "hw1", norms=trick)
     begun = time.monotonic()
     assert grade(only("hw1", hanging=["test_l1_project"]), folder).score == 0
     assert time.monotonic() - begun < 2 * DEADLINE + 15
@@ -342,7 +342,7 @@ if os.fork() == 0:
     os._exit(0)
 while not os.path.exists({str(tmp_path / "pid")!r}): time.sleep(0.01)
 """
-    folder = submit(tmp_path / "hw", "hw1", balls=trick + solved("hw1", "balls"))
+    folder = submit(tmp_path / "hw", "hw1", norms=trick + solved("hw1", "norms"))
     assert grade(only("hw1", "test_l1_project"), folder).score == 8
     assert not alive((tmp_path / "pid").read_text())
 
@@ -375,7 +375,7 @@ for act in (read, end):
     except PermissionError: continue
     os._exit(0)
 """
-    folder = submit(tmp_path / "hw", "hw1", balls=trick + solved("hw1", "balls"))
+    folder = submit(tmp_path / "hw", "hw1", norms=trick + solved("hw1", "norms"))
     assert grade(homework, folder, user="nobody").score == 8
 
 
@@ -387,7 +387,7 @@ for act in (read, end):
 def test_results_are_gradescopes(text, tmp_path):
     """Scores within their limits that add up, a status and words for each test, and the exit status 0."""
     folder = submit(
-        tmp_path / "hw", "hw1", balls=solved("hw1", "balls") if text == "solved" else "import os; os._exit(3)"
+        tmp_path / "hw", "hw1", norms=solved("hw1", "norms") if text == "solved" else "import os; os._exit(3)"
     )
     told = run("grade", "hw1", folder, "--results", tmp_path / "out" / "results.json")
     assert told.returncode == 0
@@ -425,7 +425,7 @@ def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_output_is_bounded(tmp_path):
     """A message of a hundred megabytes is cut."""
-    folder = submit(tmp_path / "hw", "hw1", balls="raise ValueError('x' * 10**8)")
+    folder = submit(tmp_path / "hw", "hw1", norms="raise ValueError('x' * 10**8)")
     (problem,) = problems(grade(only("hw1", "test_l1_project"), folder)).values()
     assert 1000 < len(problem) < 5000
 
@@ -440,7 +440,7 @@ def test_package_grades_as_gradescope_does(tmp_path):
         packed.extractall(folder / "source")
         modes = {about.filename: about.external_attr >> 16 for about in packed.infolist()}
     assert all(modes[script] & stat.S_IXUSR for script in ("setup.sh", "run_autograder"))
-    assert (folder / "source" / "scratchadv" / "scratchadv" / "balls.py").exists()
+    assert (folder / "source" / "scratchadv" / "scratchadv" / "norms.py").exists()
     (folder / "results").mkdir()
     for solved_, score in ((True, 100), (False, 0)):
         submission = folder / "submission"

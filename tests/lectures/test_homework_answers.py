@@ -25,8 +25,8 @@ THREE = ("test_linf_project", "test_l1_projection_is_nearest", "test_l0_projecti
 @pytest.mark.parametrize("trick", ANSWERS_FROM_ELSEWHERE)
 def test_the_answers_are_nowhere_in_the_library(trick, tmp_path):
     """Whatever is found in the place of the answers is worth what the template is worth: nothing."""
-    text = f"{empty('hw1', 'balls')}\n{ANSWERS_FROM_ELSEWHERE[trick]}\n"
-    found = graded(tmp_path, "hw1", THREE, balls=text)
+    text = f"{empty('hw1', 'norms')}\n{ANSWERS_FROM_ELSEWHERE[trick]}\n"
+    found = graded(tmp_path, "hw1", THREE, norms=text)
     assert all(found.values()), found
 
 
@@ -35,13 +35,13 @@ def test_the_answers_are_nowhere_in_the_library(trick, tmp_path):
 def test_looking_for_answers_costs_those_nothing_who_have_their_own(trick, tmp_path):
     """A file with answers may look around as long as nothing is refused to it."""
     lines = ANSWERS_FROM_ELSEWHERE[trick].splitlines()
-    text = "\n".join([solved("hw1", "balls"), "try:", *(f"    {line}" for line in lines), "except OSError: pass", ""])
-    assert not any(graded(tmp_path, "hw1", THREE[:2], balls=text).values())
+    text = "\n".join([solved("hw1", "norms"), "try:", *(f"    {line}" for line in lines), "except OSError: pass", ""])
+    assert not any(graded(tmp_path, "hw1", THREE[:2], norms=text).values())
 
 
 def test_other_modules_hold_the_students_own_classes(tmp_path):
     """The library is loaded again on top of the student's file, and an alias is the student's own class."""
-    text = f"""{solved("hw1", "balls")}
+    text = f"""{solved("hw1", "norms")}
 import inspect
 import scratchadv.attacks as attacks
 import scratchadv.robust_logistic as neighbour
@@ -51,15 +51,15 @@ defaults = [each.__kwdefaults__ for each in vars(attacks).values() if getattr(ea
 balls = [value for each in defaults for value in each.values() if type(value).__name__ in ("Linf", "L2", "L1", "L0")]
 assert all(isinstance(value, Ball) for value in balls)
 """
-    assert graded(tmp_path, "hw1", ["test_l1_project"], balls=text) == {"test_l1_project": ""}
+    assert graded(tmp_path, "hw1", ["test_l1_project"], norms=text) == {"test_l1_project": ""}
 
 
 @pytest.mark.parametrize(
     ("name", "file", "test", "answer"),
     [
-        ("hw2", "exact", "test_exact_by_hand", "from scratchadv.attacks import fgsm as exact"),
-        ("hw2", "exact", "test_exact_by_hand", "from scratchadv.attacks import pgd as exact"),
-        ("hw2", "exact", "test_exact_by_hand", "from scratchadv.attacks import momentum_fgsm as exact"),
+        ("hw2", "linear", "test_exact_by_hand", "from scratchadv.attacks import fgsm as exact"),
+        ("hw2", "linear", "test_exact_by_hand", "from scratchadv.attacks import pgd as exact"),
+        ("hw2", "linear", "test_exact_by_hand", "from scratchadv.attacks import momentum_fgsm as exact"),
         (
             "hw3",
             "tape",
@@ -101,9 +101,9 @@ def test_other_homeworks_do_not_give_the_answer_away(name, file, test, answer, t
 def test_an_emptied_function_is_named(tmp_path):
     """Who calls the library's function is told that it is empty, not that the own one is not written."""
     text = "from scratchadv.attacks import fgsm\n\ndef exact(*arguments):\n    return fgsm(*arguments)\n"
-    (problem,) = graded(tmp_path, "hw2", ["test_exact_by_hand"], exact=text).values()
+    (problem,) = graded(tmp_path, "hw2", ["test_exact_by_hand"], linear=text).values()
     assert problem.startswith("scratchadv.attacks.gradient.fgsm.fgsm is empty while this homework is graded"), problem
-    assert "in exact.py, line" in problem
+    assert "in linear.py, line" in problem
 
 
 @pytest.mark.parametrize("name", manifest.names())
@@ -143,8 +143,8 @@ def test_built_on_follows_what_modules_hold(monkeypatch):
 @pytest.mark.parametrize("trick", EASIER_TESTS)
 def test_nothing_makes_the_tests_easier(trick, tmp_path):
     """Zeros fail, and what was done to let them pass is named."""
-    text = f"{empty('hw1', 'balls')}\n{ZEROS}\n{EASIER_TESTS[trick]}\n"
-    found = graded(tmp_path, "hw1", THREE, balls=text)
+    text = f"{empty('hw1', 'norms')}\n{ZEROS}\n{EASIER_TESTS[trick]}\n"
+    found = graded(tmp_path, "hw1", THREE, norms=text)
     assert all(found.values()), found
 
 
@@ -161,8 +161,8 @@ def test_nothing_makes_the_tests_easier(trick, tmp_path):
 def test_what_was_changed_is_named(trick, words, tmp_path):
     """The answers with the trick below them have no points, and the message says why."""
     test = "test_l0_projection_is_nearest" if "number" in trick else "test_linf_project"
-    text = f"{solved('hw1', 'balls')}\n{EASIER_TESTS[trick]}\n"
-    (problem,) = graded(tmp_path, "hw1", [test], balls=text).values()
+    text = f"{solved('hw1', 'norms')}\n{EASIER_TESTS[trick]}\n"
+    (problem,) = graded(tmp_path, "hw1", [test], norms=text).values()
     assert words in problem
 
 
@@ -172,7 +172,7 @@ def _space():
     text = """
 import functools
 import numpy as np
-from scratchadv.balls import Linf
+from scratchadv.sets import Linf
 from hypothesis import given, settings, strategies as st
 
 class Ball:
@@ -262,16 +262,16 @@ def test_an_example_that_is_not_answered_is_a_failure(end, tmp_path):
     """Whatever ends the example otherwise than with an answer costs the test, with the right answers elsewhere too."""
     lines = ODD_ENDS[end].replace("\n", "\n    ")
     text = in_project(f"if abs(delta).max() > 1:\n            {lines}\n        return delta.clip(-self.eps, self.eps)")
-    found = graded(tmp_path, "hw1", ["test_linf_project", "test_l2_project"], balls=text)
+    found = graded(tmp_path, "hw1", ["test_linf_project", "test_l2_project"], norms=text)
     assert found["test_linf_project"]
     assert found["test_l2_project"] == ""
 
 
 def test_a_refused_example_is_told(tmp_path):
     """The error, the line and the example are named."""
-    (problem,) = graded(tmp_path, "hw1", ["test_linf_project"], balls=in_project(ODD_ENDS["reject"])).values()
+    (problem,) = graded(tmp_path, "hw1", ["test_linf_project"], norms=in_project(ODD_ENDS["reject"])).values()
     assert "UnsatisfiedAssumption was raised, which ends the example without an answer" in problem
-    assert "in balls.py, line" in problem
+    assert "in norms.py, line" in problem
     assert "Smallest failing example" in problem
 
 
@@ -305,21 +305,21 @@ def test_a_test_without_examples_is_not_passed():
 
 
 HONEST = {
-    "a division by zero": ("x = 1\ny = 1 / 0", "balls.py", "line 2", "ZeroDivisionError: division by zero"),
-    "a module that is missing": ("import torhc", "balls.py", "line 1", "No module named 'torhc'"),
-    "a name that is missing": ("from scratchadv.numerics import rowz", "balls.py", "line 1", "rowz"),
-    "an assertion": ("assert 1 + 1 == 3, 'odd'", "balls.py", "line 1", "odd"),
-    "an exit": ("import sys\nsys.exit('done')", "balls.py", "line 2", "SystemExit: done"),
-    "no indentation": ("def f():\nreturn 1", "balls.py", "line 2", "IndentationError"),
-    "half a surrogate pair": ("raise ValueError('half: \\ud83d')", "balls.py", "line 1", "half: \\ud83d"),
-    "colours": ("raise ValueError('\\x1b[31mred')", "balls.py", "line 1", "\\x1b[31mred"),
+    "a division by zero": ("x = 1\ny = 1 / 0", "norms.py", "line 2", "ZeroDivisionError: division by zero"),
+    "a module that is missing": ("import torhc", "norms.py", "line 1", "No module named 'torhc'"),
+    "a name that is missing": ("from scratchadv.numerics import rowz", "norms.py", "line 1", "rowz"),
+    "an assertion": ("assert 1 + 1 == 3, 'odd'", "norms.py", "line 1", "odd"),
+    "an exit": ("import sys\nsys.exit('done')", "norms.py", "line 2", "SystemExit: done"),
+    "no indentation": ("def f():\nreturn 1", "norms.py", "line 2", "IndentationError"),
+    "half a surrogate pair": ("raise ValueError('half: \\ud83d')", "norms.py", "line 1", "half: \\ud83d"),
+    "colours": ("raise ValueError('\\x1b[31mred')", "norms.py", "line 1", "\\x1b[31mred"),
     "an error without words": (
         "class E(Exception):\n    def __str__(self): return self.message\nraise E",
-        "balls.py",
+        "norms.py",
         "line 3",
         "E",
     ),
-    "too much memory": ("import numpy\nnumpy.ones(10 * 2**27)", "balls.py", "line 2", "more memory"),
+    "too much memory": ("import numpy\nnumpy.ones(10 * 2**27)", "norms.py", "line 2", "more memory"),
 }
 
 
@@ -327,7 +327,7 @@ HONEST = {
 def test_an_error_at_import_is_told_as_what_it_is(mistake, tmp_path):
     """In every test the same words: file, line and message; never that answers differ."""
     text, *words = HONEST[mistake]
-    found = graded(tmp_path, "hw1", ["test_linf_project", "test_l1_project"], balls=f"{text}\n{solved('hw1', 'balls')}")
+    found = graded(tmp_path, "hw1", ["test_linf_project", "test_l1_project"], norms=f"{text}\n{solved('hw1', 'norms')}")
     for problem in found.values():
         assert all(word in problem for word in words), problem
         assert "different answers" not in problem
@@ -337,10 +337,10 @@ def test_an_error_at_import_is_told_as_what_it_is(mistake, tmp_path):
 
 def test_an_error_late_in_the_file_is_told_too(tmp_path):
     """Also where all functions are defined before it."""
-    text = f"{solved('hw1', 'balls')}\nprint(Linf(1).project([1.0, 'a']))\n"
-    (problem,) = graded(tmp_path, "hw1", ["test_linf_project"], balls=text).values()
-    assert problem.startswith("balls.py cannot be imported")
-    assert "in balls.py, line" in problem
+    text = f"{solved('hw1', 'norms')}\nprint(Linf(1).project([1.0, 'a']))\n"
+    (problem,) = graded(tmp_path, "hw1", ["test_linf_project"], norms=text).values()
+    assert problem.startswith("norms.py cannot be imported")
+    assert "in norms.py, line" in problem
 
 
 @pytest.mark.parametrize(
@@ -356,18 +356,18 @@ def test_an_error_late_in_the_file_is_told_too(tmp_path):
 )
 def test_an_honest_import_costs_nothing(lines, tmp_path):
     """Also of modules that are built on the student's own file, before anything in it is defined."""
-    text = f"{lines}\n{solved('hw1', 'balls')}"
-    assert graded(tmp_path, "hw1", ["test_l1_project"], balls=text) == {"test_l1_project": ""}
+    text = f"{lines}\n{solved('hw1', 'norms')}"
+    assert graded(tmp_path, "hw1", ["test_l1_project"], norms=text) == {"test_l1_project": ""}
 
 
 @pytest.mark.parametrize(
     ("name", "file", "change", "other"),
     [
-        ("hw1", "balls", ("class L0(", "class L_0("), "test_linf_project"),
+        ("hw1", "norms", ("class L0(", "class L_0("), "test_linf_project"),
         ("hw3", "tape", ("def operation(", "def operation_("), "test_backward_on_paper"),
         ("hw3", "tape", ("import itertools", "import itertoolz"), "test_backward_on_paper"),
         ("hw4", "pgd", ("def pgd(", "def my_pgd("), "test_fgsm_on_paper"),
-        ("hw4", "training", ("import ", "import nothing_like_it, "), "test_pgd_on_paper"),
+        ("hw4", "fitting", ("import ", "import nothing_like_it, "), "test_pgd_on_paper"),
     ],
 )
 def test_a_file_that_the_library_cannot_be_built_on_costs_its_own_tests_only(name, file, change, other, tmp_path):
@@ -391,5 +391,5 @@ def pgd(model, x, y, threat, **options):
 
 def test_an_empty_submission_and_one_that_is_only_spaces(tmp_path):
     """What is missing is named."""
-    found = graded(tmp_path, "hw1", ["test_linf_project"], balls="   \n")
-    assert found["test_linf_project"].startswith("AttributeError: balls.py has no Linf")
+    found = graded(tmp_path, "hw1", ["test_linf_project"], norms="   \n")
+    assert found["test_linf_project"].startswith("AttributeError: norms.py has no Linf")

@@ -33,7 +33,7 @@ def test_an_interrupt_ends_everything_with_one_line(tmp_path):
     """Ctrl-C during ``grade``: exit status 130, no traceback, and the student's endless loop is over."""
     pid = tmp_path / "pid"
     text = f"import os\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\nwhile True: pass\n"
-    folder = submit(tmp_path / "hw", "hw1", balls=text)
+    folder = submit(tmp_path / "hw", "hw1", norms=text)
     grader = subprocess.Popen([*COMMAND, "grade", "hw1", folder], stdout=-1, stderr=-1, text=True)
     try:
         while not (pid.exists() and pid.read_text()) and grader.poll() is None:
@@ -70,7 +70,7 @@ def test_an_error_is_one_line_and_a_status(error, status, words, monkeypatch, ca
 
 def test_nobody_reads_on(tmp_path):
     """A closed pipe ends the command without a traceback, and the results are written all the same."""
-    folder = submit(tmp_path / "hw", "hw1", balls=FAST)
+    folder = submit(tmp_path / "hw", "hw1", norms=FAST)
     reader, writer = os.pipe()
     os.close(reader)
     arguments = [*COMMAND, "grade", "hw1", folder, "--results", tmp_path / "results.json"]
@@ -85,7 +85,7 @@ def test_nobody_reads_on(tmp_path):
 )
 def test_a_terminal_of_another_encoding_loses_nothing(encoding, tmp_path):
     """Characters that it does not have are written as their numbers."""
-    folder = submit(tmp_path / "hw", "hw1", balls=empty("hw1", "balls")[:0] + "raise ValueError('ε \\ud83d')")
+    folder = submit(tmp_path / "hw", "hw1", norms=empty("hw1", "norms")[:0] + "raise ValueError('ε \\ud83d')")
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     told = subprocess.run([*COMMAND, "grade", "hw1", folder], env=environment, capture_output=True, check=False)
     assert told.returncode == 0, told.stderr
@@ -126,7 +126,7 @@ def test_new_writes_nothing_beside_its_files(tmp_path):
     """No temporary folder is left."""
     hand_out(manifest.load("hw2"), tmp_path / "hw")
     names = {path.name for path in (tmp_path / "hw").iterdir()}
-    assert names == {"README.md", "public_tests.py", "checking.py", "conftest.py", "exact.py", "robust_logistic.py"}
+    assert names == {"README.md", "public_tests.py", "checking.py", "conftest.py", "linear.py", "risk.py"}
 
 
 def test_package_leaves_the_old_zip_where_it_fails(tmp_path, monkeypatch):
@@ -178,7 +178,7 @@ def test_package_on_a_full_device(tmp_path):
 
 def test_results_into_a_pipe(tmp_path):
     """``--results`` writes through a pipe, and the marks in words come out as always."""
-    folder, pipe = submit(tmp_path / "hw", "hw1", balls=FAST), tmp_path / "pipe"
+    folder, pipe = submit(tmp_path / "hw", "hw1", norms=FAST), tmp_path / "pipe"
     os.mkfifo(pipe)
     grader = subprocess.Popen([*COMMAND, "grade", "hw1", folder, "--results", pipe], stdout=-1, text=True)
     assert json.loads(pipe.read_text())["score"] == 0
@@ -187,10 +187,10 @@ def test_results_into_a_pipe(tmp_path):
     assert pipe.is_fifo()
 
 
-@pytest.mark.parametrize("path", ["", "hw/balls.py/results.json"])
+@pytest.mark.parametrize("path", ["", "hw/norms.py/results.json"])
 def test_results_that_cannot_be_written_are_told_before_the_work(path, tmp_path):
     """A folder, and a path through a file."""
-    folder = submit(tmp_path / "hw", "hw1", balls="while True: pass")
+    folder = submit(tmp_path / "hw", "hw1", norms="while True: pass")
     told = run("grade", "hw1", folder, "--results", tmp_path / path)
     assert told.returncode == 2
     assert str(tmp_path) in told.stderr
@@ -199,7 +199,7 @@ def test_results_that_cannot_be_written_are_told_before_the_work(path, tmp_path)
 
 def test_results_that_cannot_be_written_after_the_work_lose_no_marks(tmp_path):
     """The words are printed even if the file cannot be written."""
-    told = run("grade", "hw1", submit(tmp_path / "hw", "hw1", balls=FAST), "--results", "/dev/full")
+    told = run("grade", "hw1", submit(tmp_path / "hw", "hw1", norms=FAST), "--results", "/dev/full")
     assert told.returncode == 2
     assert "Total: 0 of 100 points" in told.stdout
     assert "No space left" in told.stderr

@@ -20,7 +20,7 @@ NAMES = ["hw3", "hw4", "hw5"]
 def desk(monkeypatch):
     """``desk(homework, texts)`` puts a solution on the table; what comes back tries one of its tests."""
     monkeypatch.syspath_prepend(HOMEWORKS)
-    for name in ("checking", "public_tests", "hidden_tests", "scalar", "tape", "fgsm", "pgd", "training", "laws"):
+    for name in ("checking", "public_tests", "hidden_tests", "scalar", "tape", "fgsm", "pgd", "fitting", "laws"):
         monkeypatch.setitem(sys.modules, name, None)
     yield lay_out
     settings.load_profile("ci" if os.environ.get("CI") else "default")
@@ -163,12 +163,12 @@ WRONG = [
         "namespace(x).zeros(x.shape) if at_x",
         KEPT,
     ),
-    ("hw4", "training", "(model.loss.grad(z, y) / m)", "(model.loss.grad(z, y))", TRAINING),
-    ("hw4", "training", "return x + delta.astype(x.dtype, copy=False)", "return x", TRAINING),
-    ("hw4", "training", "return x + delta.astype(x.dtype, copy=False)", "return x + delta", EPOCH),
-    ("hw4", "training", "rng.permutation(n)", "np.arange(n)", EPOCH),
-    ("hw4", "training", "rng.permutation(n)", "rng.integers(n, size=n)", EPOCH),
-    ("hw4", "training", "range(0, n, size)]", "range(0, n - n % size, size)]", EPOCH),
+    ("hw4", "fitting", "(model.loss.grad(z, y) / m)", "(model.loss.grad(z, y))", TRAINING),
+    ("hw4", "fitting", "return x + delta.astype(x.dtype, copy=False)", "return x", TRAINING),
+    ("hw4", "fitting", "return x + delta.astype(x.dtype, copy=False)", "return x + delta", EPOCH),
+    ("hw4", "fitting", "rng.permutation(n)", "np.arange(n)", EPOCH),
+    ("hw4", "fitting", "rng.permutation(n)", "rng.integers(n, size=n)", EPOCH),
+    ("hw4", "fitting", "range(0, n, size)]", "range(0, n - n % size, size)]", EPOCH),
 ]
 
 

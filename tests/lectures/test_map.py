@@ -96,7 +96,7 @@ def test_names_of_the_notation_are_arguments():
         "`scratchadv.attacks.no_such_attack`",
         "[1. There is no such section](01_adversarial_examples.py#no-such-section)",
         "[1. Nor such a chapter](99_nothing.py#nothing)",
-        "`tests/test_balls.py::test_that_is_not_there`",
+        "`tests/sets/test_norms.py::test_that_is_not_there`",
         "`tests/test_nothing.py::test_norm_is_numpys`",
     ],
 )

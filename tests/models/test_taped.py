@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from scratchadv.attacks import exact, fgsm, pgd
-from scratchadv.balls import L2, Linf
 from scratchadv.engine import ops
 from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import MLP, LogisticRegression, Taped
 from scratchadv.parallel import limit
+from scratchadv.sets import L2, Linf
 from scratchadv.testing import check_gradients
 
 RNG = np.random.default_rng(0)

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scratchadv import archive
 from scratchadv.layers import AveragePool, Conv, Dense, Dropout, Flatten, Layer, MaxPool, ReLU, Tanh
 from scratchadv.losses import Targeted, margin
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression
 from scratchadv.models.weights import LAYERS, architecture, load, save
+from scratchadv.support import archive
 
 
 def rng(seed=0):

@@ -17,11 +17,11 @@ from scratchadv.attacks.constrained.deepfool import deepfool
 from scratchadv.attacks.constrained.fab import fab
 from scratchadv.attacks.constrained.jsma import jsma
 from scratchadv.attacks.constrained.lbfgs import lbfgs
+from scratchadv.attacks.ensemble import standard
 from scratchadv.attacks.gradient.apgd import apgd
 from scratchadv.attacks.gradient.iterated_fgsm import iterated_fgsm, momentum_fgsm
-from scratchadv.attacks.standard import standard
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.losses import cross_entropy, dlr, logistic, margin
+from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.testing import (
     ContractError,
     assert_attack_contract,

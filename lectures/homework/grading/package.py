@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from scratchadv import files
+from scratchadv.support import files
 
 ROOT = Path(__file__).parents[3]
 LIBRARY = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")

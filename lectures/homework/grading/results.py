@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scratchadv import files
+from scratchadv.support import files
 
 
 def in_words(marks):

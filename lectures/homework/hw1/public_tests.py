@@ -1,6 +1,6 @@
 """The tests of homework 1 that you see: examples to check with paper and pencil, and two laws."""
 
-import balls as student
+import norms as student
 import numpy as np
 from checking import answer, close, said
 from hypothesis import given

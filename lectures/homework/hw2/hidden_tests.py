@@ -1,6 +1,6 @@
 """The hidden tests of homework 2: the attack is the worst there is, the objective is the loss under it."""
 
-import exact as student_exact
+import linear as student_exact
 import numpy as np
 import robust_logistic as student
 from checking import array_of, close, said
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from public_tests import attack, call
 
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.models import MLP, LogisticRegression
+from scratchadv.sets import L1, L2, Linf
 
 DUAL = {Linf: 1, L2: 2, L1: np.inf}
 ORDER = {Linf: np.inf, L2: 2, L1: 1}

@@ -1,12 +1,12 @@
 """The tests of homework 2 that you see: examples to check with paper and pencil."""
 
-import exact as student_exact
+import linear as student_exact
 import numpy as np
 import robust_logistic as student
 from checking import answer, close, said
 
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.models import LogisticRegression
+from scratchadv.sets import L1, L2, Linf
 
 
 def attack(theta, theta0, x, y, threat):

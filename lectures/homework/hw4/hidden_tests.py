@@ -10,13 +10,13 @@ from public_tests import iterates_of, loss_at, perturbation, same_array, student
 
 from scratchadv import robust_logistic
 from scratchadv.attacks import exact
-from scratchadv.balls import L1, L2, Linf
 from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of, loss_and_gradient
-from scratchadv.optim import SGD
+from scratchadv.sets import L1, L2, Linf
 from scratchadv.testing.models import LinearSoftmax, Watched
 from scratchadv.testing.strategies import linear_problems, seeds
+from scratchadv.training.optim import SGD
 
 
 class Opposite:

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.attacks import exact
-from scratchadv.balls import L0, L1, L2, Linf
 from scratchadv.losses import logistic
 from scratchadv.models import LogisticRegression
-from scratchadv.optim import SGD
+from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.testing.strategies import linear_problems, seeds
+from scratchadv.training.optim import SGD
 
 BALLS = [Linf(0.2), L2(0.4), L1(0.6)]
 THREATS = [*BALLS, *(ball.within(0, 1) for ball in [*BALLS, L0(2)])]
@@ -46,8 +46,8 @@ class Waves:
 
 
 def student(name):
-    """A function of the student's: fgsm and fgsm_random_start of fgsm.py, pgd of pgd.py, fit of training.py."""
-    home = {"fgsm_random_start": "fgsm", "fit": "training"}.get(name, name)
+    """A function of the student's: fgsm and fgsm_random_start of fgsm.py, pgd of pgd.py, fit of fitting.py."""
+    home = {"fgsm_random_start": "fgsm", "fit": "fitting"}.get(name, name)
     return getattr(importlib.import_module(home), name)
 
 

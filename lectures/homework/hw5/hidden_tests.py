@@ -6,8 +6,8 @@ import numpy as np
 from public_tests import BALL, BOXED, CENTRED, ROUND, THREATS, bug, called, forgetful, grade, lost_seed, without_a_bug
 
 from scratchadv.attacks import fgsm, pgd
-from scratchadv.balls import L0, Linf
 from scratchadv.losses import cross_entropy
+from scratchadv.sets import L0, Linf
 
 
 def own_bug(what, wrong, threat):

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from scratchadv.attacks import fgsm, fgsm_random_start, pgd
-from scratchadv.balls import L1, L2, Linf
+from scratchadv.sets import L1, L2, Linf
 from scratchadv.testing.museum import EXHIBITS
 
 BALL, BOXED, CENTRED = Linf(0.25), Linf(0.25).within(0, 1), Linf(0.25).within(-1, 1)

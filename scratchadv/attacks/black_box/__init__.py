@@ -3,16 +3,3 @@
 By scores: ``square``, ``genattack``, ``nes``, ``spsa``, ``one_pixel``. By labels: ``boundary``, ``hopskipjump``, and
 ``substitute``, which trains a network to be attacked in the victim's place.
 """
-
-from .queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle, oracle
-from .substitute import Substitute, substitute
-
-__all__ = [
-    "BudgetError",
-    "LabelOracle",
-    "LogitOracle",
-    "ProbabilityOracle",
-    "Substitute",
-    "oracle",
-    "substitute",
-]

@@ -5,10 +5,10 @@ from itertools import count
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...balls import L2
 from ...checked import checked, one_of
 from ...numerics import per_row, rows
 from ...seeded import normal
+from ...sets import L2
 from .decisions import scaled, smallest
 
 LEAST = 1e-6  # a walk whose steps towards x are shorter than this, relative to the distance, has arrived

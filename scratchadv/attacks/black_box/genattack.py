@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from ... import checks
 from ...backend import like, namespace
-from ...balls import Linf
 from ...checked import checked, in_norm, whole
 from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
 from ...seeded import pieces, seeds_of, uniform
+from ...sets import Linf
 from .queries import first_scores, only, ranked, room_of, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations

@@ -6,10 +6,10 @@ from itertools import count
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...balls import L2, Linf
 from ...checked import checked, one_of
 from ...numerics import per_row, rows
 from ...seeded import normal
+from ...sets import L2, Linf
 from .decisions import scaled, smallest
 
 AT_ONCE = 10  # directions that an example asks about together

@@ -9,12 +9,12 @@ from scipy.optimize import differential_evolution
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...balls import L0
 from ...checked import checked, in_norm, one_of, whole
 from ...losses import margin, objective, target_margin
 from ...numerics import rows, take
 from ...parallel import map_chunks
 from ...seeded import normal, seeds_of, uniform
+from ...sets import L0
 from .queries import first_scores, only, ranked, several
 
 

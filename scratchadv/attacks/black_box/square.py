@@ -8,12 +8,12 @@ import numpy as np
 
 from ... import checks
 from ...backend import like, namespace
-from ...balls import L2, Boxed, Linf
 from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
 from ...seeded import seeds_of, spread, uniform
+from ...sets import L2, Boxed, Linf
 from .queries import first_scores, only, ranked, room_of
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries

@@ -3,10 +3,10 @@
 from functools import wraps
 
 from ...backend import namespace
-from ...balls import Boxed
 from ...checked import checked, taking
 from ...models.protocol import is_fooled, logits
 from ...numerics import per_row
+from ...sets import Boxed
 
 
 @checked(attack=taking("model", "x", "y", named=("target", "norm", "box")))

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...backend import namespace
-from ...balls import L0, L2, Linf
 from ...checked import checked, one_of
 from ...losses import margin
 from ...models.protocol import clean_logits, is_fooled, vjp_x
 from ...numerics import per_row, rows, take
-from ...optim import Adam
 from ...parallel import map_chunks
+from ...sets import L0, L2, Linf
+from ...training.optim import Adam
 from .targets import advantage, clip, room, where_standing
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle

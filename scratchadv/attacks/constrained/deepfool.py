@@ -3,11 +3,11 @@
 from functools import partial
 
 from ...backend import namespace
-from ...balls import L2, Linf
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, is_fooled
 from ...numerics import take
 from ...parallel import map_chunks
+from ...sets import L2, Linf
 from .hyperplane import nearest_boundary, rounding
 from .targets import advantage, boundaries, clip, rivals_of, room, where_standing
 

@@ -4,11 +4,11 @@ from functools import partial
 
 from ... import checks
 from ...backend import namespace
-from ...balls import L1, L2, Linf
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, is_fooled
 from ...numerics import per_row
 from ...parallel import map_chunks
+from ...sets import L1, L2, Linf
 from .hyperplane import inner, nearest_boundary, nearest_point, rounding
 from .targets import advantage, around, boundaries, clip, rivals_of, room, where_standing
 

@@ -5,8 +5,8 @@ Near x a class k wins over the label where :math:`f + \langle w, \delta \rangle 
 """
 
 from ...backend import namespace
-from ...balls import L1, L2, Linf
 from ...numerics import per_row, put_in_rows, rows, solve_piecewise_linear
+from ...sets import L1, L2, Linf
 
 FLAT = 1e-30  # gradients below this share of |f| count as zero: no step of a sensible size reaches their hyperplane
 NEGLIGIBLE = 1e-15  # beside the largest component of a gradient, which is 1: beyond rounding

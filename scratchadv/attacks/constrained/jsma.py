@@ -5,12 +5,12 @@ from functools import partial
 
 from ... import checks
 from ...backend import namespace
-from ...balls import L0
 from ...checked import checked, one_of
 from ...losses import cross_entropy, logistic
 from ...models.protocol import clean_logits, is_fooled, vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from ...sets import L0
 from .targets import clip, room, where_standing
 
 OF = one_of("logits", "probabilities")

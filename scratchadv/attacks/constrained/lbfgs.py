@@ -7,10 +7,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ... import checks
-from ...balls import L2
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, is_fooled, loss_and_gradient
 from ...parallel import map_chunks
+from ...sets import L2
 from .hyperplane import rounding
 from .targets import boundaries, room, where_standing
 

@@ -1,10 +1,10 @@
 """What the attacks that look for the smallest change share: who is fooled, and how far away the boundaries are."""
 
 from ...backend import namespace
-from ...balls import L2
 from ...losses import margin
 from ...models.protocol import vjp_x
 from ...numerics import take
+from ...sets import L2
 
 
 def advantage(z, y, target=None):

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from ... import checks
 from ...backend import namespace
-from ...balls import L0, Boxed
 from ...checked import checked, taking
 from ...losses import objective
 from ...models.protocol import is_fooled, vjp_x
 from ...numerics import per_row, take
 from ...parallel import map_chunks
+from ...sets import L0, Boxed
 from .best import KEEP, Best, counted, nothing_found
 from .pgd import starts
 

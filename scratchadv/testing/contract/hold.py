@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...optional import needed_by
+from ...support.optional import needed_by
 from ..models import short
 
 with needed_by("scratchadv.testing.contract", "hypothesis", "test"):

@@ -93,9 +93,10 @@ def assert_attack_contract(
     --------
     A student's own FGSM, without the sign:
 
+    >>> from scratchadv.checked import checked
     >>> from scratchadv.models.protocol import loss_and_gradient
-    >>> def my_fgsm(model, x, y, threat):
-    ...     checks.attack(model, x, y, threat)
+    >>> @checked
+    ... def my_fgsm(model, x, y, threat):
     ...     _, g = loss_and_gradient(model, model.loss, x, y)
     ...     return np.clip(g, -threat.eps, threat.eps)
     >>> assert_attack_contract(my_fgsm, Linf(0.5), exact=True)  # doctest: +ELLIPSIS

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...losses import margin
 from ...models.protocol import is_fooled
-from ...optional import needed_by
+from ...support.optional import needed_by
 from ..models import Holed, LinearSoftmax, MaskedOut, NotANumber
 from ..strategies import Case, cases, picture_shapes, pictures, seeds
 from .hold import Broken, law

@@ -6,10 +6,10 @@ import numpy as np
 
 from ... import checks
 from ...attacks import fgsm, fgsm_random_start, pgd
-from ...balls import L0, L2, Linf
 from ...losses import CrossEntropy, cross_entropy, margin
 from ...models.protocol import finite, labels_of, loss_and_gradient, predict
 from ...numerics import per_row, rows
+from ...sets import L0, L2, Linf
 from .exhibit import attack, exhibit
 
 short_pgd = partial(pgd, steps=6)

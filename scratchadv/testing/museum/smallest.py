@@ -4,10 +4,10 @@ import numpy as np
 
 from ... import checks
 from ...attacks import fgsm
-from ...balls import L0, L2
 from ...losses import margin
 from ...models.protocol import labels_of
 from ...numerics import per_row, rows
+from ...sets import L0, L2
 from .exhibit import attack, exhibit
 
 LINEAR = {"models": ("logistic", "softmax")}

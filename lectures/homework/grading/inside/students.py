@@ -1,8 +1,8 @@
 """The student's files as modules, in the place of the library's.
 
-The files come as text. ``balls.py`` is executed as ``scratchadv.balls``, and the library's modules that are built on it
-are loaded again on top of it: whoever looks for the library's answers in them finds the student's own. Where that
-does not work, because the file ends with an error or does not have what the library imports from it, the library
+The files come as text. ``norms.py`` is executed as ``scratchadv.sets.norms``, and the library's modules that are built
+on it are loaded again on top of it: whoever looks for the library's answers in them finds the student's own. Where
+that does not work, because the file ends with an error or does not have what the library imports from it, the library
 keeps the templates, and the file is executed beside it.
 """
 

@@ -1,0 +1,102 @@
+"""The worst case of four attacks that have no step size to choose, as in AutoAttack."""
+
+from functools import partial
+
+import numpy as np
+
+from ..backend import host, namespace
+from ..checked import checked, in_norm
+from ..losses import cross_entropy, logistic, logit_difference, targeted_dlr
+from ..models.protocol import clean_logits, is_fooled, logits
+from ..numerics import take
+from ..sets import L2, Boxed, Linf
+from .black_box.square import square
+from .constrained.fab import fab
+from .constrained.targets import rivals_of
+from .gradient.apgd import apgd
+
+
+@checked(threat=in_norm(Linf, L2))
+def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
+    r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
+
+    The targets are the other classes of the largest logits at x, one after the other, and any wrong prediction counts.
+    FAB has no ε: its δ counts where it lies in Δ(x). Where DLR is not defined, on models of fewer than four classes,
+    APGD climbs z_target − z_y instead, whose steps point the same way.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Ball or Boxed
+        Linf or L2, with or without a box.
+    rng : numpy.random.Generator
+        Draws the starts of APGD and the seeds of Square, for the whole batch.
+    steps : int
+        Of APGD and of FAB, for each target.
+    targets : int
+        How many classes are aimed at.
+    queries : int
+        Of Square.
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+        In Δ(x), and zero where every attack has failed or x was misclassified already; ``evaluate.judge`` tells the
+        two apart. dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before any step.
+
+    Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", section 5.
+    """
+    xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
+    delta, standing = xp.zeros_like(x), ~is_fooled(z, y)
+    rivals = -y[:, None] if z.ndim == 1 else _rivals(z, y, targets)
+    for attack in _attacks(model, x, y, z, rivals, delta_set, rng, steps, queries):
+        left = xp.flatnonzero(standing)
+        if not len(left):
+            break
+        found = attack(left)
+        fallen = is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
+        delta[left[fallen]], standing[left[fallen]] = found[fallen], False
+    return delta
+
+
+def _rivals(z, y, targets):
+    """The classes to aim at, ``(N, C)``: those of the largest logits, but none that is masked out for all examples."""
+    xp, rivals = namespace(z), rivals_of(z, y)[:, :targets]
+    possible = xp.take_along_axis(z, rivals, axis=1) > -xp.inf
+    return rivals[:, possible.any(axis=0)]
+
+
+def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
+    """The attacks in turn, each a function of the numbers of the examples that are left."""
+    binary, few = z.ndim == 1, z.ndim == 1 or z.shape[1] < 4
+
+    def climb(loss, target, start, left):
+        x_left, y_left, threat_left, target, start = take(left, x, y, threat, target, start)
+        options = {"loss": loss, "target": target, "start": start, "steps": steps}
+        return apgd(model, x_left, y_left, threat_left, until_wrong=True, **options)
+
+    def shrink(rival, left):
+        x_left, y_left, rest, rival = take(left, x, y, threat, rival)
+        ball, box = (rest.ball, (rest.lower, rest.upper)) if isinstance(rest, Boxed) else (rest, None)
+        return fab(model, x_left, y_left, rival=rival, norm=type(ball), box=box, steps=steps)
+
+    def search(seeds, left):
+        x_left, y_left, threat_left = take(left, x, y, threat)
+        return square(model, x_left, y_left, threat_left, queries=queries, seeds=seeds[host(left)])
+
+    yield partial(climb, logistic if binary else cross_entropy, None, threat.sample(rng, x))
+    for rival in rivals.T:
+        yield partial(climb, logit_difference if few else targeted_dlr, rival, threat.sample(rng, x))
+    for rival in rivals.T:
+        yield partial(shrink, rival)
+    yield partial(search, rng.integers(0, 2**64, len(x), dtype=np.uint64))

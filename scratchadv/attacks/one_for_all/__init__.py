@@ -1,0 +1,1 @@
+"""One perturbation, or one network, for all inputs."""

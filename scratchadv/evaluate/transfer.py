@@ -1,0 +1,298 @@
+"""Transferability: δ is made on one model and judged on another."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..attacks.black_box.queries import LabelOracle, room_of
+from ..backend import host, like, namespace
+from ..checked import anything, checked, each, each_by_name, one_of, taking
+from ..models import protocol
+from ..numerics import per_row
+from ..sets import L0
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    r"""What became of the examples that were made on the sources (rows) and judged on the targets (columns).
+
+    A cell counts the examples that both models classify rightly when clean,
+    :math:`R_{st} = \{n : f_s(x_n) = y_n,\ f_t(x_n) = y_n\}`, each model by its own labels. All arrays are NumPy's.
+
+    Attributes
+    ----------
+    sources, targets : tuple of str
+        S and T names.
+    right_source, right_target : array of bool, shapes (S, N) and (T, N)
+        Whether the model is right about the clean example.
+    fell : array of bool, shape (S, N)
+        Whether the source itself is wrong about x + δ, with δ in Δ(x).
+    fooled : array of bool, shape (S, T, N)
+        Whether the target is wrong about x + δ, with δ in Δ(x).
+    noise_fooled : array of bool, shape (S, T, N)
+        The same for random noise as large as δ.
+    size : array, shape (S, N)
+        The norm of δ.
+    """
+
+    sources: tuple
+    targets: tuple
+    right_source: Any
+    right_target: Any
+    fell: Any
+    fooled: Any
+    noise_fooled: Any
+    size: Any
+
+    @property
+    def counted(self):
+        """Which examples count, ``(S, T, N)``: those in :math:`R_{st}`."""
+        return self.right_source[:, None] & self.right_target
+
+    @property
+    def examples(self):
+        r"""How many count, :math:`|R_{st}|`, shape ``(S, T)``."""
+        return self.counted.sum(axis=2)
+
+    @property
+    def success(self):
+        r"""The share of :math:`R_{st}` that fools the target, ``(S, T)``; NaN where none counts."""
+        return _share(self.fooled, self.counted)
+
+    @property
+    def control(self):
+        r"""The share of :math:`R_{st}` that noise of the same size turns on the target, ``(S, T)``."""
+        return _share(self.noise_fooled, self.counted)
+
+    @property
+    def carried(self):
+        r"""The share that fools the target among those of :math:`R_{st}` that fool their source, ``(S, T)``."""
+        return _share(self.fooled, self.counted & self.fell[:, None])
+
+    @property
+    def itself(self):
+        """The share of what the source has right that fools the source itself, ``(S,)``: the white box."""
+        return _share(self.fell, self.right_source)
+
+
+def _tested_on(name, value):
+    """Refuse what is no dict of names to models, or empty."""
+    if not each_by_name(checks.black_box)(name, value):
+        raise ValueError(f"{name} is empty; a dict of name to model was expected")
+    return value
+
+
+def _attacks(name, value):
+    """Refuse what is neither an attack nor a dict of names to attacks."""
+    attack = taking("model", "x", "y", "threat")
+    return each_by_name(attack)(name, value) if isinstance(value, dict) else attack(name, value)
+
+
+@checked(sources=_tested_on, targets=_tested_on, y=anything, attack=_attacks)
+def matrix(sources, targets, x, y, threat, attack, *, rng=None):
+    r"""Make δ once on every source, and judge it on every target.
+
+    .. math::
+        M_{st} = \frac{1}{|R_{st}|} \left|\{n \in R_{st} : f_t(x_n + \delta_n^{(s)}) \neq y_n\}\right|, \qquad
+        R_{st} = \{n : f_s(x_n) = y_n,\ f_t(x_n) = y_n\}
+
+    The control puts random noise in the place of δ: a random corner of the set that has the radius
+    :math:`\lVert \delta_n \rVert` (for ℓ2 a random direction), example by example and in the same box. The directions
+    are drawn once for all sources.
+
+    Parameters
+    ----------
+    sources : dict of str to Model
+        Attacked on. Anything that ``attack`` takes and that has ``logits`` or ``predict``.
+    targets : dict of str to Model
+        Tested on. Anything with ``logits``, or with ``predict``, which shows labels only; a scikit-learn model gets
+        its examples as flat rows.
+    x : array, shape (N, *D)
+    y : array, shape (N,), or dict of str to array
+        The true labels; models of different tasks have their own, by their names.
+    threat : Ball or Boxed
+        The perturbation set Δ. A δ outside it counts as a failure.
+    attack : callable, or dict of str to callable
+        ``attack(model, x, y, threat)`` gives δ; sources may have their own, by their names.
+    rng : numpy.random.Generator, optional
+        Draws the noise. Default: ``np.random.default_rng(0)``.
+
+    Returns
+    -------
+    Transfer
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before any attack.
+
+    Source: slide "Transferability"; Papernot, McDaniel and Goodfellow (2016), "Transferability in machine learning".
+    """
+    models = {**targets, **sources}
+    y, attack = _by_name(y, models, "y"), _by_name(attack, sources, "attack")
+    y = {name: _labels_for(name, model, x, y[name]) for name, model in models.items()}
+    rng = np.random.default_rng(0) if rng is None else rng
+    g = like(rng.standard_normal(x.shape, dtype=x.dtype), x)
+
+    def wrong(model, name, x):
+        return host(predictions(model, x) != y[name])
+
+    parts = [_row(name, model, targets, x, y[name], threat, attack[name], g, wrong) for name, model in sources.items()]
+    right = (np.stack([~wrong(m, name, x) for name, m in group.items()]) for group in (sources, targets))
+    return Transfer(tuple(sources), tuple(targets), *right, *(np.stack(part) for part in zip(*parts, strict=True)))
+
+
+@checked(model=checks.black_box)
+def predictions(model, x):
+    """The labels that a model gives to x.
+
+    Parameters
+    ----------
+    model : Model, or anything with ``predict``
+        A scikit-learn model gets its examples as flat rows.
+    x : array, shape (N, *D)
+
+    Returns
+    -------
+    array, shape (N,)
+    """
+    return protocol.predict(model, x) if hasattr(model, "logits") else LabelOracle(model).predict(x)
+
+
+@checked
+def noise_like(delta, x, threat, rng):
+    """Random noise as large as δ, example by example, in the box of the threat.
+
+    Parameters
+    ----------
+    delta, x : array, shape (N, *D)
+    threat : Ball or Boxed
+        Its norm measures δ.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array, shape (N, *D)
+        For ℓ∞ every component is ± the largest of δ, for ℓ2 the direction is uniform, for ℓ0 as many components as
+        in δ go to an end of the box; less where the box leaves no room.
+    """
+    checks.same_shape(delta, x, "delta")
+    return _noise(like(rng.standard_normal(x.shape, dtype=x.dtype), x), threat.norm(delta), x, threat)
+
+
+_TRANSFERS = each(partial(checks.has, attributes=("sources", "success"), what="what matrix returns"), least=1)
+
+
+@checked(transfers=_TRANSFERS, of=one_of("success", "control", "carried", "itself"))
+def over_seeds(transfers, of="success"):
+    """Mean and standard deviation over seeds, cell by cell.
+
+    Parameters
+    ----------
+    transfers : list of Transfer
+        One a seed, of sources and targets with the same names.
+    of : {"success", "control", "carried", "itself"}
+
+    Returns
+    -------
+    mean, deviation : array, shape (S, T), or (S,) for ``itself``
+        The deviation is that of a sample (divisor: seeds − 1), NaN for a single seed.
+    """
+    if len({(one.sources, one.targets) for one in transfers}) != 1:
+        raise ValueError("transfers: those of one or more seeds, all of the same sources and targets, were expected")
+    shares = np.stack([getattr(one, of) for one in transfers])
+    deviation = shares.std(axis=0, ddof=1) if len(shares) > 1 else np.full(shares.shape[1:], np.nan)
+    return shares.mean(axis=0), deviation
+
+
+@checked(transfers=_TRANSFERS)
+def tabulate(transfers):
+    """Header and rows of the matrix, in per cent: mean ± deviation over seeds, and the control in brackets.
+
+    The column "itself" is the attack on the source that it was made on.
+
+    Parameters
+    ----------
+    transfers : list of Transfer
+
+    Returns
+    -------
+    header : list of str
+    rows : list of list of str
+    """
+    itself, success = (_cells(*over_seeds(transfers, of)) for of in ("itself", "success"))
+    control = over_seeds(transfers, "control")[0]
+    lines = []
+    for i, name in enumerate(transfers[0].sources):
+        cells = [f"{cell} ({100 * noise:.1f})" for cell, noise in zip(success[i], control[i], strict=True)]
+        lines.append([name, itself[i], *cells])
+    return ["made on ↓, tested on →", "itself", *transfers[0].targets], lines
+
+
+def _labels_for(name, model, x, y):
+    """Return the labels as the model needs them."""
+    what = f"y of {name!r}"
+    if hasattr(model, "logits"):
+        return checks.examples(model, x, y, what)[1]
+    checks.features(model, x)
+    return checks.whole_labels(y, len(x), what)
+
+
+def _by_name(given, names, what):
+    """The same for every name, or a dict that has them all."""
+    if not isinstance(given, dict):
+        return dict.fromkeys(names, given)
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(f"{what} has nothing for {', '.join(map(repr, missing))}")
+    return given
+
+
+def _row(name, source, targets, x, y, threat, attack, g, wrong):
+    """fell, fooled, noise_fooled, size of one source."""
+    delta = attack(source, x, y, threat)
+    checks.same_shape(delta, x, f"the delta of {name!r}")
+    inside, size = host(threat.at(x).contains(delta)), threat.norm(delta)
+    noise = _noise(g, size, x, threat)
+    fooled, noise_fooled = (
+        np.stack([wrong(target, name, x + change) for name, target in targets.items()]) for change in (delta, noise)
+    )
+    return inside & wrong(source, name, x + delta), inside & fooled, noise_fooled, host(size)
+
+
+def _noise(g, size, x, threat):
+    """The best point along g of the set whose radius is the size, example by example."""
+    xp, ball = namespace(x), getattr(threat, "ball", threat)
+    if isinstance(ball, L0) and ball is not threat:
+        return _sparse_noise(g, size, x, threat)
+    scale = per_row(xp.where(size > 0, size, 1), x)
+    unit = ball.scaled(1)
+    if ball is not threat:  # in units of the size, where no component is longer than 1
+        unit = unit.within(*(xp.clip(side / scale, -1, 1) for side in threat.at(x).bounds()))
+    return per_row(size, x) * unit.linear_max(g)
+
+
+def _sparse_noise(g, size, x, threat):
+    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat.at(x), x)
+    for k in np.unique(host(size)):
+        some = size == k
+        noise[some] = L0(int(k)).within(low[some], high[some]).linear_max(g[some])
+    return noise
+
+
+def _share(hits, counted):
+    """The share of hits among what is counted, along the last axis; NaN where nothing is."""
+    n = counted.sum(axis=-1)
+    return np.where(n > 0, (hits & counted).sum(axis=-1) / np.maximum(n, 1), np.nan)
+
+
+def _cells(mean, deviation):
+    """Per cent as text, shaped like mean."""
+    several = "±" if np.isfinite(deviation).any() else ""
+    one = [
+        f"{100 * m:.1f}" + (f" ± {100 * d:.1f}" if several else "")
+        for m, d in zip(mean.flat, deviation.flat, strict=True)
+    ]
+    return np.array(one).reshape(mean.shape)

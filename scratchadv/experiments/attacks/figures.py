@@ -1,0 +1,93 @@
+"""The pictures of ``scratchadv reproduce attacks``."""
+
+from functools import partial
+
+import numpy as np
+
+from ...attacks import carlini_wagner, deepfool, fgsm, jsma, pgd, saliency_map
+from ...models.protocol import predict
+from ...sets import L0, L2, Linf
+from ...support import plots
+
+
+def figures(experiment):
+    """The figures by file name."""
+    x, y = one_of_each(experiment)
+    cw = partial(carlini_wagner, steps=experiment.plan.descent)
+    return {
+        "class_to_class": draw_class_to_class(experiment, x, y, cw, "Carlini–Wagner ℓ2"),
+        "jsma": draw_class_to_class(experiment, x, y, jsma, "JSMA"),
+        "saliency_maps": draw_saliency_maps(experiment.models["CNN"], x, y, experiment.data.class_names),
+        "every_attack": draw_every_attack(experiment, x, y),
+    }
+
+
+def one_of_each(experiment):
+    """The first test image of each class that the CNN classifies rightly."""
+    data = experiment.data
+    x, y = data.x_test[:1000], data.y_test[:1000]
+    right = predict(experiment.models["CNN"], x) == y
+    first = [np.flatnonzero(right & (y == k))[0] for k in range(10)]
+    return x[first], y[first]
+
+
+def draw_class_to_class(experiment, x, y, attack, name):
+    """An image of each class (rows) attacked towards each class (columns); the diagonal is the image itself."""
+    names, model = experiment.data.class_names, experiment.models["CNN"]
+    source, target = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(10), indexing="ij"))
+    off = source != target
+    images = x[source].copy()
+    images[off] += attack(model, x[source[off]], y[source[off]], target=target[off])
+    reached = predict(model, images) == target
+    figure, axes = plots.figure_with_axes(10, 10, size=(0.72, 0.74))
+    for i, axis in enumerate(axes.ravel()):
+        plots.show_image(axis, images[i])
+        color = "0.5" if not off[i] else plots.RIGHT if reached[i] else plots.WRONG
+        for side in axis.spines.values():
+            side.set(color=color, linewidth=1.5)
+    for k in range(10):
+        axes[0, k].set_title(f"to {names[k]}", fontsize=9)
+        axes[k, 0].set_ylabel(f"{names[k]}", fontsize=10, rotation=0, ha="right", va="center")
+    share = reached[off].mean()
+    title = f"{name}: from each class to each, {100 * share:.0f} % reached (green frame)"
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_saliency_maps(model, x, y, names, digit=4):
+    """The saliency maps of one digit for each target: which pixels to turn up, and which to turn down."""
+    image = np.repeat(x[digit : digit + 1], 10, axis=0)
+    up = saliency_map(model, image, np.arange(10), theta=1.0)
+    down = saliency_map(model, image, np.arange(10), theta=-1.0)
+    figure, axes = plots.figure_with_axes(2, 10, size=(1.0, 1.15))
+    for line, maps, cmap in ((axes[0], up, "Reds"), (axes[1], down, "Blues")):
+        for k, axis in enumerate(line):
+            top = float(maps[k].max()) or 1.0
+            plots.show_image(axis, maps[k], (0, top), cmap=cmap)
+            axis.contour(x[digit, :, :, 0], levels=[0.5], colors="0.4", linewidths=0.6)
+            axis.set_title(f"to {names[k]}" if k != y[digit] else f"it is {names[k]}", fontsize=9)
+    axes[0, 0].set_ylabel("turn up", fontsize=9)
+    axes[1, 0].set_ylabel("turn down", fontsize=9)
+    figure.suptitle(f"saliency maps of a {names[y[digit]]} (outline in grey), each scaled to its largest", fontsize=10)
+    return figure
+
+
+def draw_every_attack(experiment, x, y):
+    """The same digits under attacks of every kind, with what the CNN says, and how large the change is."""
+    model, names = experiment.models["CNN"], experiment.data.class_names
+    threat, target = Linf(experiment.eps).within(0, 1), (y + 1) % 10
+    found = [
+        ("FGSM", Linf, fgsm(model, x, y, threat)),
+        ("PGD", Linf, pgd(model, x, y, threat)),
+        ("DeepFool", L2, deepfool(model, x, y)),
+        ("Carlini–\nWagner", L2, carlini_wagner(model, x, y, steps=experiment.plan.descent)),
+        ("JSMA\nto y + 1", L0, jsma(model, x, y, target=target)),
+    ]
+    rows = [("clean", x, [names[k] for k in y], [True] * len(y))]
+    for name, norm, delta in found:
+        label = predict(model, x + delta)
+        size = np.median(norm(1).norm(delta))
+        rows.append((f"{name}\n{norm.name} {size:.2g}", x + delta, [names[k] for k in label], label == y))
+    figure = plots.before_and_after(rows, (0, 1))
+    figure.suptitle(f"one digit of each class; FGSM and PGD with ε = {experiment.eps:g}; median sizes", fontsize=10)
+    return figure

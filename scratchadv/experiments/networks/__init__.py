@@ -1,0 +1,1 @@
+"""``scratchadv reproduce networks``: the slides' networks under FGSM and PGD, and trained against them."""

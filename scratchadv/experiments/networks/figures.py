@@ -1,0 +1,156 @@
+"""The pictures of ``scratchadv reproduce networks``."""
+
+from functools import partial
+
+import numpy as np
+
+from ...attacks import fgsm, pgd
+from ...evaluate import accuracy_over_eps
+from ...losses import cross_entropy
+from ...models import MLP
+from ...models.protocol import predict
+from ...sets import L2, Linf
+from ...support import plots
+from ...training import fit
+from ...training.optim import SGD
+
+NAMES = {"2-layer": "MLP 784-200-10", "4-layer": "MLP 784-200-100-100-10", "CNN": "CNN", "robust CNN": "robust CNN"}
+
+
+def figures(experiment, steps, alpha):
+    """The chapter's figures by file name."""
+    return {
+        "digits": draw_digits(experiment, steps, alpha),
+        "loss_over_steps": draw_loss_over_steps(experiment, steps, alpha),
+        "steps_in_the_ball": draw_steps_in_the_ball(experiment.seed),
+        "loss_surface": draw_loss_surface(experiment),
+        "accuracy_over_eps": draw_accuracy_over_eps(experiment, steps),
+    }
+
+
+def draw_digits(experiment, steps, alpha, n=8, magnified=5):
+    """Test digits before and after PGD on both CNNs, with the prediction, and the change magnified."""
+    x, y = experiment.data.x_test[:n], experiment.data.y_test[:n]
+    threat = Linf(experiment.eps).within(0, 1)
+    names, rows = experiment.data.class_names, []
+
+    def line(title, model, image):
+        label = predict(model, image)
+        return title, image, [names[k] for k in label], label == y
+
+    for key in ("CNN", "robust CNN"):
+        model = experiment.models[key]
+        delta = pgd(model, x, y, threat, steps=steps, alpha=alpha)
+        rows.append(line(f"{key}\nclean", model, x))
+        rows.append((f"δ × {magnified}\nto the {key}", 0.5 + magnified * delta, [""] * n, [True] * n))
+        rows.append(line(f"{key}\nunder PGD", model, x + delta))
+    figure = plots.before_and_after(rows, (0, 1))
+    figure.suptitle(f"the first {n} test images, ε = {experiment.eps:g}, 0 ≤ x + δ ≤ 1", fontsize=10)
+    return figure
+
+
+def draw_loss_over_steps(experiment, steps, alpha, n=3, restarts=10):
+    """The loss of single images over the steps of PGD, from several starts, on both CNNs."""
+    x, y = experiment.data.x_test[:n], experiment.data.y_test[:n]
+    figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.4))
+    for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
+        losses = np.zeros((restarts, steps + 1, n))
+
+        def keep(restart, step, delta, value, losses=losses):
+            losses[restart, step] = value
+
+        options = {"steps": steps, "alpha": alpha, "restarts": restarts, "rng": np.random.default_rng(experiment.seed)}
+        pgd(experiment.models[key], x, y, Linf(experiment.eps).within(0, 1), callback=keep, **options)
+        for i, color in enumerate(("#2166ac", "#b2182b", "#1b7837")):
+            axis.plot(losses[:, :, i].T, color=color, lw=0.8, alpha=0.7)
+            axis.plot([], color=color, label=f"test image {i}, a {experiment.data.class_names[y[i]]}")
+        axis.set(title=key, xlabel="step of PGD", ylabel=f"loss, {restarts} random starts")
+        axis.grid(alpha=0.25)
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_steps_in_the_ball(seed):
+    """A net of two inputs: its loss, its decision boundary, and PGD's plain and normalised steps inside the ball."""
+    model = toy(np.random.default_rng(seed))
+    point, label = np.array([[0.45, 0.1]]), np.array([0])
+    figure, axes = plots.figure_with_axes(1, 4, size=(3.0, 3.2))
+    grid = np.linspace(-1, 1, 200)
+    plane = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    z = model.logits(plane)
+    loss = cross_entropy.value(z, np.zeros(len(plane), dtype=int)).reshape(200, 200)
+    cases = [(ball, normalized) for ball in (L2(0.45), Linf(0.35)) for normalized in (False, True)]
+    for axis, (ball, normalized) in zip(axes[0], cases, strict=True):
+        axis.contourf(grid, grid, loss, levels=24, cmap="Greys", alpha=0.7)
+        axis.contour(grid, grid, (z[:, 0] - z[:, 1]).reshape(200, 200), levels=[0], colors="#2166ac", linewidths=2)
+        path = []
+        alpha = 0.12 if normalized else 0.25
+        options = {"steps": 8, "alpha": alpha, "normalized": normalized}
+        pgd(model, point, label, ball, callback=lambda r, t, delta, v, path=path: path.append(delta[0]), **options)
+        path = point + np.array(path)
+        edge = boundary(ball) + point
+        axis.plot(*edge.T, color="#1b7837", lw=1.5)
+        axis.plot(*path.T, "o-", color=plots.WRONG, ms=4, lw=1.2)
+        kind = f"normalised steps, α = {alpha}" if normalized else f"plain steps, α = {alpha}"
+        axis.set_title(f"{ball}\n{kind}", fontsize=9)
+        axis.set(xticks=[], yticks=[], aspect="equal", xlim=(-1, 1), ylim=(-1, 1))
+    figure.suptitle("loss (dark: high), decision boundary (blue), Δ(x) (green) and the steps of PGD (red)", fontsize=10)
+    return figure
+
+
+def toy(rng, n=400):
+    """A small net that tells two rings of points apart."""
+    angle, y = rng.uniform(0, 2 * np.pi, n), rng.integers(0, 2, n)
+    radius = np.where(y == 0, 0.35, 0.8) + 0.08 * rng.standard_normal(n)
+    x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    model = MLP((2, 32, 2), "tanh", rng=rng, dtype=float)
+    fit(model, x, y, epochs=200, batch_size=50, optimizer=SGD(0.2, momentum=0.9), rng=rng, progress=False)
+    return model
+
+
+def boundary(ball, n=400):
+    """The boundary of a ball in the plane: its support points in all directions, ``(n, 2)``."""
+    angle = np.linspace(0, 2 * np.pi, n)
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return direction * (ball.radius / ball.norm(direction))[:, None]
+
+
+def draw_loss_surface(experiment, n=41):
+    """The loss of both CNNs around one test image, along the gradient's sign and along a random sign."""
+    x, y = experiment.data.x_test[:1], experiment.data.y_test[:1]
+    grid = np.linspace(-2 * experiment.eps, 2 * experiment.eps, n, dtype=x.dtype)
+    random = np.random.default_rng(experiment.seed).choice(np.array([-1, 1], x.dtype), x.shape)
+    figure, axes = plots.figure_with_axes(1, 2, size=(4.6, 3.8))
+    for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
+        model = experiment.models[key]
+        ahead = fgsm(model, x, y, Linf(1.0))
+        a, b = np.meshgrid(grid, grid)
+        images = x + a.reshape(-1, 1, 1, 1) * ahead + b.reshape(-1, 1, 1, 1) * random
+        loss = cross_entropy.value(model.logits(images), np.repeat(y, n * n)).reshape(n, n)
+        picture = axis.contourf(grid, grid, loss, levels=30, cmap="viridis")
+        figure.colorbar(picture, ax=axis, label="loss")
+        eps = experiment.eps
+        axis.plot([-eps, eps, eps, -eps, -eps], [-eps, -eps, eps, eps, -eps], color="white", lw=1.2)
+        axis.plot(0, 0, "o", color="white", ms=5)
+        axis.set(title=f"{key}, test image 0", xlabel="along sign(∇L)", ylabel="along a random sign", aspect="equal")
+    figure.suptitle("the loss around an image; white: ε in both directions (no box)", fontsize=10)
+    return figure
+
+
+def draw_accuracy_over_eps(experiment, steps):
+    """Accuracy under PGD over ε for all networks, with the box."""
+    x, y = (part[: experiment.plan.curve] for part in (experiment.data.x_test, experiment.data.y_test))
+    grid = np.linspace(0, max(0.3, 2 * experiment.eps), 9)
+    threats = [Linf(eps).within(0, 1) for eps in grid]
+    colors = dict(zip(NAMES, ("#f4a582", plots.WRONG, "#2166ac", plots.RIGHT), strict=True))
+    lines = []
+    for key, model in experiment.models.items():
+        accuracy = accuracy_over_eps(model, x, y, threats, [partial(_tenths, steps=steps)]).accuracy
+        lines.append((NAMES[key], accuracy, {"color": colors[key], "marker": "o", "ms": 3}))
+    label = f"PGD-{steps} accuracy, {len(x):,} images, box"
+    return plots.curves(grid, lines, "ε (ℓ∞)", label, (experiment.eps, f"ε = {experiment.eps:g}"))
+
+
+def _tenths(model, x, y, threat, steps):
+    """PGD in steps of a tenth of the radius."""
+    return pgd(model, x, y, threat, steps=steps, alpha=threat.radius / 10)

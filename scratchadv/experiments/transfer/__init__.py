@@ -1,0 +1,1 @@
+"""``scratchadv reproduce transfer``: what transfers between models, between techniques, and between tasks."""

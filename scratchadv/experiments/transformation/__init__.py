@@ -1,0 +1,1 @@
+"""``scratchadv reproduce transformation``: networks that learn to attack the slides' networks."""

@@ -1,0 +1,66 @@
+"""The pictures of ``scratchadv reproduce transformation``."""
+
+import numpy as np
+
+from ...models.protocol import predict
+from ...sets import L2
+from ...support import plots
+
+
+def figures(experiment, betas, titles):
+    """The figures by file name."""
+    rest = ("CNN",), experiment.plan.train
+    atns = {key[:3]: atn for key, (atn, _) in experiment.trained.items() if key[3:] == rest}
+    x, y = one_of_each(experiment)
+    by_form = {(titles[kind], beta): atns[kind, "all", beta] for kind in titles for beta in betas}
+    model, names = experiment.models["CNN"], experiment.data.class_names
+    middle = betas[len(betas) // 2]
+    return {
+        "before_and_after": draw_before_and_after(model, names, by_form, x, y),
+        **{
+            f"to_each_target_{title}": draw_to_each_target(model, names, by_form[title, middle], x, y, title, middle)
+            for title in titles.values()
+        },
+    }
+
+
+def one_of_each(experiment):
+    """The first test image of each class that the CNN classifies rightly."""
+    x, y = experiment.data.x_test[:1000], experiment.data.y_test[:1000]
+    right = predict(experiment.models["CNN"], x) == y
+    first = [np.flatnonzero(right & (y == k))[0] for k in range(10)]
+    return x[first], y[first]
+
+
+def draw_before_and_after(model, names, atns, x, y):
+    """Clean images, and x' of each form and β, towards the label after the true one."""
+    t, lines = (y + 1) % 10, [("clean", x, y)]
+    for (title, beta), atn in atns.items():
+        images = atn(x, t)
+        size = np.median(L2(1).norm(images - x))
+        lines.append((f"{title}\nβ = {beta:g}\n{L2.name} {size:.2g}", images, predict(model, images)))
+    rows = [(title, images, [names[k] for k in found], found == y) for title, images, found in lines]
+    figure = plots.before_and_after(rows, (0, 1))
+    figure.suptitle(
+        "ATNs against the CNN, each digit towards the next one; above: what the CNN says (red: wrong)", fontsize=10
+    )
+    return figure
+
+
+def draw_to_each_target(model, names, atn, x, y, title, beta):
+    """One network for all targets: an image of each class (rows) towards each label (columns)."""
+    source, target = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(10), indexing="ij"))
+    images = atn(x[source], target)
+    reached = predict(model, images) == target
+    figure, axes = plots.figure_with_axes(10, 10, size=(0.72, 0.74))
+    for axis, image, hit, own in zip(axes.ravel(), images, reached, y[source] == target, strict=True):
+        plots.show_image(axis, image)
+        for side in axis.spines.values():
+            side.set(color="0.5" if own else plots.RIGHT if hit else plots.WRONG, linewidth=1.5)
+    for k in range(10):
+        axes[0, k].set_title(f"to {names[k]}", fontsize=9)
+        axes[k, 0].set_ylabel(names[k], fontsize=10, rotation=0, ha="right", va="center")
+    share = reached[y[source] != target].mean()
+    text = f"{title}, one network for all targets, β = {beta:g}: {100 * share:.0f} % reached"
+    figure.suptitle(f"{text} (green frame; grey: own label)", fontsize=10)
+    return figure

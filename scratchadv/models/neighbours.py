@@ -1,0 +1,65 @@
+"""Nearest neighbours with a gradient."""
+
+from .. import checks
+from ..backend import namespace
+from ..checked import checked
+from ..losses import cross_entropy
+from ..numerics import log_sum_exp, rows
+
+
+class SoftNeighbours:
+    r"""Nearest neighbours made smooth, so that they have a gradient: every training example votes, near ones more.
+
+    .. math::
+        z_k = \log \sum_{i: y_i = k} e^{-\lVert x - x_i \rVert_2^2 / T}, \qquad
+        \nabla_x z_k = \frac 2 T \left(\sum_{i: y_i = k} w_i x_i - x\right), \quad
+        w_i = e^{-\lVert x - x_i \rVert_2^2 / T - z_k}
+
+    The softmax of z is the soft nearest-neighbour vote; as T → 0 the largest logit is the class of the nearest one.
+
+    Parameters
+    ----------
+    x : array, shape (M, *D)
+        The training examples.
+    y : array of int, shape (M,)
+        0 to K − 1, each there at least once.
+    temperature : float
+        T, in the units of x².
+
+    Source: Papernot, McDaniel and Goodfellow (2016), "Transferability in machine learning", after Goldberger
+    et al. (2004).
+    """
+
+    loss = cross_entropy
+
+    @checked
+    def __init__(self, x, y, temperature=1.0):
+        k = int(y.max()) + 1
+        y = checks.classes(y, len(x), k)
+        self.temperature = temperature
+        self.params = {f"class {label}": rows(x[y == label]) for label in range(k)}
+        if empty := [name for name, c in self.params.items() if not len(c)]:
+            raise ValueError(f"y: {empty[0]} has no example; every class from 0 to {k - 1} needs one")
+        self.activations = 2 * len(x)
+
+    def logits(self, x):
+        """Z, ``(N, K)``."""
+        return self.vjp_x(x)[0]
+
+    def vjp_x(self, x):
+        """Z, and dz to its gradient by x."""
+        flat, classes = rows(x), [c.astype(x.dtype, copy=False) for c in self.params.values()]
+        votes = [-_squared_distances(flat, c) / self.temperature for c in classes]
+        z = [log_sum_exp(vote) for vote in votes]
+
+        def pull(dz):
+            mean = [namespace(x).exp(vote - top) @ c for vote, top, c in zip(votes, z, classes, strict=True)]
+            g = sum(dz[:, k, None] * (m - flat) for k, m in enumerate(mean))
+            return (2 / self.temperature * g).reshape(x.shape)
+
+        return namespace(x).concatenate(z, axis=1), pull
+
+
+def _squared_distances(x, c):
+    """‖x_n − c_m‖², shape (N, M)."""
+    return (x * x).sum(axis=1)[:, None] + (c * c).sum(axis=1) - 2 * (x @ c.T)

@@ -1,0 +1,185 @@
+"""Bugs of balls, losses, models and evaluations."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+
+from ... import checks
+from ...layers import Layer
+from ...losses import Margin
+from ...models.protocol import labels_of
+from ...numerics import per_row, rows
+from ...sets import L1, L2, Boxed, Linf
+from ..contract import ContractError, assert_ball_contract, assert_evaluation_contract, assert_loss_contract
+from ..gradients import check_gradients
+from .exhibit import exhibit
+
+
+class Rescaled(L2):
+    """Every δ is brought to the sphere."""
+
+    def project(self, delta):
+        """ε δ / ‖δ‖₂."""
+        return self.linear_max(delta)
+
+
+@exhibit(6, "CleverHans #381", "what lies inside stays", assert_ball_contract)
+def rescaling_what_is_inside(bug):
+    """The ℓ2 "projection" rescales points that are inside already."""
+    return Rescaled(0.5) if bug else L2(0.5)
+
+
+class Radial(L1):
+    """δ is shortened, as for ℓ2."""
+
+    def project(self, delta):
+        """δ min(1, ε / ‖δ‖₁)."""
+        return delta * per_row(self.eps / np.maximum(self.norm(delta), self.eps), delta).astype(delta.dtype)
+
+
+@exhibit(7, "ART PR #2382, Foolbox", "the projection is the nearest point", assert_ball_contract)
+def radial_projection(bug):
+    """The ℓ1 projection is radial, not Euclidean."""
+    return Radial(0.5) if bug else L1(0.5)
+
+
+class Masked(Margin):
+    """The true class is multiplied by zero."""
+
+    @staticmethod
+    def _others(z, y):
+        return z * (np.arange(z.shape[1]) != y[:, None])
+
+
+@exhibit(11, "torchattacks #184", "shifted logits give the same loss", assert_loss_contract)
+def masked_by_multiplication(bug):
+    """The margin masks the true class by multiplication: wrong for negative logits."""
+    return Masked() if bug else Margin()
+
+
+class InnerProduct(Margin):
+    """<grad, z>, which equals the margin where all logits are finite."""
+
+    def value(self, z, y):
+        """The margin as a product."""
+        return super().value(z, y) if z.ndim == 1 else (self.grad(z, y) * z).sum(axis=1)
+
+
+@exhibit(37, "scratchadv 0.1.0", "a masked class does not count", assert_loss_contract)
+def zero_times_minus_infinity(bug):
+    """A class that is masked out makes the margin NaN: 0 · (−∞)."""
+    return InnerProduct() if bug else Margin()
+
+
+class InfiniteCaps(Boxed):
+    """A box whose infinite sides are caps like any other."""
+
+    def at(self, x):
+        """Return the box at x."""
+        return InfiniteCaps(self.ball, self.lower, self.upper, x)
+
+    def project(self, delta):
+        """Return the projection with infinite caps, which is searched between knots at infinity."""
+        a = rows(abs(delta))
+        with np.errstate(invalid="ignore"):
+            capped = self.ball._project_capped(a, np.full_like(a, np.inf))
+        return np.sign(delta) * capped.reshape(delta.shape)
+
+
+class Unbounded(L2):
+    """The ℓ2 ball, cut with such boxes."""
+
+    def within(self, lower, upper):
+        """Return the ball ∩ box."""
+        return InfiniteCaps(self, lower, upper)
+
+
+@exhibit(39, "scratchadv 0.1.0", "an infinite side is no bound", assert_ball_contract)
+def infinite_caps(bug):
+    """A box with an infinite side makes the projection NaN."""
+    return Unbounded(0.5) if bug else L2(0.5)
+
+
+class Normalised(Layer):
+    """x becomes (x − 1/2) · 4 before the network sees it."""
+
+    def forward(self, params, x):
+        """4 (x − 1/2)."""
+        return 4 * (x - 0.5), None
+
+    def input_gradient(self, params, saved, dz):
+        """4 dz."""
+        return 4 * dz
+
+
+class LeftOut(Normalised):
+    """The gradient by what the network sees, not by x."""
+
+    def input_gradient(self, params, saved, dz):
+        """Dz, as if nothing stood before the network."""
+        return dz
+
+
+def gradients(layer, **_):
+    """``check_gradients`` as a contract."""
+    try:
+        check_gradients(layer, np.array([[0.5, 0.25]]))
+    except AssertionError as error:
+        raise ContractError("check_gradients", str(error)) from error
+
+
+@exhibit(30, "ART #289", "check_gradients", gradients)
+def left_out_of_the_backward_pass(bug):
+    """The transformation of the input is left out of the backward pass."""
+    return LeftOut() if bug else Normalised()
+
+
+def judging(bug_in_rounding=False, bug_in_worst_case=False, bug_in_nan=False):
+    """A judge and a robust accuracy in a few lines."""
+
+    def judge(model, x, y, delta, threat, *, target=None, bits=None):
+        checks.images(delta, "delta")
+        image = x + delta
+        label = labels_of(model.logits(image))
+        if bits is not None:
+            image = rounded(image, bits)
+            label = label if bug_in_rounding else labels_of(model.logits(image))
+        fooled = label != y if target is None else label == target
+        return SimpleNamespace(success=fooled & threat.at(x).contains(delta))
+
+    def robust_accuracy(model, x, y, threat, attacks):
+        if not bug_in_nan:
+            checks.logits(model.logits(x))
+        clean = labels_of(model.logits(x)) == y
+        fallen = [judge(model, x, y, attack(model, x, y, threat), threat).success for attack in attacks]
+        return (clean & ~np.stack(fallen)).mean() if bug_in_worst_case else (clean & ~np.any(fallen, axis=0)).mean()
+
+    return SimpleNamespace(judge=judge, robust_accuracy=robust_accuracy)
+
+
+def rounded(image, bits):
+    """The image as a file with so many bits a pixel holds it, pixels in [0, 1]."""
+    levels = 2**bits - 1
+    return (np.rint(np.clip(image, 0, 1) * levels) / levels).astype(image.dtype)
+
+
+JUDGED = partial(assert_evaluation_contract, threat=Linf(0.25).within(0, 1))
+
+
+@exhibit(29, "nn_robust_attacks #3, Foolbox #423, auto-attack #44", "rounding comes before the judgement", JUDGED)
+def rounded_after_the_judgement(bug):
+    """Rounding to 8 bits undoes the attack, which was judged before."""
+    return judging(bug_in_rounding=bug)
+
+
+@exhibit(38, "scratchadv 0.1.0", "logits that are nan have no accuracy", JUDGED)
+def nan_is_class_zero(bug):
+    """Logits that are NaN count as a prediction of class 0, so a broken model has an accuracy."""
+    return judging(bug_in_nan=bug)
+
+
+@exhibit(31, "DEEPSEC #13", "robust accuracy is the worst case", JUDGED)
+def averages_for_minima(bug):
+    """Averages over attacks where minima are meant."""
+    return judging(bug_in_worst_case=bug)

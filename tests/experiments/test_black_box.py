@@ -1,0 +1,119 @@
+"""Laws of the experiment of black boxes: what is traced, what is judged, what is written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scratchadv import datasets
+from scratchadv.attacks.black_box.genattack import genattack
+from scratchadv.attacks.black_box.queries import LabelOracle, ProbabilityOracle
+from scratchadv.experiments.black_box import experiment as blackbox
+from scratchadv.models import MLP
+from scratchadv.models.protocol import predict
+from scratchadv.sets import L0, L2, Linf
+from scratchadv.training import fit
+from scratchadv.training.optim import Adam
+
+PLAN = blackbox.Plan(
+    blackbox.networks.QUICK,
+    images=6,
+    fewer=4,
+    queries=60,
+    pixel_queries=41,
+    rounds=2,
+    epochs=2,
+    substitute="MLP 784-200-200-10",
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("strokes", n_train=3000, n_test=300)
+
+
+@pytest.fixture(scope="module")
+def experiment(data):
+    """A small network in the CNN's place, on drawn digits."""
+    model, rng = MLP((784, 30, 10), rng=np.random.default_rng(0)), np.random.default_rng(0)
+    fit(model, data.x_train, data.y_train, epochs=3, optimizer=Adam(1e-3), rng=rng, progress=False)
+    return blackbox.begin(model, data, PLAN, 0.3, 0)
+
+
+def test_images_are_classified_rightly_and_targets_are_other_classes(experiment):
+    """predict(x) = y for all, the first of the test images; target ≠ y"""
+    assert len(experiment.x) == PLAN.images
+    np.testing.assert_array_equal(predict(experiment.model, experiment.x), experiment.y)
+    assert (experiment.target != experiment.y).all()
+
+
+def test_earlier_equals_are_counted():
+    """How many earlier entries are the same"""
+    np.testing.assert_array_equal(blackbox.place_among_equals(np.array([2, 0, 2, 2, 0, 1])), [0, 0, 1, 2, 1, 0])
+
+
+class Threshold:
+    """Two classes: 1 where the pixel is above one half."""
+
+    def logits(self, x):
+        return np.stack([0 * x[:, 0], x[:, 0] - 0.5], axis=1)
+
+
+def test_a_trace_by_hand():
+    """Image 0 fools at its 2nd query with 0.9, at its 4th with 0.6; image 1 at its 1st with 0.7; image 2 never"""
+    x, y = np.zeros((3, 1)), np.zeros(3, int)
+    trace = blackbox.Trace(Threshold(), x, y, Linf(1.0))
+    top = LabelOracle(trace)
+    top.predict(np.array([[0.2], [0.9], [0.7], [0.1]]), np.array([0, 0, 1, 2]))
+    ProbabilityOracle(trace).probabilities(np.array([[0.4], [0.6]]), np.array([0, 0]))
+    np.testing.assert_array_equal(trace.numbers, [4, 1, 1])
+    np.testing.assert_array_equal(trace.first(0.95), [2, 1, np.inf])
+    np.testing.assert_array_equal(trace.first(0.65), [4, np.inf, np.inf])
+    np.testing.assert_allclose(trace.sizes([1, 2, 4]), [[np.inf, 0.7, np.inf], [0.9, 0.7, np.inf], [0.6, 0.7, np.inf]])
+
+
+def test_what_a_trace_shows_is_the_models_own(experiment):
+    """The same δ with and without it, at every level; the first success is within what was asked"""
+    x, y, threat = experiment.x, experiment.y, experiment.threat
+    trace = blackbox.Trace(experiment.model, x, y, Linf(0.3))
+    options = {"queries": 60, "rng": np.random.default_rng(0)}
+    delta = genattack(ProbabilityOracle(trace), x, y, threat, **options)
+    options = {"queries": 60, "rng": np.random.default_rng(0)}
+    plain = genattack(ProbabilityOracle(experiment.model), x, y, threat, **options)
+    np.testing.assert_array_equal(delta, plain)
+    fooled = predict(experiment.model, x + delta) != y
+    np.testing.assert_array_equal(np.isfinite(trace.first(0.3)), fooled)
+    assert (trace.first(0.3)[fooled] <= trace.numbers[fooled]).all()
+    assert trace.numbers.max() <= 60
+
+
+def test_sizes_have_the_norm_of_their_ball():
+    """Size(L2, r) measures in ℓ2, and its radius may be infinite"""
+    size, delta = blackbox.Size(L2, np.inf), np.array([[3.0, 4.0]])
+    np.testing.assert_allclose(size.norm(delta), 5)
+    assert size.name == L2.name != L0.name
+
+
+def test_the_run_writes_table_result_and_figures(experiment, data, tmp_path, monkeypatch):
+    """A line for each attack under the whole setting; each number is that of the attack, judged by predicting again"""
+    monkeypatch.setattr(blackbox.networks, "train", lambda *_: {"CNN": experiment.model})
+    monkeypatch.setattr(blackbox.datasets, "load", lambda name: data)
+    monkeypatch.setattr(blackbox, "QUICK", PLAN)
+    lines = []
+    blackbox.run("strokes", quick=True, out=tmp_path, report=lines.append)
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    pictures = {"success_over_queries", "size_over_queries", "substitute", "pictures"}
+    assert {p.name for p in tmp_path.iterdir()} == {"table.md", "result.json"} | {f"{name}.png" for name in pictures}
+    assert "QUICK" in result["setting"]["data"]
+    rows = {(row["attack"], row["norm"]): row for row in result["attacks"]}
+    assert len(rows) == 11
+    x, y = experiment.x, experiment.y
+    options = {"queries": 60, "rng": np.random.default_rng(0)}
+    delta = genattack(ProbabilityOracle(experiment.model), x, y, experiment.threat, **options)
+    assert rows["GenAttack", Linf.name]["success"] == (predict(experiment.model, x + delta) != y).mean()
+    assert all(row["mean queries"] <= max(60, 41) for row in rows.values() if "mean queries" in row)
+    assert rows["substitute, step +0.1", Linf.name]["queries in all"] == 150 + 150
+    assert {rows[name]["sees"] for name in rows} == {"logits", "probabilities", "labels"}
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert table.count("| HopSkipJump ") == 2
+    assert "996" in table

@@ -1,0 +1,80 @@
+"""The networks experiment, on a handful of drawn digits."""
+
+import json
+import re
+
+import pytest
+
+from scratchadv import datasets
+from scratchadv.experiments.networks import experiment as networks
+
+TINY = networks.Plan(train=200, test=6, epochs=1, restarts=2, curve=4)
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("networks")]  # one whole run, in small, by one worker
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """One tiny run: its folder, result and report."""
+    out, report = tmp_path_factory.mktemp("networks"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "QUICK", TINY)
+        digits = datasets.load("strokes", n_train=200, n_test=20)
+        patch.setattr(networks.datasets, "load", lambda name: digits)
+        options = {"out": out / "results", "cache": out / "cache", "report": report.append}
+        result = networks.run("strokes", quick=True, **options)
+        trained = sorted(file.name for file in (out / "cache").iterdir())
+        patch.setattr(networks, "figures", lambda *given: {})  # drawn already
+        again = networks.run("strokes", quick=True, **options)
+    return out / "results", result, again, report, trained
+
+
+def test_all_is_written(written):
+    """A table, a result and the five figures, none of them empty"""
+    out, result, _, report, _ = written
+    names = {"digits", "loss_over_steps", "steps_in_the_ball", "loss_surface", "accuracy_over_eps"}
+    assert {file.name for file in out.iterdir()} == {"table.md", "result.json"} | {f"{name}.png" for name in names}
+    assert all(file.stat().st_size > 0 for file in out.iterdir())
+    assert json.loads((out / "result.json").read_text()) == result
+    assert (out / "table.md").read_text() in report
+
+
+def test_the_time_is_said_ahead(written):
+    """The first line of the report says about how many minutes it will take"""
+    assert re.match(r"about \d+ minutes", written[3][0])
+
+
+def test_the_head_says_that_it_was_quick(written):
+    """Less data than the tutorial's is said in the table, with the numbers of images"""
+    head = (written[0] / "table.md").read_text().split("|")[0]
+    assert "200 training and 6 test images (QUICK" in head
+    assert "seed 0" in head
+
+
+def test_published_numbers_stand_beside_mnist_only(written):
+    """On drawn digits the tutorial's numbers would not compare: dashes"""
+    rows = [
+        line.split("|") for line in (written[0] / "table.md").read_text().splitlines() if "PGD" in line and "|" in line
+    ]
+    assert rows
+    assert all(row[2].strip() == row[3].strip() == "–" for row in rows)
+    comparable = networks.tabulate(written[1]["numbers"], TINY, comparable=True)[1]
+    assert ["0.964", "0.956"] in [row[1:3] for row in comparable]
+
+
+def test_nothing_is_trained_twice(written):
+    """The second run takes all four models from the cache and finds the same numbers"""
+    _, first, again, _, trained = written
+    assert len(trained) == 4
+    assert first == again
+
+
+def test_errors_are_shares_and_attacks_do_not_help_the_model(written):
+    """0 <= clean error <= error under PGD-40 <= 1, and restarts are no weaker"""
+    numbers = written[1]["numbers"]
+    assert all(0 <= value <= 1 for value in numbers.values())
+    for name in networks.NAMES:
+        for box in ("no box", "box"):
+            assert numbers[f"{name} PGD, {box}"] >= numbers[f"{name} clean"]
+    assert numbers["CNN restarts, box"] >= numbers["CNN PGD, box"]
