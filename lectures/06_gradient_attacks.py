@@ -22,7 +22,6 @@ from functools import partial
 import numpy as np
 
 from scratchadv import datasets, losses
-from scratchadv import sets as balls
 from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
 from scratchadv.attacks.gradient.best import Best
 from scratchadv.attacks.gradient.pgd import Climb
@@ -105,7 +104,7 @@ show.figure(draw_steps_in_the_ball(0), "06_steps", "PGD in ℓ2 and ℓ∞ balls
 # $\alpha$. For each norm both are a line or two:
 
 # %%
-show.source(balls.Linf.project, balls.L2.project, balls.L1.project, balls.Linf.linear_max, balls.L2.linear_max)
+show.source(Linf.project, L2.project, L1.project, Linf.linear_max, L2.linear_max)
 
 # %%
 rows = []
@@ -280,7 +279,7 @@ show.table(["restarts", *"12345"], [["error", *errors]])
 
 # %%
 print("fgsm: threat.at(x).linear_max(g), with")
-show.source(loss_and_gradient, balls.Linf.linear_max)
+show.source(loss_and_gradient, Linf.linear_max)
 
 _, g = loss_and_gradient(model, cross_entropy, x, y)
 delta = fgsm(model, x, y, threat)

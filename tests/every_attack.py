@@ -140,3 +140,10 @@ LABELS = {
 BLACK_BOXES = SCORES | LABELS
 EVERY = GRADIENTS | BLACK_BOXES
 EXACT = Attack(exact, L2(0.5))  # on linear models only
+
+NO_ATTACKS = {  # public names of the package that take no model, x and y, or give no δ for them
+    *("ATN", "CPPN", "Direct", "Elites", "Substitute"),
+    *("BudgetError", "LabelOracle", "LogitOracle", "ProbabilityOracle", "oracle"),
+    *("applied", "atn_loss", "fooling_rate", "leaves", "rerank", "saliency_map"),
+    *("bounded", "gradient_ascent", "map_elites", "substitute", "train_atn", "tree_attack"),
+}

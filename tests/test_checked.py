@@ -139,7 +139,10 @@ def test_checks_come_before_any_work():
     assert set(asked) <= {1}
 
 
-@pytest.mark.parametrize("name", scratchadv.attacks.__all__)
+FUNCTIONS = [name for name in scratchadv.attacks.__all__ if inspect.isfunction(getattr(scratchadv.attacks, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_public_attack_is_checked(name):
     """Every public attack has a check for each of its arguments but a few, which it says itself"""
     function = getattr(scratchadv.attacks, name)

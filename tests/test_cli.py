@@ -66,7 +66,7 @@ def test_the_help_of_the_experiment_states_its_defaults(capsys):
 def test_the_command_has_the_defaults_of_the_experiment(name):
     """ε, seed and data, and --quick where the experiment knows it"""
     arguments = vars(cli.parser().parse_args(["reproduce", name]))
-    run = inspect.signature(importlib.import_module(f"scratchadv.experiments.{name}").run).parameters
+    run = inspect.signature(importlib.import_module(f"scratchadv.experiments.{name}.experiment").run).parameters
     assert {key: arguments[key] for key in ("data", "eps", "seed")} == {
         key: run[key].default for key in ("data", "eps", "seed")
     }
@@ -217,7 +217,7 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 LINES = """
 import sys
 from scratchadv import cli
-from scratchadv.experiments import linear
+from scratchadv.experiments.linear import experiment as linear
 def run(*arguments, out):
     for line in ("first", "second" * 10**5, "third"):
         print(line, flush=sys.argv[1] == "flushed")
@@ -267,7 +267,7 @@ RUN = """
 import sys, tqdm
 tqdm.tqdm = lambda *args, patient=tqdm.tqdm, **options: patient(*args, **options | {"delay": 0})
 from scratchadv import cli, datasets
-from scratchadv.experiments import linear
+from scratchadv.experiments.linear import experiment as linear
 few = datasets.load("strokes", n_train=120, n_test=60)
 datasets.load = lambda name: few
 linear.figures = lambda experiment: {}

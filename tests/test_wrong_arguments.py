@@ -21,7 +21,6 @@ import pytest
 
 import scratchadv
 from scratchadv import attacks, datasets, evaluate, layers, models, robust_logistic, training
-from scratchadv.attacks import one_for_all as universal
 from scratchadv.evaluate import transfer
 from scratchadv.interop.scikit_learn import linear_scores
 from scratchadv.losses import cross_entropy, logistic, logit_difference
@@ -105,7 +104,7 @@ def data():
 def generator():
     """The arguments of the loss of a transformation network."""
     given = classes()
-    atn = universal.ATN(MLP((4, 3, 4)))
+    atn = attacks.ATN(MLP((4, 3, 4)))
     return {"atn": atn, "victims": [given["model"]], "x": given["x"], "wanted": [np.full((4, 3), 1 / 3)]}
 
 

@@ -264,9 +264,10 @@ AT_IMPORT = {
     "builtins replaced": "import builtins; builtins.bool = lambda *a: True; builtins.abs = lambda *a: 0",
     "a watcher": "import sys; sys.settrace(lambda *a: None)",
     "another file": "import helper",
-    "the module to replace": "from scratchadv.sets import *",
-    "the module to replace, from its folder": "from scratchadv import norms",
-    "the module to replace, from a neighbour": "from scratchadv.robust_logistic import Linf, L2, L1",
+    "the module to replace": "from scratchadv.sets.norms import *",
+    "the module to replace, from its folder": "from scratchadv.sets import norms",
+    "the module to replace, from its package": "from scratchadv.sets import *",
+    "the module to replace, from a neighbour": "from scratchadv.robust_logistic.exact import Linf, L2, L1",
     "the module to replace, by an attribute": "import scratchadv.attacks\nLinf = scratchadv.sets.Linf",
     "the module to replace, by its name": "import importlib\nLinf = importlib.import_module('scratchadv.sets').Linf",
 }

@@ -23,7 +23,7 @@ CHAPTER = r"""# %% [markdown]
 # Of $\epsilon$ and `Linf.project`.
 
 # %%
-from scratchadv import plots, show
+from scratchadv.support import plots, show
 from scratchadv.sets import Linf
 from scratchadv.training import fit
 
@@ -115,7 +115,7 @@ def test_answers_are_folded(page):
 def test_links_lead_to_pages_of_the_site(page):
     """A chapter, a file of the library; a file without a page is text"""
     assert '<a href="08_next.html#the-end">there</a>' in page
-    assert '<a href="api/scratchadv.sets.html#Linf">' in page
+    assert '<a href="api/scratchadv.sets.norms.html#Linf">' in page
     assert "a test" in page
     assert "test_balls" not in page
 
@@ -185,11 +185,11 @@ def find():
 
 def test_names_lead_to_their_entries(find):
     """A function, a method, an inherited one, a file; what is private, unknown or ambiguous leads nowhere"""
-    balls = "api/scratchadv.sets.html"
+    norms = "api/scratchadv.sets.norms.html"
     assert find("pgd") == find("attacks.pgd") == "api/scratchadv.attacks.gradient.pgd.html#pgd"
-    assert find("Linf.project") == f"{balls}#Linf.project"
-    assert find("L2.within") == f"{balls}#Ball.within"
-    assert find("norms.py") == find("scratchadv.sets") == balls
+    assert find("Linf.project") == f"{norms}#Linf.project"
+    assert find("L2.within") == f"{norms}#Ball.within"
+    assert find("sets/norms.py") == find("scratchadv.sets.norms") == norms
     for nothing in ("_unit_l1", "Linf.nothing", "x", "np.clip", "fit", "x + 1", "no.py"):
         assert find(nothing) is None
 
@@ -206,7 +206,7 @@ def test_in_code_a_name_is_what_the_page_imports_or_calls(find):
     """fit by its import; rows only where it is called; nothing that the page defines itself"""
     from scratchadv import training
 
-    assert find("fit", called=True, scope={"fit": training.fit}) == "api/scratchadv.training.html#fit"
+    assert find("fit", called=True, scope={"fit": training.fit}) == "api/scratchadv.training.fitting.html#fit"
     assert find("rows", called=False) is None
     assert find("rows", called=True) == "api/scratchadv.numerics.html#rows"
     assert find("pgd", called=True, scope={"pgd": None}) is None
@@ -234,10 +234,10 @@ def test_every_public_name_has_an_entry(site):
 
 
 def test_modules_are_in_reading_order():
-    """norms.py is first, risk.py before fitting.py, and no module is missing"""
+    """The sets are first, the linear problem before training, and no module is missing"""
     names = [module.__name__.removeprefix("scratchadv.") for module in api.Names().modules()]
-    assert names[0] == "norms"
-    assert names.index("risk") < names.index("training") < names.index("archive")
+    assert names[0] == "sets"
+    assert names.index("robust_logistic") < names.index("training.fitting") < names.index("support.archive")
     assert len(set(names)) == len(names)
 
 

@@ -239,8 +239,8 @@ def test_nothing_in_a_function_gains_points(trick, tmp_path):
         ("10 GB", "more memory"),
         ("the helpers replaced", "which is not its own"),
         ("a watcher", "sys.settrace"),
-        ("the module to replace", "norms.py imports scratchadv.sets"),
-        ("the module to replace, from a neighbour", "norms.py imports scratchadv.sets"),
+        ("the module to replace", "norms.py imports scratchadv.sets.norms"),
+        ("the module to replace, from a neighbour", "norms.py imports scratchadv.sets.norms"),
     ],
 )
 def test_the_reason_is_said(trick, words, tmp_path):

@@ -44,7 +44,7 @@ def test_other_modules_hold_the_students_own_classes(tmp_path):
     text = f"""{solved("hw1", "norms")}
 import inspect
 import scratchadv.attacks as attacks
-import scratchadv.robust_logistic as neighbour
+import scratchadv.robust_logistic.exact as neighbour
 import scratchadv.evaluate.worst as worst
 assert neighbour.Linf is Linf and neighbour.L1 is L1 and worst.Boxed is Boxed
 defaults = [each.__kwdefaults__ for each in vars(attacks).values() if getattr(each, "__kwdefaults__", None)]

@@ -2,7 +2,7 @@
 
 import linear as student_exact
 import numpy as np
-import robust_logistic as student
+import risk as student
 from checking import array_of, close, said
 from hypothesis import given
 from hypothesis import strategies as st
