@@ -1,6 +1,7 @@
 """Attacks and training on a CPU: this library against PyTorch eager, Foolbox, torchattacks and ART.
 
     pip install -e '.[peers]' && python benchmarks/attacks.py [RACE ...] [--rounds 5] [--images N] [--against NAME]
+        [--record]
 
 The same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]) for all; all run in turn, and medians are
 printed. Every peer runs at the batch size that is best for it, found first.
@@ -15,7 +16,6 @@ smallest    DeepFool, Carlini–Wagner and JSMA, on 100 images
 
 import argparse
 import multiprocessing
-import platform
 import re
 import time
 from functools import partial
@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import peers
-from race import race, table
+from race import HEADER, race, timings
+from record import Race
 
 from scratchadv import datasets
 from scratchadv.attacks import carlini_wagner, deepfool, fgsm, jsma, pgd, standard
@@ -55,23 +56,25 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, help="test images of the last three")
     parser.add_argument("--against", default="", metavar="NAME", help="worst-case and standard: only such peers")
+    parser.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
-    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; medians of {arguments.rounds} runs\n")
     data = datasets.load("mnist")
     for name in arguments.races or races:
-        races[name](data, arguments)
+        results = Race(name, arguments.record)
+        races[name](data, arguments, results)
+        results.close()
 
 
-def race_pgd(data, arguments):
+def race_pgd(data, arguments, results):
     """PGD-10 on the CNN and the MLP of the tutorial."""
     for name, model, n in (("CNN", CNN(), 400), ("MLP 784-200-10", MLP((784, 200, 10)), 4000)):
         model = trained(model, data)
         x, y = data.x_test[:n], data.y_test[:n]
-        print(f"## PGD-{STEPS} on the {name}, {n} images\n")
-        print(table(race(pgd_contestants(model, x, y), arguments.rounds), "scratchadv"))
-        print(f"\nthe products alone, at this machine's sgemm rate: {floor(model, x):.3f} s\n", flush=True)
+        rows = timings(race(pgd_contestants(model, x, y), arguments.rounds), "scratchadv")
+        rows.append(["the products alone, at this machine's sgemm rate", f"{floor(model, x):.3f}", "", "", ""])
+        results.add(f"PGD-{STEPS} on the {name}, {n} images", HEADER, rows)
 
 
 def pgd_contestants(model, x, y):
@@ -94,7 +97,7 @@ def pgd_contestants(model, x, y):
     return runs
 
 
-def race_training(data, arguments):
+def race_training(data, arguments, results):
     """One epoch of the CNN, plain and adversarial."""
     x, y = data.x_train[:6000], data.y_train[:6000]
     for name, attack, eps in (("", None, None), ("FGSM-adversarial ", partial(fgsm, threat=THREAT), EPS)):
@@ -103,20 +106,19 @@ def race_training(data, arguments):
             fit(CNN(), x, y, epochs=1, optimizer=SGD(0.1), attack=attack, rng=np.random.default_rng(0), progress=False)
 
         runs = {"scratchadv": ours, "PyTorch": peers.training(CNN(), x, y, 100, eps)}
-        print(f"## One epoch of {name}training of the CNN, {len(x):,} images in batches of 100\n")
-        print(table(race(runs, arguments.rounds), "scratchadv"), "\n", flush=True)
+        title = f"One epoch of {name}training of the CNN, {len(x):,} images in batches of 100"
+        results.add(title, HEADER, timings(race(runs, arguments.rounds), "scratchadv"))
 
 
-def measure_scale(data, arguments):
+def measure_scale(data, arguments, results):
     """Seconds an image of PGD-40 for few and for many images, and its memory."""
-    model = trained(CNN(), data)
-    print("## PGD-40 on the CNN, by the number of images\n")
-    print("| images | seconds | ms an image | peak memory of the process, MB |\n| ---: | ---: | ---: | ---: |")
+    model, rows = trained(CNN(), data), []
     for n in (500, len(data.x_test)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, memory = pool.apply(pgd_40, (model, data.x_test[:n], data.y_test[:n]))
-        print(f"| {n:,} | {seconds:.1f} | {1e3 * seconds / n:.2f} | {memory:.0f} |", flush=True)
-    print()
+        rows.append([f"{n:,}", f"{seconds:.1f}", f"{1e3 * seconds / n:.2f}", f"{memory:.0f}"])
+    header = ["images", "seconds", "ms an image", "peak memory of the process, MB"]
+    results.add("PGD-40 on the CNN, by the number of images", header, rows)
 
 
 def pgd_40(model, x, y):
@@ -127,7 +129,7 @@ def pgd_40(model, x, y):
     return seconds, int(peak[1]) / 1024
 
 
-def race_worst_case(data, arguments):
+def race_worst_case(data, arguments, results):
     """The error of the CNN under ten restarts, once each: it takes minutes."""
     model, n = trained(CNN(), data), arguments.images or len(data.x_test)
     x, y = data.x_test[:n], data.y_test[:n]
@@ -142,12 +144,12 @@ def race_worst_case(data, arguments):
         for name, peer in peers.attacks(model, x, y, **setting).items()
         if arguments.against in name
     }
-    print(f"## Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each\n")
-    errors = once(runs, model, x, y)
+    title = f"Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each"
+    errors = once(results, title, runs, model, x, y)
     assert np.ptp(errors) <= 0.01, "not all find the same error"
 
 
-def race_standard(data, arguments):
+def race_standard(data, arguments, results):
     """The four attacks of AutoAttack: with the 100 steps of its paper, and the 10 that torchattacks takes."""
     model, n = trained(CNN(), data), arguments.images or 1000
     x, y = data.x_test[:n], data.y_test[:n]
@@ -155,15 +157,15 @@ def race_standard(data, arguments):
     def ours(steps):
         return x + standard(model, x, y, THREAT, rng=np.random.default_rng(0), steps=steps)
 
-    print(f"## AutoAttack's four, CNN, {THREAT}, {n:,} images, 5,000 queries of Square, once each\n")
+    title = f"AutoAttack's four, CNN, {THREAT}, {n:,} images, 5,000 queries of Square, once each"
     for steps in (100, 10):
         runs = {f"scratchadv, {steps} steps": partial(ours, steps)}
         theirs = peers.standard(model, x, y, EPS, steps)
         if theirs := {name: run for name, run in theirs.items() if arguments.against in name}:
-            once(runs | theirs, model, x, y)
+            once(results, f"{title}, {steps} steps", runs | theirs, model, x, y)
 
 
-def race_smallest(data, arguments):
+def race_smallest(data, arguments, results):
     """The attacks that look for the smallest change, in the norm of each."""
     model, n = trained(CNN(), data), arguments.images or 100
     x, y = data.x_test[:n], data.y_test[:n]
@@ -175,27 +177,28 @@ def race_smallest(data, arguments):
     }
     theirs = peers.smallest(model, x, y, target)
     for name, attack in ours.items():
-        print(f"## {name}, CNN, {n:,} images, once each\n")
+        title = f"{name}, CNN, {n:,} images, once each"
         norm, aim = (L0, target) if "JSMA" in name else (L2, None)
-        once({"scratchadv": lambda attack=attack: x + attack()} | theirs[name], model, x, y, norm, aim)
+        runs = {"scratchadv": lambda attack=attack: x + attack()} | theirs[name]
+        once(results, title, runs, model, x, y, norm=norm, target=aim)
 
 
-def once(runs, model, x, y, norm=None, target=None):
-    """A table of what each run reaches, its mean size where a norm is given, and its seconds; gives the errors."""
+def once(results, title, runs, model, x, y, *, norm=None, target=None):
+    """Add a table of what each run reaches, its mean size where a norm is given, and its seconds; return the errors."""
     columns = ["error" if target is None else "target reached", *([f"mean {norm.name}"] if norm else []), "seconds"]
-    print(f"| contestant | {' | '.join(columns)} | ratio |\n| --- | {'---: | ' * len(columns)}---: |")
-    errors, reference = [], None
+    rows, errors, reference = [], [], None
     for name, run in runs.items():
         began, found = time.perf_counter(), run().astype(np.float32)
         seconds = time.perf_counter() - began
         label = predict(model, found)
         fooled = label != y if target is None else label == target
         moved = fooled & (predict(model, x) == y)
-        size = f" {norm(1).norm((found - x)[moved]).mean():.3f} |" if norm else ""
+        size = [f"{norm(1).norm((found - x)[moved]).mean():.3f}"] if norm else []
         reference = reference or seconds
         errors.append(fooled.mean())
-        print(f"| {name} | {errors[-1]:.4f} |{size} {seconds:.1f} | {seconds / reference:.2f} |", flush=True)
-    print()
+        rows.append([name, f"{errors[-1]:.4f}", *size, f"{seconds:.1f}", f"{seconds / reference:.2f}"])
+        print(*rows[-1], sep=" | ", flush=True)
+    results.add(title, ["contestant", *columns, "ratio"], rows)
     return errors
 
 

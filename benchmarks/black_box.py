@@ -1,6 +1,7 @@
 """Black-box attacks on a CPU: this library against Foolbox, ART and torchattacks, by the query.
 
     pip install -e '.[peers]' && python benchmarks/black_box.py [RACE ...] [--rounds 3] [--images 100]
+        [--record]
 
 The same trained weights for all, pixels in [0, 1], ℓ∞; all run in turn, and the medians of the seconds are divided by
 the queries of a run: the rows that the network saw, counted inside it. Every peer runs at the batch size that is best
@@ -13,13 +14,14 @@ success    what ours reach, and their median queries, beside the papers (no peer
 """
 
 import argparse
-import platform
+import statistics
 from functools import partial
 
 import numpy as np
 import peers
 from attacks import seconds_of, trained
 from race import race
+from record import Race
 
 from scratchadv import datasets
 from scratchadv.attacks import square
@@ -44,19 +46,23 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--networks", nargs="+", default=["MLP", "CNN"])
+    parser.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
-    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; medians of {arguments.rounds} runs\n")
     data = datasets.load("mnist")
     x, y = data.x_test[: arguments.images], data.y_test[: arguments.images]
-    for network in arguments.networks:
-        model = trained(CNN() if network == "CNN" else MLP((784, 200, 10)), data)
-        for name in arguments.races or races:
-            races[name](network, model, x, y, arguments.rounds)
+    models = {
+        network: trained(CNN() if network == "CNN" else MLP((784, 200, 10)), data) for network in arguments.networks
+    }
+    for name in arguments.races or races:
+        results = Race(name, arguments.record)
+        for network, model in models.items():
+            races[name](results, network, model, x, y, arguments.rounds)
+        results.close()
 
 
-def race_genattack(network, model, x, y, rounds):
+def race_genattack(results, network, model, x, y, rounds):
     """A population and a number of generations that Foolbox runs too."""
     target = targets_of(y)
     options = {"population": 6, "rho": 0.1, "alpha": 0.15, "temperature": 0.3, "adaptive": True}
@@ -64,26 +70,27 @@ def race_genattack(network, model, x, y, rounds):
     def ours(model, x, y, threat):
         return genattack(model, x, y, threat, target=target, queries=1 + 6 + 19 * 5, rng=rng(), **options)
 
-    contest("GenAttack", network, model, x, y, WIDE, ours, {"Foolbox": foolbox_genattack}, rounds, target)
+    contest(results, "GenAttack", network, (model, x, y, WIDE), ours, {"Foolbox": foolbox_genattack}, rounds, target)
 
 
-def race_square(network, model, x, y, rounds):
+def race_square(results, network, model, x, y, rounds):
     """Foolbox has no Square."""
     theirs = {"ART": art_square, "torchattacks": torchattacks_square}
     ours = partial(square, queries=100, rng=rng())
-    contest("Square", network, model, x, y, NARROW, ours, theirs, rounds)
+    contest(results, "Square", network, (model, x, y, NARROW), ours, theirs, rounds)
 
 
-def race_spsa(network, model, x, y, rounds):
+def race_spsa(results, network, model, x, y, rounds):
     """The estimates alone: few steps, so that all run to the end."""
     ours = partial(spsa, queries=1 + 2 * 51, rng=rng())
-    contest("SPSA", network, model, x, y, NARROW, ours, {"torchattacks": torchattacks_spsa}, rounds)
+    contest(results, "SPSA", network, (model, x, y, NARROW), ours, {"torchattacks": torchattacks_spsa}, rounds)
 
 
-def contest(attack, network, model, x, y, threat, ours, theirs, rounds, target=None):
-    """Seconds by the 1,000 queries of all contestants."""
+def contest(results, attack, network, problem, ours, theirs, rounds, target=None):
+    """Add the table of the seconds by 1,000 queries of all contestants on a problem (model, x, y, threat)."""
     import torch
 
+    model, x, y, threat = problem
     counters, labels = {"scratchadv": LogitOracle(model)}, y if target is None else target
     runs, (tx, ty) = (
         {"scratchadv": lambda: ours(counters["scratchadv"], x, y, threat)},
@@ -96,14 +103,16 @@ def contest(attack, network, model, x, y, threat, ours, theirs, rounds, target=N
         runs[name] = partial(peer, best)
         counters[name].asked = 0
         print(f"{name}: batches of {best}")
-    seconds = race(runs, rounds)
-    print(f"\n## {attack} on the {network}, {len(x)} images\n")
-    print("| contestant | queries an image | seconds by 1,000 queries | ratio |\n| --- | ---: | ---: | ---: |")
-    by_query = {name: seconds[name] * (rounds + 1) / counters[name].asked for name in runs}
-    for name, s in by_query.items():
+    seconds, rows = race(runs, rounds), []
+    by_query = {name: [1e3 * s * (rounds + 1) / counters[name].asked for s in times] for name, times in seconds.items()}
+    reference = statistics.median(by_query["scratchadv"])
+    for name, times in by_query.items():
         queries = counters[name].asked / (rounds + 1) / len(x)
-        print(f"| {name} | {queries:.0f} | {1e3 * s:.3f} | {s / by_query['scratchadv']:.2f} |", flush=True)
-    print()
+        median = statistics.median(times)
+        spread = f"{min(times):.3f} to {max(times):.3f}"
+        rows.append([name, f"{queries:.0f}", f"{median:.3f}", spread, f"{median / reference:.2f}"])
+    header = ["contestant", "queries an image", "seconds by 1,000 queries", "minimum to maximum", "ratio"]
+    results.add(f"{attack} on the {network}, {len(x)} images", header, rows)
 
 
 def counted(torch, net):
@@ -161,14 +170,11 @@ def torchattacks_spsa(torch, net, eps):
     return torchattacks.SPSA(net, eps=eps, nb_iter=2, nb_sample=25)
 
 
-def measure_success(network, model, x, y, rounds):
+def measure_success(results, network, model, x, y, rounds):
     """Success and median queries of those that fell, each against its paper's setting."""
     right = predict(model, x) == y
     x, y = x[right], y[right]
-    print(f"## What ours reach on the {network}, the {len(x)} images that it knows\n")
-    print(
-        "| attack | set | most queries | success | median queries | paper |\n| --- | --- | ---: | ---: | ---: | --- |"
-    )
+    rows = []
     gen = "996 (MNIST, a small CNN; recalled)"
     for name, attack, threat, queries, aimed, paper in (
         ("GenAttack, targeted", genattack, WIDE, 10_000, True, gen),
@@ -183,8 +189,9 @@ def measure_success(network, model, x, y, rounds):
         delta = attack(box, x, y, threat, queries=queries, target=target, rng=rng())
         fell = judge(model, x, y, delta, threat, target=target).success
         median = f"{np.median(box.counts[fell]):,.0f}" if fell.any() else "–"
-        print(f"| {name} | {threat} | {queries:,} | {fell.mean():.0%} | {median} | {paper} |", flush=True)
-    print()
+        rows.append([name, threat, f"{queries:,}", f"{fell.mean():.0%}", median, paper])
+    header = ["attack", "set", "most queries", "success", "median queries", "paper"]
+    results.add(f"What ours reach on the {network}, the {len(x)} images that it knows", header, rows)
 
 
 def targets_of(y):

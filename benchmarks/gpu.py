@@ -18,7 +18,8 @@ import numpy as np
 import peers
 import torch
 from attacks import EPS, THREAT, seconds_of, trained
-from race import race, table
+from race import HEADER, race, timings
+from record import shown
 
 from scratchadv import datasets
 from scratchadv.attacks import fgsm, pgd
@@ -41,7 +42,8 @@ def main():
     print(f"{card}, CuPy {cupy.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}\n")
     data = datasets.load("mnist")
     for contestants, title in ((attacks(data), "PGD-40 on 10,000 images"), *trainings(data)):
-        print(f"## {title}\n\n{table(race(contestants, arguments.rounds), 'scratchadv')}\n", flush=True)
+        rows = timings(race(contestants, arguments.rounds), "scratchadv")
+        print(shown({"title": title, "header": HEADER, "rows": rows}), "\n", flush=True)
         if arguments.kernels:
             print(kernels(contestants["scratchadv"]), flush=True)
 

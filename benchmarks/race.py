@@ -1,17 +1,21 @@
-"""Races: contestants run in turn in one process, so that a noisy minute hits all alike; medians are compared."""
+"""Races: contestants run in turn in one process, so that a noisy minute hits all of them alike."""
 
 import statistics
 import time
 
 
 def race(contestants, rounds=5):
-    """Median seconds of each contestant.
+    """Return the seconds of each contestant in each round.
 
     Parameters
     ----------
     contestants : dict of str to callable
     rounds : int
-        Each runs so often, in turn, after one run that does not count.
+        How often each of them runs, in turn, after one run that does not count.
+
+    Returns
+    -------
+    dict of str to list of float
     """
     seconds = {name: [] for name in contestants}
     for lap in range(rounds + 1):
@@ -20,12 +24,31 @@ def race(contestants, rounds=5):
             run()
             if lap:
                 seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
-def table(seconds, reference):
-    """Lines of a Markdown table: median seconds and how many times the reference's."""
-    lines = ["| contestant | seconds | ratio |", "| --- | ---: | ---: |"]
-    for name, s in seconds.items():
-        lines.append(f"| {name} | {s:.3f} | {s / seconds[reference]:.2f} |")
-    return "\n".join(lines)
+HEADER = ["contestant", "seconds", "minimum to maximum", "ratio", "minimum to maximum"]
+
+
+def timings(seconds, reference):
+    """Return the rows of a table under ``HEADER``: median seconds, and the median ratio to the reference.
+
+    The ratios are those of the same round, in which both ran within moments of each other.
+
+    Parameters
+    ----------
+    seconds : dict of str to list of float
+        What ``race`` returns.
+    reference : str
+        The contestant whose ratio is 1.
+    """
+    rows = []
+    for name, times in seconds.items():
+        ratios = [own / other for own, other in zip(times, seconds[reference], strict=True)]
+        rows.append([name, *_spread(times, "{:.3f}"), *_spread(ratios, "{:.2f}")])
+    return rows
+
+
+def _spread(values, form):
+    """The median, and the least and the greatest, as text."""
+    return form.format(statistics.median(values)), f"{form.format(min(values))} to {form.format(max(values))}"

@@ -1,6 +1,6 @@
 """The exact robust optimum against what it replaces, on MNIST 0 against 1 (12,665 images, 784 pixels).
 
-    python benchmarks/robust_logistic.py [--rounds 5]
+    python benchmarks/robust_logistic.py [--rounds 5] [--record]
 
 Contestants: ``fit`` to a certified gap of 1e-6; the slides' 20 epochs of SGD in this library and, where torch is
 installed, in PyTorch; L-BFGS-B (scipy) on θ = p − q with p, q >= 0. After the race: how the time of ``fit`` grows with
@@ -8,11 +8,11 @@ the number of examples.
 """
 
 import argparse
-import platform
 from functools import partial
 
 import numpy as np
-from race import race, table
+from race import HEADER, race, timings
+from record import Race
 from scipy.optimize import minimize
 
 from scratchadv import datasets, robust_logistic
@@ -28,18 +28,20 @@ def main():
     """Run the races and print their tables."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=5)
-    rounds = arguments.parse_args().rounds
+    arguments.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
+    options = arguments.parse_args()
+    rounds = options.rounds
     data = datasets.load("mnist").only(0, 1)
     x, y = data.x_train, data.y_train
-    print(f"{platform.machine()}, {platform.system()}, NumPy {np.__version__}; median of {rounds} interleaved runs\n")
+    results = Race("robust_logistic", options.record)
     for eps in (0.1, 0.2, 0.3):
         exactly = robust_logistic.fit(x, y, Linf(eps))
-        print(f"## eps = {eps}: objective {exactly.objective:.6f}, relative gap {exactly.gap:.0e}\n")
-        print(table(race(contestants(x, y, eps), rounds), "fit, gap 1e-6"), "\n", flush=True)
-    print("## fit at eps = 0.2 on more and more examples (the images repeated)\n")
+        title = f"ε = {eps}: objective {exactly.objective:.6f}, relative gap {exactly.gap:.0e}"
+        results.add(title, HEADER, timings(race(contestants(x, y, eps), rounds), "fit, gap 1e-6"))
     copies = {n: (np.concatenate([x] * n), np.concatenate([y] * n)) for n in (1, 2, 4)}
     seconds = race({f"{n} × 12,665": partial(robust_logistic.fit, *xy, Linf(0.2)) for n, xy in copies.items()}, rounds)
-    print(table(seconds, "1 × 12,665"))
+    results.add("fit at ε = 0.2 on more examples (the images repeated)", HEADER, timings(seconds, "1 × 12,665"))
+    results.close()
 
 
 def contestants(x, y, eps):

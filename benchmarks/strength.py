@@ -1,14 +1,14 @@
 """How strong the attacks are: accuracy that the same weights keep under this library and under its peers.
 
     pip install -e '.[peers]'
-    python benchmarks/strength.py [--images 1000] [--standard 50] [--seeds 10] [--only TITLE]
+    python benchmarks/strength.py [--images 1000] [--standard 50] [--seeds 10] [--only TITLE] [--record]
 
 Two CNNs of the tutorial, trained on 12,000 MNIST images for 2 epochs, plainly and against FGSM with random start. All
 attacks get the same images, threat and steps; what counts is this library's own prediction on the images that they
 return, and a change outside the ball or the pixel range does not count. The lower, the stronger.
 
-What random search leaves hangs on its luck: its rows are means over seeds, with the lowest and the highest. It only
-searches the images that a gradient attack of this table fools; all the others count as kept.
+Random search depends on its seed: its rows are means over seeds, with the lowest and the highest value. It searches
+only the images that a gradient attack of this table fools; all the others count as kept.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 import peers
+from record import Race
 
 from scratchadv import datasets
 from scratchadv.attacks import apgd, fgsm_random_start, pgd, square, standard
@@ -38,7 +39,9 @@ def main():
     parser.add_argument("--standard", type=int, default=50, help="images for the four of AutoAttack (0: none)")
     parser.add_argument("--seeds", type=int, default=10, help="of random search; the other attacks' seed is 0")
     parser.add_argument("--only", default="", metavar="TITLE", help="such as 'robust CNN, ‖δ‖₂'")
+    parser.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
     arguments = parser.parse_args()
+    results = Race("strength", arguments.record)
     data = datasets.load("mnist")
     many, few = ((data.x_test[:n], data.y_test[:n]) for n in (arguments.images, arguments.standard))
     for name, attack in {"plain": None, "robust": partial(fgsm_random_start, threat=Linf(0.1))}.items():
@@ -46,14 +49,14 @@ def main():
         wanted = [ball for ball, title in titles.items() if arguments.only in title]
         model = trained(data, attack) if wanted else None
         for ball in wanted:
-            print(f"## {titles[ball]}\n\n| attack | images | library | accuracy left |\n| --- | ---: | --- | ---: |")
-            compare(model, ball, many, few, arguments.seeds)
-            print()
+            rows = compare(model, ball, many, few, arguments.seeds)
+            results.add(titles[ball], ["attack", "images", "library", "accuracy left"], rows)
+    results.close()
 
 
 def compare(model, ball, many, few, seeds):
-    """The table's rows: the gradient attacks, random search where one of them succeeds, the four of AutoAttack."""
-    threat, fooled = ball.within(0, 1), np.zeros(len(many[1]), dtype=bool)
+    """Return the table's rows: gradient attacks, random search where one of them succeeds, the four of AutoAttack."""
+    threat, fooled, rows = ball.within(0, 1), np.zeros(len(many[1]), dtype=bool), []
     attacks = ours(model, threat) | theirs(model, ball)
     for label, library in sorted(attacks, key=lambda row: LABELS.index(row[0])):
         run, (x, y) = attacks[label, library], few if label == "standard" else many
@@ -68,7 +71,9 @@ def compare(model, ball, many, few, seeds):
         if label not in ("Square", "standard"):
             fooled |= success
         spread = f" ({min(left):.1f} to {max(left):.1f})" if len(left) > 1 else ""
-        print(f"| {label} | {len(x):,} | {library} | {np.mean(left):.1f} %{spread} |", flush=True)
+        rows.append([label, f"{len(x):,}", library, f"{np.mean(left):.1f} %{spread}"])
+        print(*rows[-1], sep=" | ", flush=True)
+    return rows
 
 
 def trained(data, attack):
