@@ -19,7 +19,7 @@ NAMES = (
 )
 
 
-def about(name):
+def about_of(name):
     """Return the light description of an experiment; this loads neither NumPy nor matplotlib.
 
     Parameters

@@ -1,4 +1,4 @@
-"""``scratchadv reproduce networks``: the slides' networks on ten digits under FGSM and PGD, and trained against them."""
+"""``scratchadv reproduce networks``: the slides' networks under FGSM and PGD, and trained against them."""
 
 import time
 from functools import partial
