@@ -159,7 +159,7 @@ def tables(result):
 
 
 def sizes_of(row):
-    """Return mean and median size with the norm; for ℓ2 the root mean square over pixels too, as L-BFGS's paper has it."""
+    """Return mean and median size with the norm; for ℓ2 also the root mean square over the pixels, as in a paper."""
     if "mean" not in row:
         return "–", "–"
     rms = f" (RMS {row['mean'] / 28:.3f})" if row["norm"] == L2.name else ""

@@ -150,7 +150,7 @@ def success(model, found, x, y):
 
 
 def measure_levels(setup, report):
-    """Return rows (network, method, classes of one δ, success on seen and unseen images, error, seconds), and every δ."""
+    """Return rows (network, method, classes of one δ, success seen and unseen, error, seconds), and every δ."""
     rows, found = [], {}
     for network, model in setup.models.items():
         for method in METHODS:
