@@ -63,7 +63,7 @@ def test_the_help_of_the_experiment_states_its_defaults(capsys):
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_the_command_has_the_defaults_of_the_experiment(name):
-    """ε is the experiment's own, data and seed are those of every run, and --quick is there where there is a quick plan"""
+    """ε is the experiment's own, data and seed are those of every run, --quick is there where there is a quick plan"""
     arguments = vars(cli.parser().parse_args(["reproduce", name]))
     run, experiment = inspect.signature(shared.run).parameters, experiments.load(name)
     assert arguments["eps"] == experiment.about.eps

@@ -15,9 +15,7 @@ from scratchadv.models.protocol import predict
 from scratchadv.training import fit
 from scratchadv.training.optim import Adam
 
-PLAN = universal.Plan(
-    universal.networks.QUICK, train=200, test=150, passes=1, curve=(0.1, 0.3), note=universal.QUICK.note
-)
+PLAN = replace(universal.QUICK, train=200, test=150, passes=1, curve=(0.1, 0.3))
 
 
 @pytest.fixture(scope="module")
