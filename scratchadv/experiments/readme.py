@@ -3,7 +3,7 @@
     python -m scratchadv.experiments.readme                        # write all tables anew from the stored results
     python -m scratchadv.experiments.readme linear results/linear  # store the result of a run first
 
-Every experiment has a ``README.md`` in its folder; the ``README.md`` of the repository shows six rows of the linear one.
+Every experiment has a ``README.md`` in its folder. The one of the repository shows six rows of the linear experiment.
 """
 
 import sys

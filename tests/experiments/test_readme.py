@@ -36,10 +36,7 @@ def test_the_linear_result_is_stored():
     assert "linear" in STORED
 
 
-@pytest.mark.skipif(
-    readme.shown(text_of(readme.FRONT), "linear") is None,
-    reason="no markers of the linear experiment on the front page",
-)
+@pytest.mark.skipif(readme.shown(text_of(readme.FRONT), "linear") is None, reason="no markers on the front page")
 def test_the_front_page_shows_six_rows_of_the_stored_linear_result():
     """shown(README) = the six errors of result.json"""
     assert readme.shown(text_of(readme.FRONT), "linear") == readme.front_block(readme.stored("linear"))
@@ -49,7 +46,7 @@ PAGE = "# T\n\n<!-- scratchadv reproduce linear: begin -->\nold\n<!-- scratchadv
 
 
 def test_only_what_is_between_the_markers_is_changed():
-    """filled(text) keeps what stands around them, filling twice is filling once, and shown gives back what was filled in"""
+    """filled(text) keeps what stands around them, filling twice is filling once, and shown gives back what is new"""
     new = readme.filled(PAGE, "linear", "| a |\n")
     assert new == PAGE.replace("old\n", "| a |\n")
     assert readme.filled(new, "linear", "| a |\n") == new
