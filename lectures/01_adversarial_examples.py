@@ -20,7 +20,7 @@ import numpy as np
 from scratchadv import attacks, datasets
 from scratchadv.attacks import deepfool, exact, fab, fgsm, pgd
 from scratchadv.evaluate import judge
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import Targeted, cross_entropy, logistic
 from scratchadv.models import LogisticRegression, Taped
 from scratchadv.models.protocol import logits, predict

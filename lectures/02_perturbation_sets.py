@@ -20,7 +20,7 @@ import numpy as np
 
 from scratchadv import datasets
 from scratchadv.attacks import fgsm
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.models.protocol import predict
 from scratchadv.numerics import rows as flat
 from scratchadv.sets import L0, L1, L2, Linf

@@ -22,7 +22,9 @@ import numpy as np
 
 from scratchadv import datasets, robust_logistic
 from scratchadv.attacks import exact
+from scratchadv.experiments.experiment import Measured, result_of
 from scratchadv.experiments.linear import experiment as linear
+from scratchadv.experiments.linear import figures
 from scratchadv.losses import Logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
@@ -34,7 +36,8 @@ from scratchadv.support import plots, show
 from scratchadv.training import fit
 from scratchadv.training.optim import SGD
 
-data = datasets.load("auto").only(0, 1)  # labels +1 for 0 and −1 for 1
+digits = datasets.load("auto")
+data = digits.only(0, 1)  # labels +1 for 0 and −1 for 1
 print(data.source)
 print(f"{len(data.x_train):,} training and {len(data.x_test):,} test images")
 
@@ -147,14 +150,14 @@ for ball, price in ((Linf(0.4), 0.4 * 3), (L2(0.4), 0.4 * np.sqrt(5)), (L1(0.4),
 
 # %%
 ball = Linf(linear.SLIDES_EPS)
-experiment = linear.train(data, ball, seed=0)
-plain, optimum = experiment.plain, experiment.optimum
+setup = linear.train(linear.FULL, digits, ball.eps, seed=0)
+plain, optimum = setup.models["plain"], setup.models["optimum"]
 error = np.mean(predict(plain, data.x_test) != data.y_test)
 print(f"SGD, 10 epochs, step 1, batches of 100, seed 0: clean test error {error:.4f}")
 print(f"under δ*, ε = 0.2, no box: {linear.attacked_error(plain, data.x_test, data.y_test, ball):.4f}")
 
 # %%
-show.figure(linear.draw_delta_star(plain.params["theta"], ball.eps), "03_delta_star", "The optimal perturbations.")
+show.figure(figures.draw_delta_star(plain.params["theta"], ball.eps), "03_delta_star", "The optimal perturbations.")
 
 # %% [markdown]
 # As $\delta^*$ does not depend on $x$, it is the same for all images of a class, with the sign flipped between the two.
@@ -162,10 +165,10 @@ show.figure(linear.draw_delta_star(plain.params["theta"], ball.eps), "03_delta_s
 # left by the same amount $\epsilon \lVert\theta\rVert_1$.
 
 # %%
-show.figure(linear.draw_psi(experiment), "03_psi", "The loss decreases in the margin; the attack shifts all margins.")
+show.figure(figures.draw_psi(setup), "03_psi", "The loss decreases in the margin; the attack shifts all margins.")
 
 # %%
-show.figure(linear.draw_digits(experiment), "03_digits", "Digits before and after the attack, with each prediction.")
+show.figure(figures.draw_digits(setup), "03_digits", "Digits before and after the attack, with each prediction.")
 
 # %% [markdown]
 # In the third row the attack keeps to pixels in $[0, 1]$. It takes no ink where there is none, costs less, and depends
@@ -236,7 +239,7 @@ assert np.isclose(at_attacked["theta0"], by_formula[1])
 # `robust_logistic.fit` solves the problem by Newton's method on the weights that are not zero.
 
 # %%
-solution = experiment.fit
+solution = setup.fit
 print(f"objective {solution.objective:.9f}, lower bound {solution.lower_bound:.9f}, relative gap {solution.gap:.1e}")
 
 
@@ -314,13 +317,13 @@ print(f"there the means differ by {difference[theta != 0].min():.4f} to {differe
 print(f"elsewhere by at most {difference[theta == 0].max():.4f}; 2 ε = {2 * ball.eps:g}")
 
 # %%
-three = [model.params["theta"] for model in experiment.models.values()]
+three = [model.params["theta"] for model in setup.models.values()]
 figure = plots.signed_images(three, [f"θ, {name}" for name in linear.NAMES.values()])
 show.figure(figure, "03_weights", "Weights: noisy after SGD, few in the exact robust model.")
 
 # %%
 few = replace(data, x_test=data.x_test[:500], y_test=data.y_test[:500])
-figure = linear.draw_error_over_eps(replace(experiment, data=few))
+figure = figures.draw_error_over_eps(replace(setup, data=few))
 figure.axes[0].set_title("the first 500 test images under the exact attack")
 show.figure(figure, "03_error_over_eps", "Attacked test error of three models over ε, without and with the box.")
 
@@ -372,7 +375,8 @@ assert abs(robust_logistic.fit(x, y, Linf(0.9 * half)).theta).max() > 1e-3
 # model has a smaller robust objective than the lower bound of the certificate.
 
 # %%
-header, rows = linear.tabulate(linear.measure(experiment), {}, linear.comparable(experiment))
-setting = linear.describe(experiment, seed=0)
+one_seed = Measured({"numbers": linear.measure_models(setup), "spread over seeds": {}})
+result = result_of(linear.EXPERIMENT, setup, one_seed)
+setting, (table,) = result["setting"], linear.tables(result)
 print(*(f"{key}: {setting[key]}" for key in ("threat", "attack", "exact optimum", "errors")), sep="\n")
-show.table(header[:-1], [row[:-1] for row in rows])
+show.table(table.header[:-1], [row[:-1] for row in table.rows])

@@ -29,7 +29,7 @@ from scratchadv.attacks import pgd
 from scratchadv.engine import grad, ops, scalar, tape, vjp
 from scratchadv.engine.scalar import Value
 from scratchadv.evaluate import accuracy_over_eps
-from scratchadv.experiments.networks import experiment as networks
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
@@ -39,7 +39,7 @@ from scratchadv.training.optim import Adam
 
 data = datasets.load("auto")
 print(data.source)
-model = networks.quick(data, "2-layer")
+model = quick(data, "2-layer")
 
 # %% [markdown]
 # ## What a gradient costs

@@ -26,8 +26,10 @@ from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
 from scratchadv.attacks.gradient.best import Best
 from scratchadv.attacks.gradient.pgd import Climb
 from scratchadv.evaluate import accuracy_over_eps, judge
+from scratchadv.experiments.experiment import Setup, result_of
 from scratchadv.experiments.networks import experiment as networks
 from scratchadv.experiments.networks.figures import draw_steps_in_the_ball
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import cross_entropy
 from scratchadv.models import LogisticRegression, SoftmaxRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
@@ -37,7 +39,7 @@ from scratchadv.training import fit
 
 data = datasets.load("auto")
 print(data.source)
-models = {name: networks.quick(data, name) for name in ("2-layer", "4-layer", "CNN")}
+models = {name: quick(data, name) for name in ("2-layer", "4-layer", "CNN")}
 softmax = SoftmaxRegression()
 fit(softmax, data.x_train[:5000], data.y_train[:5000], epochs=5, progress=False)
 x, y = data.x_test[:200], data.y_test[:200]
@@ -494,13 +496,12 @@ show.figure(figure, "06_before_and_after", "Digits before and after PGD with the
 
 # %%
 plan = replace(networks.QUICK, test=60, restarts=2)
-numbers = networks.measure(networks.Networks(models, data, plan, threat.eps, 0))
-mnist = data.source.startswith("MNIST")
-header, rows = networks.tabulate(numbers, plan, comparable=mnist)
+setup = Setup(models, data, plan, threat.eps, seed=0)
+(table,) = networks.tables(result_of(networks.EXPERIMENT, setup, networks.measure(setup)))
 wide = Linf(0.25)
 errors = [judge(softmax, x, y, fgsm(softmax, x, y, t), t).success.mean() for t in (wide, wide.within(0, 1))]
-published = "0.999, quoted" if mnist else "–"
-rows.append(["softmax regression (Goodfellow): FGSM, ε = 0.25", published, "–", *(f"{error:.4f}" for error in errors)])
+published = "0.999, quoted" if setup.mnist else "–"
+row = ["softmax regression (Goodfellow): FGSM, ε = 0.25", published, "–", *(f"{error:.4f}" for error in errors)]
 print(f"{threat} where nothing else is said; PGD: 40 steps of 0.01; box: 0 ≤ x + δ ≤ 1; seed 0")
 print("60 test images, 200 for the softmax regression; the published restarts are 10")
-show.table(header, rows)
+show.table(table.header, [*table.rows, row])

@@ -24,7 +24,7 @@ from matplotlib.patches import Rectangle
 from scratchadv import datasets, robust_logistic, training
 from scratchadv.attacks import exact, fgsm, fgsm_random_start, pgd
 from scratchadv.evaluate import accuracy_over_eps, judge
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import logistic
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict

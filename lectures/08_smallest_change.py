@@ -29,7 +29,7 @@ from scratchadv.attacks.constrained.lbfgs import _minimise, _next, _search_c
 from scratchadv.attacks.constrained.targets import boundaries, room
 from scratchadv.evaluate import accuracy_over_eps
 from scratchadv.experiments.attacks.figures import draw_saliency_maps
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
 from scratchadv.sets import L0, L1, L2, Linf

@@ -24,7 +24,7 @@ from scratchadv import checks, datasets, training
 from scratchadv.attacks import apgd, carlini_wagner, deepfool, exact, fgsm, pgd, square, standard
 from scratchadv.attacks.ensemble import _attacks
 from scratchadv.evaluate import accuracy_over_eps, judge, report, robust_accuracy, signs_of_masking, worst_case
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import dlr, margin
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict

@@ -21,7 +21,7 @@ from scratchadv import datasets
 from scratchadv.attacks import applied, exact, fooling_rate, pgd, universal, universal_gradient
 from scratchadv.attacks.one_for_all.perturbation import _aggregate, _applied, _gradient
 from scratchadv.evaluate import judge
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.universal.experiment import LEVELS, groups_of, under
 from scratchadv.losses import logistic, margin
 from scratchadv.models import LogisticRegression

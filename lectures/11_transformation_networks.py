@@ -23,7 +23,7 @@ import numpy as np
 from scratchadv import datasets
 from scratchadv.attacks import pgd
 from scratchadv.attacks.one_for_all.transformation import ATN, atn_loss, rerank, train_atn
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
 from scratchadv.sets import L2

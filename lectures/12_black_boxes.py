@@ -15,22 +15,22 @@
 # It goes with "Blackbox attacks" on the second deck's slides "Methods for creating adversarial examples".
 
 # %%
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from scratchadv.attacks.boundary import boundary, stepped_aside
-from scratchadv.attacks.genattack import fitness, genattack
-from scratchadv.attacks.hopskipjump import hopskipjump
-from scratchadv.attacks.one_pixel import one_pixel
 
 from scratchadv import datasets, training
 from scratchadv.attacks import fab, fgsm
-from scratchadv.attacks import hopskipjump as hopskipjump_file
+from scratchadv.attacks.black_box.boundary import boundary, stepped_aside
+from scratchadv.attacks.black_box.genattack import fitness, genattack
+from scratchadv.attacks.black_box.hopskipjump import estimate, hopskipjump
+from scratchadv.attacks.black_box.one_pixel import one_pixel
 from scratchadv.attacks.black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.attacks.black_box.substitution import augmented, substitute
 from scratchadv.experiments.black_box import experiment as blackbox
 from scratchadv.experiments.black_box.figures import draw_sizes, draw_success
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import loss_and_gradient, predict
@@ -43,8 +43,8 @@ data = datasets.load("auto")
 print(data.source)
 model = quick(data, "2-layer")
 plan = blackbox.Plan(None, images=20, fewer=20, queries=2000, pixel_queries=801, rounds=5, epochs=10, substitute="")
-experiment = blackbox.begin(model, data, plan, 0.15, 0)
-x, y, threat = experiment.x, experiment.y, experiment.threat
+setup = blackbox.begin(model, data, plan, 0.15, 0)
+x, y, threat = setup.x, setup.y, setup.threat
 print(f"an MLP 784-200-10 trained on 5,000 images; the first {len(x)} test images that it classifies rightly; {threat}")
 
 # %% [markdown]
@@ -269,7 +269,7 @@ figure.suptitle(f"labels only, three classes in the plane; the nearest boundary 
 show.figure(figure, "12_labels_in_the_plane", "All questions of the two attacks: along the boundary, and in hops")
 
 # %%
-show.source(hopskipjump_file.estimate)
+show.source(estimate)
 
 # %% [markdown]
 # **Exercise 12.4.** On a linear model take a point on the boundary and estimate its normal from 50, 500 and 5,000
@@ -298,22 +298,22 @@ assert (off == 1).all()  # all labels alike: φ − mean φ = 0, and nothing is 
 # after so many questions. The style of a line says what its attack sees.
 
 # %%
-lines = blackbox.attacks(experiment)
-chosen = [attack for attack in lines if attack.name != "one pixel"]
-measured = [blackbox.measure(experiment, attack, lambda line: None) for attack in chosen]
+chosen = [attack for attack in blackbox.attacks(setup) if attack.key != "one_pixel"]
+traced = [blackbox.measure_one(setup, attack, lambda line: None) for attack in chosen]
+lines = [blackbox.cells(one.row) for one in traced]
 show.table(
     ["attack", "sees", "set", "success", "median queries", "mean size"],
-    [[cell for i, cell in enumerate(blackbox.cells(row)) if i in (0, 1, 2, 4, 5, 6)] for row, _, _ in measured],
+    [[cell for i, cell in enumerate(line) if i in (0, 1, 2, 4, 5, 6)] for line in lines],
 )
 print(f"MLP 784-200-10, {plan.images} test images, at most {plan.queries:,} queries an image, 0 ≤ x + δ ≤ 1, seed 0")
-figure = draw_success(experiment, measured)
+figure = draw_success(setup, traced)
 figure.axes[0].set_title(f"{threat}; MLP 784-200-10", fontsize=10)
 show.figure(
     figure, "12_success_over_queries", "Shares of fallen images over queries, for six attacks that see less and less"
 )
 
 # %%
-figure = draw_sizes(experiment, measured)
+figure = draw_sizes(setup, traced)
 figure.axes[0].set_title("smallest change, 0 ≤ x + δ ≤ 1, 20 images, MLP 784-200-10", fontsize=10)
 show.figure(figure, "12_size_over_queries", "The ℓ2 size of the best change over queries, for two attacks on labels")
 
@@ -395,21 +395,21 @@ assert found.queries == found.sizes[-1] < 150 * 2**8
 # from the paper's abstract, for a network behind a web service.
 
 # %%
-wide = blackbox.BlackBoxes(model, data, x, y, plan, 0.3, 0)
+wide = replace(setup, eps=0.3)
 aimed = next(attack for attack in blackbox.attacks(wide) if attack.targeted)
-row, _, _ = blackbox.measure(wide, aimed, lambda line: None)
+row = blackbox.measure_one(wide, aimed, lambda line: None).row
 asked = learned[0.1].queries
 show.table(
     ["attack", "paper", "today"],
     [
         [
             "GenAttack, targeted, ε = 0.3",
-            blackbox.PAPERS["GenAttack, targeted"],
+            blackbox.PUBLISHED["genattack, targeted"].marked,
             f"{100 * row['success']:.0f} %, median {row['median queries']:,.0f} queries of at most {plan.queries:,}",
         ],
         [
             "substitute, λ = 0.1, ε = 0.3",
-            blackbox.PAPERS["substitute, step +0.1"],
+            blackbox.PUBLISHED["substitute, +0.1"].marked,
             f"{100 * float(lines[0][-1]):.0f} % of a nearest-neighbour classifier after {asked:,} queries",
         ],
     ],

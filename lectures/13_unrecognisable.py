@@ -15,13 +15,13 @@
 
 # %%
 import numpy as np
-from scratchadv.attacks.gradient_ascent import gradient_ascent
-from scratchadv.attacks.map_elites import _bred, _selected, log_probabilities, map_elites
 
 from scratchadv import datasets
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
-from scratchadv.experiments.networks.experiment import quick
+from scratchadv.attacks.unrecognisable.gradient_ascent import gradient_ascent
+from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities, map_elites
+from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin
 from scratchadv.models import LogisticRegression
@@ -325,7 +325,7 @@ rows = []
 for name, found in (("direct", direct), ("CPPN", indirect)):
     p = np.exp(found.history)
     cells = [f"{unrecognisable.percent(np.median(p[t]))}, {unrecognisable.percent(p[t].min())}" for t in (50, 100)]
-    rows.append([name, unrecognisable.PUBLISHED[name] if mnist else "–", *cells])
+    rows.append([name, unrecognisable.PUBLISHED[name].marked if mnist else "–", *cells])
 print("confidence in the class that the image was made for: median and least of the ten classes")
 print("today: CNN trained on 5,000 images, one run, 150 children a generation, seed 0; the paper: LeNet on MNIST")
 show.table(["encoding", "paper", "today, generation 50", "today, generation 100"], rows)

@@ -27,8 +27,9 @@ from scratchadv.evaluate.transfer import (
     predictions,
     tabulate,
 )
-from scratchadv.experiments.transfer.experiment import PAPER, QUICK, TASKS, measure, prepared, share
+from scratchadv.experiments.transfer.experiment import PAPER, measure_matrix
 from scratchadv.experiments.transfer.figures import heat_maps
+from scratchadv.experiments.transfer.training import QUICK, TASKS, prepared, share
 from scratchadv.models import LogisticRegression
 from scratchadv.models.protocol import predict
 from scratchadv.sets import Linf
@@ -155,7 +156,7 @@ show.source(Transfer.counted.fget, Transfer.success.fget, Transfer.control.fget,
 # other training images. "Itself" is the white box, the attack on the very model that it was made on.
 
 # %%
-between_models = measure("models", "PGD", groups["models"], x, y, eps, 0, pgd).transfers
+between_models = measure_matrix("models", "pgd", groups["models"], x, y, eps, 0, pgd).transfers
 show.table(*tabulate(between_models))
 print(f"PGD-40, {setting}; per cent, mean ± standard deviation over {QUICK.seeds} seeds, in brackets the noise")
 
@@ -228,7 +229,7 @@ show.source(tree_attack, leaves)
 
 # %%
 if "techniques" in groups:
-    between_techniques = measure("techniques", "own attacks", groups["techniques"], x, y, eps, 0, pgd).transfers
+    between_techniques = measure_matrix("techniques", "own_attacks", groups["techniques"], x, y, eps, 0, pgd).transfers
     show.table(*tabulate(between_techniques))
     print(f"each by its own attack, {QUICK.techniques:,} training images; {setting}; per cent, noise in brackets")
     figure = heat_maps({f"each by its own attack, ε = {eps}": between_techniques}, "Between techniques")
@@ -272,7 +273,7 @@ if "techniques" in groups:
 
 # %%
 labels_of = {name: labels(y) for name, (_, labels) in TASKS.items()}
-between_tasks = measure("tasks", "PGD", groups["tasks"], x, labels_of, eps, 0, pgd).transfers
+between_tasks = measure_matrix("tasks", "pgd", groups["tasks"], x, labels_of, eps, 0, pgd).transfers
 show.table(*tabulate(between_tasks))
 print(f"PGD-40 on MLPs 784-200-K, {setting}; per cent, mean ± deviation over {QUICK.seeds} seeds, noise in brackets")
 

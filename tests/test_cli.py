@@ -1,6 +1,5 @@
 """Laws of the command line: help, exit status, one-line errors before any work, and no bar in a pipe."""
 
-import importlib
 import inspect
 import os
 import subprocess
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchadv import __version__, cli, datasets
-from scratchadv.experiments.linear import experiment as linear
+from scratchadv import __version__, cli, datasets, experiments
+from scratchadv.experiments import experiment as shared
 from scratchadv.support.optional import MissingPackageError
 from scratchadv.support.progress import progress
 
@@ -62,15 +61,35 @@ def test_the_help_of_the_experiment_states_its_defaults(capsys):
             assert f"default: {value}" in out
 
 
-@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments.NAMES)
 def test_the_command_has_the_defaults_of_the_experiment(name):
-    """ε, seed and data, and --quick where the experiment knows it"""
+    """ε is the experiment's own, data and seed are those of every run, --quick is there where there is a quick plan"""
     arguments = vars(cli.parser().parse_args(["reproduce", name]))
-    run = inspect.signature(importlib.import_module(f"scratchadv.experiments.{name}.experiment").run).parameters
-    assert {key: arguments[key] for key in ("data", "eps", "seed")} == {
-        key: run[key].default for key in ("data", "eps", "seed")
-    }
-    assert ("quick" in arguments) == ("quick" in run)
+    run, experiment = inspect.signature(shared.run).parameters, experiments.load(name)
+    assert arguments["eps"] == experiment.about.eps
+    assert {key: arguments[key] for key in ("data", "seed")} == {key: run[key].default for key in ("data", "seed")}
+    assert ("quick" in arguments) == (experiment.quick is not None)
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_the_help_of_an_experiment_is_its_own_description(name, capsys):
+    """What --help says, the line in the list, and what --quick does are those of the experiment"""
+    about = experiments.about_of(name)
+    leave(["reproduce", name, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert about.description in told
+    assert (about.quick or "") in told
+    leave(["reproduce", "--help"])
+    assert about.summary in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["reproduce", "transfer", "--help"]])
+def test_help_loads_neither_numpy_nor_matplotlib(arguments):
+    """It answers at once: whatever is heavy is loaded by the experiment that runs"""
+    code = "import sys\nfrom scratchadv import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n    print(*sys.modules)"
+    loaded = set(python("-c", code, *arguments).stdout.split())
+    assert {"scratchadv.cli", "scratchadv.experiments.linear"} <= loaded
+    assert not loaded & {"numpy", "scipy", "matplotlib", "scratchadv.datasets"}
 
 
 def test_version(capsys):
@@ -127,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path, capsys, 
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments.NAMES)
 @pytest.mark.parametrize("place", ["file", "file/below", "folder"])
 def test_every_experiment_refuses_a_folder_that_cannot_be_written_before_any_work(
     name, place, tmp_path, capsys, nothing_is_loaded
@@ -143,7 +162,7 @@ def test_every_experiment_refuses_a_folder_that_cannot_be_written_before_any_wor
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments.NAMES)
 def test_every_experiment_refuses_bad_values_before_any_work(name, tmp_path, capsys, nothing_is_loaded):
     """ε < 0: exit status 1, no data loaded, no folder made"""
     assert cli.main(["reproduce", name, "--eps", "-2", "--out", str(tmp_path / "out")]) == 1
@@ -170,7 +189,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_status(error, status, line, mon
     def fail(*args, **options):
         raise error
 
-    monkeypatch.setattr(linear, "run", fail)
+    monkeypatch.setattr(shared, "run", fail)
     assert cli.main(["reproduce", "linear"]) == status
     assert capsys.readouterr() == ("", line + "\n")
 
@@ -181,18 +200,20 @@ def test_an_error_of_our_making_is_not_hidden(monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(linear, "run", fail)
+    monkeypatch.setattr(shared, "run", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         cli.main(["reproduce", "linear"])
 
 
 def test_the_arguments_arrive(monkeypatch, tmp_path):
-    """--data, --eps, --seed and --out reach the experiment; exit status 0"""
+    """--data, --eps, --seed, --out and --quick reach the run of the experiment; exit status 0"""
     seen = []
-    monkeypatch.setattr(linear, "run", lambda data, eps, seed, out: seen.append((data, eps, seed, out)))
-    argv = ["reproduce", "linear", "--data", "strokes", "--eps", "0.1", "--seed", "3", "--out", str(tmp_path)]
-    assert cli.main(argv) == 0
-    assert seen == [("strokes", 0.1, 3, tmp_path)]
+    monkeypatch.setattr(shared, "run", lambda experiment, **given: seen.append((experiment.about.name, given)))
+    argv = ["--data", "strokes", "--eps", "0.1", "--seed", "3", "--out", str(tmp_path)]
+    assert cli.main(["reproduce", "linear", *argv]) == 0
+    assert cli.main(["reproduce", "networks", *argv, "--quick"]) == 0
+    given = {"data": "strokes", "eps": 0.1, "seed": 3, "out": tmp_path}
+    assert seen == [("linear", given), ("networks", given | {"quick": True})]
 
 
 def python(*arguments, **options):
@@ -217,11 +238,11 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 LINES = """
 import sys
 from scratchadv import cli
-from scratchadv.experiments.linear import experiment as linear
-def run(*arguments, out):
+from scratchadv.experiments import experiment as shared
+def run(experiment, **given):
     for line in ("first", "second" * 10**5, "third"):
         print(line, flush=sys.argv[1] == "flushed")
-linear.run = run
+shared.run = run
 sys.exit(cli.main(["reproduce", "linear"]))
 """
 
@@ -264,13 +285,13 @@ def test_ctrl_c_is_one_line_and_exit_status_130():
 
 # the whole command on few digits, with bars that do not wait two seconds
 RUN = """
-import sys, tqdm
+import dataclasses, sys, tqdm
 tqdm.tqdm = lambda *args, patient=tqdm.tqdm, **options: patient(*args, **options | {"delay": 0})
 from scratchadv import cli, datasets
 from scratchadv.experiments.linear import experiment as linear
 few = datasets.load("strokes", n_train=120, n_test=60)
 datasets.load = lambda name: few
-linear.figures = lambda experiment: {}
+linear.EXPERIMENT = dataclasses.replace(linear.EXPERIMENT, figures=lambda setup, measured: {})
 sys.exit(cli.main(["reproduce", "linear", "--data", "strokes", "--out", sys.argv[1]]))
 """
 

@@ -130,7 +130,7 @@ def test_the_files_are_those_that_python_imports():
     assert "scratchadv.models.logistic" in imports_of("scratchadv.models", house)
     assert {"scratchadv.checks", "scratchadv.models.protocol"} <= imports_of("scratchadv.attacks.gradient.pgd", house)
     assert {"scratchadv.evaluate", "scratchadv.support.plots", "numpy"} <= imports_of(
-        "scratchadv.experiments.linear.experiment", house
+        "scratchadv.experiments.networks.figures", house
     )
 
 

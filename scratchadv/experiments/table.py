@@ -1,91 +1,81 @@
-"""What every experiment writes: a Markdown table under its whole setting, and the same as JSON."""
+"""The tables of an experiment, and the numbers of papers that stand in them."""
 
-import json
-import time
-from pathlib import Path
+from typing import NamedTuple
 
-from .. import checks
-from ..support.files import check_writable, write_text
-from ..support.plots import save
 from ..support.tables import escape
 from ..support.tables import markdown as table
 
-TABLE, RESULT = "table.md", "result.json"
+# How a published number is known: read in the slides or printed by a public rerun of the same code (seen), read in the
+# paper's abstract, read in someone else's text or code (quoted), or from memory (recalled).
+MARKS = ("seen", "abstract", "quoted", "recalled")
 
 
-def prepare(out, eps, seed):
-    """Check what an experiment is given and make its folder, before any work.
+class Published(NamedTuple):
+    """A published number, in words, and how it is known.
+
+    Attributes
+    ----------
+    text : str
+    mark : {"seen", "abstract", "quoted", "recalled"}
+    """
+
+    text: str
+    mark: str
+
+    @property
+    def marked(self):
+        """The number with its mark in brackets."""
+        return f"{self.text} ({self.mark})"
+
+
+class Table(NamedTuple):
+    """A table: its title, its header, its rows of cells, and what is said above it.
+
+    Attributes
+    ----------
+    title : str
+    header : list of str
+    rows : list of list of str
+    notes : dict of str to str
+        Printed as a list above the table.
+    """
+
+    title: str
+    header: list
+    rows: list
+    notes: dict | None = None
+
+
+def page(setting, tables, level=1):
+    """Return tables in Markdown, the first of them under the whole setting of the experiment.
 
     Parameters
     ----------
-    out : str or path
-    eps : float
-    seed : int
+    setting : dict
+        Everything that the numbers depend on.
+    tables : list of Table
+    level : int
+        The level of the titles: 1 for ``# Title``.
 
     Returns
     -------
-    pathlib.Path, float, int
-        The folder, ε and the seed, as Python's own numbers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ε or the seed does not fit.
-    OSError
-        If the folder cannot be made, or the results cannot be written into it.
+    str
     """
-    eps, seed, out = checks.size("eps", eps), checks.count("seed", seed), Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(f"the folder {out} cannot be made: {error.strerror}") from error
-    for name in (TABLE, RESULT):
-        check_writable(out / name)
-    return out, eps, seed
+    first, *rest = tables
+    first = first._replace(notes=setting | (first.notes or {}))
+    return "\n".join(markdown(each, level) for each in (first, *rest))
 
 
-def markdown(title, setting, header, rows):
-    """A Markdown table.
+def markdown(one, level=1):
+    """Return one table in Markdown, with its title and its notes.
 
     Parameters
     ----------
-    title : str
-    setting : dict
-        Everything that the numbers depend on, printed above them.
-    header : list of str
-    rows : list of list of str
+    one : Table
+    level : int
+
+    Returns
+    -------
+    str
     """
-    return f"# {escape(title)}\n\n" + table(setting, header, rows)
-
-
-def write_json(path, result):
-    """Write a result as JSON, whole or not at all."""
-    write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-
-
-def publish(out, began, table, result, figures, report):
-    """Write ``table.md`` and ``result.json``, then the figures, and report the table and how long all took.
-
-    The table is reported even if it cannot be written, and written even if it cannot be reported.
-
-    Parameters
-    ----------
-    out : pathlib.Path
-        The folder, there already.
-    began : float
-        ``time.perf_counter()`` at the beginning.
-    table : str
-    result : dict
-    figures : callable
-        Gives a dict of file name to figure; drawn last, so that a figure that fails costs no number.
-    report : callable
-        Takes each line of the report.
-    """
-    try:
-        write_text(out / TABLE, table)
-        write_json(out / RESULT, result)
-    finally:
-        report(table)
-    for name, figure in figures().items():
-        save(figure, out / f"{name}.png")
-    report(f"{time.perf_counter() - began:.1f} s; table, numbers and figures are in {out}")
+    return f"{'#' * level} {escape(one.title)}\n\n" + table(one.notes or {}, one.header, one.rows)

@@ -1,6 +1,7 @@
 """Laws of the experiment of black boxes: what is traced, what is judged, what is written."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from scratchadv import datasets
 from scratchadv.attacks.black_box.genattack import genattack
 from scratchadv.attacks.black_box.queries import LabelOracle, ProbabilityOracle
 from scratchadv.experiments.black_box import experiment as blackbox
+from scratchadv.experiments.black_box.trace import Trace, place_among_equals
+from scratchadv.experiments.experiment import run
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
 from scratchadv.sets import L0, L2, Linf
@@ -23,7 +26,8 @@ PLAN = blackbox.Plan(
     pixel_queries=41,
     rounds=2,
     epochs=2,
-    substitute="MLP 784-200-200-10",
+    substitute="mlp",
+    note=blackbox.QUICK.note,
 )
 
 
@@ -49,7 +53,7 @@ def test_images_are_classified_rightly_and_targets_are_other_classes(experiment)
 
 def test_earlier_equals_are_counted():
     """How many earlier entries are the same"""
-    np.testing.assert_array_equal(blackbox.place_among_equals(np.array([2, 0, 2, 2, 0, 1])), [0, 0, 1, 2, 1, 0])
+    np.testing.assert_array_equal(place_among_equals(np.array([2, 0, 2, 2, 0, 1])), [0, 0, 1, 2, 1, 0])
 
 
 class Threshold:
@@ -62,7 +66,7 @@ class Threshold:
 def test_a_trace_by_hand():
     """Image 0 fools at its 2nd query with 0.9, at its 4th with 0.6; image 1 at its 1st with 0.7; image 2 never"""
     x, y = np.zeros((3, 1)), np.zeros(3, int)
-    trace = blackbox.Trace(Threshold(), x, y, Linf(1.0))
+    trace = Trace(Threshold(), x, y, Linf(1.0))
     top = LabelOracle(trace)
     top.predict(np.array([[0.2], [0.9], [0.7], [0.1]]), np.array([0, 0, 1, 2]))
     ProbabilityOracle(trace).probabilities(np.array([[0.4], [0.6]]), np.array([0, 0]))
@@ -75,7 +79,7 @@ def test_a_trace_by_hand():
 def test_what_a_trace_shows_is_the_models_own(experiment):
     """The same δ with and without it, at every level; the first success is within what was asked"""
     x, y, threat = experiment.x, experiment.y, experiment.threat
-    trace = blackbox.Trace(experiment.model, x, y, Linf(0.3))
+    trace = Trace(experiment.model, x, y, Linf(0.3))
     options = {"queries": 60, "rng": np.random.default_rng(0)}
     delta = genattack(ProbabilityOracle(trace), x, y, threat, **options)
     options = {"queries": 60, "rng": np.random.default_rng(0)}
@@ -87,20 +91,22 @@ def test_what_a_trace_shows_is_the_models_own(experiment):
     assert trace.numbers.max() <= 60
 
 
-def test_sizes_have_the_norm_of_their_ball():
-    """Size(L2, r) measures in ℓ2, and its radius may be infinite"""
-    size, delta = blackbox.Size(L2, np.inf), np.array([[3.0, 4.0]])
-    np.testing.assert_allclose(size.norm(delta), 5)
-    assert size.name == L2.name != L0.name
+def test_every_attack_is_measured_in_its_own_norm(experiment):
+    """A change of two pixels by 3 and 4 has the size that the norm of the line says; only ℓ2 has no radius"""
+    delta = np.array([[3.0, 4.0]])
+    sizes = {L0: 2, L2: 5, Linf: 4}
+    for attack in blackbox.attacks(experiment):
+        np.testing.assert_allclose(attack.norm(1).norm(delta), sizes[attack.norm])
+        assert attack.radius == {L0: 1, L2: np.inf, Linf: experiment.eps}[attack.norm]
+        assert attack.sees in attack.level.shows
 
 
 def test_the_run_writes_table_result_and_figures(experiment, data, tmp_path, monkeypatch):
     """A line for each attack under the whole setting; each number is that of the attack, judged by predicting again"""
-    monkeypatch.setattr(blackbox.networks, "train", lambda *_: {"CNN": experiment.model})
-    monkeypatch.setattr(blackbox.datasets, "load", lambda name: data)
-    monkeypatch.setattr(blackbox, "QUICK", PLAN)
-    lines = []
-    blackbox.run("strokes", quick=True, out=tmp_path, report=lines.append)
+    monkeypatch.setattr(blackbox.networks, "train_networks", lambda *_: {"CNN": experiment.model})
+    monkeypatch.setattr(datasets, "load", lambda name: data)
+    lines, tiny = [], replace(blackbox.EXPERIMENT, quick=PLAN)
+    run(tiny, "strokes", quick=True, out=tmp_path, report=lines.append)
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     pictures = {"success_over_queries", "size_over_queries", "substitute", "pictures"}
     assert {p.name for p in tmp_path.iterdir()} == {"table.md", "result.json"} | {f"{name}.png" for name in pictures}
@@ -117,3 +123,4 @@ def test_the_run_writes_table_result_and_figures(experiment, data, tmp_path, mon
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table.count("| HopSkipJump ") == 2
     assert "996" in table
+    assert tiny.page(result) == table

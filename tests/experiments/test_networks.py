@@ -2,14 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from scratchadv import datasets
+from scratchadv.experiments.experiment import run
 from scratchadv.experiments.networks import experiment as networks
+from scratchadv.experiments.networks.training import Plan
 
-TINY = networks.Plan(train=200, test=6, epochs=1, restarts=2, curve=4)
-
+TINY = Plan(train=200, test=6, epochs=1, restarts=2, curve=4, note=networks.QUICK.note)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("networks")]  # one whole run, in small, by one worker
 
@@ -19,14 +21,13 @@ def written(tmp_path_factory):
     """One tiny run: its folder, result and report."""
     out, report = tmp_path_factory.mktemp("networks"), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "QUICK", TINY)
         digits = datasets.load("strokes", n_train=200, n_test=20)
-        patch.setattr(networks.datasets, "load", lambda name: digits)
-        options = {"out": out / "results", "cache": out / "cache", "report": report.append}
-        result = networks.run("strokes", quick=True, **options)
+        patch.setattr(datasets, "load", lambda name: digits)
+        options = {"quick": True, "out": out / "results", "cache": out / "cache", "report": report.append}
+        tiny = replace(networks.EXPERIMENT, quick=TINY)
+        result = run(tiny, "strokes", **options)
         trained = sorted(file.name for file in (out / "cache").iterdir())
-        patch.setattr(networks, "figures", lambda *given: {})  # drawn already
-        again = networks.run("strokes", quick=True, **options)
+        again = run(replace(tiny, figures=lambda *given: {}), "strokes", **options)  # drawn already
     return out / "results", result, again, report, trained
 
 
@@ -59,8 +60,10 @@ def test_published_numbers_stand_beside_mnist_only(written):
     ]
     assert rows
     assert all(row[2].strip() == row[3].strip() == "–" for row in rows)
-    comparable = networks.tabulate(written[1]["numbers"], TINY, comparable=True)[1]
-    assert ["0.964", "0.956"] in [row[1:3] for row in comparable]
+    (comparable,) = networks.tables(written[1] | {"mnist": True})
+    assert ["0.964", "0.956"] in [row[1:3] for row in comparable.rows]
+    (other,) = networks.tables(written[1] | {"mnist": True, "eps": 0.2})
+    assert {cell for row in other.rows for cell in row[1:3]} == {"–"}
 
 
 def test_nothing_is_trained_twice(written):
@@ -73,8 +76,11 @@ def test_nothing_is_trained_twice(written):
 def test_errors_are_shares_and_attacks_do_not_help_the_model(written):
     """0 <= clean error <= error under PGD-40 <= 1, and restarts are no weaker"""
     numbers = written[1]["numbers"]
-    assert all(0 <= value <= 1 for value in numbers.values())
-    for name in networks.NAMES:
+    assert set(numbers) == set(networks.NAMES)
+    shares = [share for attacks in numbers.values() for boxes in attacks.values() for share in boxes.values()]
+    assert all(0 <= share <= 1 for share in shares)
+    for attacks in numbers.values():
         for box in ("no box", "box"):
-            assert numbers[f"{name} PGD, {box}"] >= numbers[f"{name} clean"]
-    assert numbers["CNN restarts, box"] >= numbers["CNN PGD, box"]
+            assert attacks["PGD"][box] >= attacks["clean"]["no box"]
+    assert numbers["CNN"]["restarts"]["box"] >= numbers["CNN"]["PGD"]["box"]
+    assert [name for name, attacks in numbers.items() if "restarts" in attacks] == ["CNN"]

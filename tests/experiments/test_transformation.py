@@ -1,13 +1,18 @@
 """The experiment with adversarial transformation networks, on almost no data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from scratchadv import datasets
 from scratchadv.datasets import load
-from scratchadv.experiments.networks import experiment as networks
+from scratchadv.experiments.experiment import run
+from scratchadv.experiments.networks import training as networks
+from scratchadv.experiments.networks.images import targets_of
 from scratchadv.experiments.transformation import experiment as transformation
+from scratchadv.experiments.transformation.training import Plan, Transformation
 from scratchadv.layers import Conv
 from scratchadv.models import CNN
 from scratchadv.models.protocol import predict
@@ -15,7 +20,7 @@ from scratchadv.sets import L2
 from scratchadv.training import fit
 from scratchadv.training.optim import Adam
 
-PLAN = transformation.Plan(
+PLAN = Plan(
     networks.Plan(train=300, test=10, epochs=1, restarts=1, curve=10),
     train=60,
     single=40,
@@ -25,6 +30,7 @@ PLAN = transformation.Plan(
     test=60,
     pgd=10,
     targets=(0, 4),
+    note=transformation.QUICK.note,
 )
 
 
@@ -37,7 +43,7 @@ def experiment():
     for model in models.values():
         options = {"epochs": 3, "optimizer": Adam(0.01), "progress": False}
         fit(model, data.x_train[:600], data.y_train[:600], **options)
-    return transformation.Transformation(models, data, PLAN, 0.1, 0, {})
+    return Transformation(models, data, PLAN, 0.1, 0)
 
 
 @pytest.mark.slow
@@ -57,14 +63,14 @@ def test_success_is_judged_by_predicting_again(experiment, target):
     x, y = experiment.data.x_test[:60], experiment.data.y_test[:60]
     if target == 4:
         x, y = x[y != 4], y[y != 4]
-    t = transformation.targets_of(y, 0)
+    t = targets_of(y, 0)
     images = atn(x, t) if target == "all" else atn(x)
     for name in ("CNN", "2-layer"):
         label = predict(experiment.models[name], images)
         hit = {4: label == 4, "all": label == t, None: label != y}[target]
         assert found["success"][name] == hit.mean()
     np.testing.assert_allclose(
-        found["size"][L2.name], np.median(np.sqrt(((images - x) ** 2).sum(axis=(1, 2, 3)))), rtol=1e-5
+        found["size"]["L2"], np.median(np.sqrt(((images - x) ** 2).sum(axis=(1, 2, 3)))), rtol=1e-5
     )
 
 
@@ -89,7 +95,7 @@ def test_a_substitute_sees_labels_only(experiment):
         def logits(self, x):
             return experiment.models["CNN"].logits(x)
 
-    behind = transformation.Transformation({"CNN": Labels()}, experiment.data, PLAN, 0.1, 0, {})
+    behind = Transformation({"CNN": Labels()}, experiment.data, PLAN, 0.1, 0)
     one, other = (transformation.train_substitute(e) for e in (experiment, behind))
     for name, value in one.params.items():
         np.testing.assert_array_equal(other.params[name], value)
@@ -98,10 +104,10 @@ def test_a_substitute_sees_labels_only(experiment):
 @pytest.mark.slow
 def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypatch):
     """Four tables under one head; each β beside its paper's number; what an ATN has seen is marked"""
-    monkeypatch.setattr(transformation.networks, "train", lambda *_: experiment.models)
-    monkeypatch.setattr(transformation.datasets, "load", lambda name: experiment.data)
-    monkeypatch.setattr(transformation, "QUICK", PLAN)
-    transformation.run("strokes", quick=True, out=tmp_path, report=lambda line: None)
+    monkeypatch.setattr(networks, "train_networks", lambda *_: experiment.models)
+    monkeypatch.setattr(datasets, "load", lambda name: experiment.data)
+    tiny = replace(transformation.EXPERIMENT, quick=PLAN)
+    run(tiny, "strokes", quick=True, out=tmp_path, report=lambda line: None)
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     pictures = {"before_and_after", "to_each_target_P-ATN", "to_each_target_AAE"}
     assert {p.name for p in tmp_path.iterdir()} == {"table.md", "result.json"} | {f"{name}.png" for name in pictures}
@@ -109,6 +115,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     assert [row["beta"] for row in result["over beta"] if row["target"] == "all"] == 2 * [0.01, 0.005, 0.001]
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table.count("84 %") >= 2
+    assert tiny.page(result) == table
     lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if line.startswith("|")}
     assert lines["CNN and MLP 784-200-10"].count("*") == 2
     assert lines["CNN"].count("*") == 1
@@ -119,5 +126,5 @@ def test_the_table_says_when_it_is_quick():
     """QUICK stands in the head of the quick run, and only there"""
     data = load("strokes")
     for plan, quick in ((transformation.QUICK, True), (transformation.FULL, False)):
-        experiment = transformation.Transformation({}, data, plan, 0.1, 0, {})
+        experiment = Transformation({}, data, plan, 0.1, 0)
         assert ("QUICK" in transformation.describe(experiment)["data"]) == quick

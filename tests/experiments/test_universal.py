@@ -1,19 +1,21 @@
 """Laws of the experiment of universal perturbations: groups of classes, what is counted, what is written."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scratchadv import datasets
 from scratchadv.attacks.one_for_all.perturbation import applied
+from scratchadv.experiments.experiment import run
 from scratchadv.experiments.universal import experiment as universal
 from scratchadv.models import MLP
 from scratchadv.models.protocol import predict
 from scratchadv.training import fit
 from scratchadv.training.optim import Adam
 
-PLAN = universal.Plan(universal.networks.QUICK, train=200, test=150, passes=1, curve=(0.1, 0.3))
+PLAN = replace(universal.QUICK, train=200, test=150, passes=1, curve=(0.1, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +40,7 @@ def test_each_class_is_in_one_group(classes):
 def test_targets_are_the_same_for_all_groups(experiment):
     """One target, and no δ for a group of the target alone"""
     model = experiment.models["CNN"]
-    alone, together = (
-        universal.perturbations(experiment, model, "gradient, targeted", classes, 0.1) for classes in (1, 10)
-    )
+    alone, together = (universal.perturbations(experiment, model, "targeted", classes, 0.1) for classes in (1, 10))
     (target,) = {target for _, target, _ in (*alone, *together)}
     assert sorted(k for group, _, _ in alone for k in group) == sorted(set(range(10)) - {target})
     assert len(together) == 1
@@ -76,19 +76,19 @@ def test_success_is_predicting_again(experiment):
 @pytest.mark.slow
 def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypatch):
     """A line for each network and method, a number for each level; noise fools less than what was made to fool"""
-    monkeypatch.setattr(universal.networks, "train", lambda *_: experiment.models)
-    monkeypatch.setattr(universal.datasets, "load", lambda name: experiment.data)
-    monkeypatch.setattr(universal, "QUICK", PLAN)
-    universal.run("strokes", quick=True, out=tmp_path, report=lambda line: None)
+    monkeypatch.setattr(datasets, "load", lambda name: experiment.data)
+    tiny = replace(universal.EXPERIMENT, quick=PLAN, train=lambda *given: experiment)
+    run(tiny, "strokes", quick=True, out=tmp_path, report=lambda line: None)
     pictures = {f"{name}.png" for name in ("perturbations", "one_of_each", "levels", "over_eps")}
     assert {p.name for p in tmp_path.iterdir()} == {"table.md", "result.json"} | pictures
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert "QUICK" in result["setting"]["data"]
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table.count("| gradient, targeted ") == table.count("| DeepFool ") == len(universal.NETWORKS)
+    assert tiny.page(result) == table
     rows = {(r["network"], r["method"], r["classes"]): r for r in result["levels"]}
     assert len(rows) == len(universal.NETWORKS) * 4 * len(universal.LEVELS)
     for level in universal.LEVELS:
-        assert rows["CNN", "gradient", level]["unseen"] > rows["CNN", "random signs", level]["unseen"]
+        assert rows["CNN", "gradient", level]["unseen"] > rows["CNN", "signs", level]["unseen"]
     assert set(result["curve"]) == {"eps", "for one class", "for all ten", "random signs"}
     assert all(len(line) == len(PLAN.curve) for line in result["curve"].values())

@@ -8,6 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from scratchadv import datasets
+from scratchadv.experiments.experiment import Setup, run
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.models import MLP
 from scratchadv.training import fit
@@ -24,13 +25,13 @@ def experiment():
     for model in models.values():
         options = {"epochs": 2, "optimizer": Adam(1e-3), "rng": np.random.default_rng(0), "progress": False}
         fit(model, data.x_train, data.y_train, **options)
-    return unrecognisable.Unrecognisable(models, data, PLAN, 0.1, 0)
+    return Setup(models, data, PLAN, 0.1, 0)
 
 
 def test_confidences_are_those_of_the_networks(experiment):
     """Image k of run r: p_k of the network that it was made for, and of the other one; runs differ"""
     found = unrecognisable.search(experiment, lambda line: None)
-    rows = unrecognisable.measure(experiment, found)
+    rows = unrecognisable.confidences(experiment, found)
     assert len(rows) == len(found) == 6
     for row, ((network, _), result) in zip(rows, found.items(), strict=True):
         assert result.x.shape == (2, 10, 28, 28, 1)
@@ -45,12 +46,12 @@ def test_confidences_are_those_of_the_networks(experiment):
 
 def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypatch):
     """One row for each way and network; QUICK is said; the radius goes to the training of the robust CNN"""
-    asked = []
-    monkeypatch.setattr(unrecognisable.networks, "train", lambda *given: asked.append(given) or experiment.models)
-    monkeypatch.setattr(unrecognisable.datasets, "load", lambda name: experiment.data)
-    monkeypatch.setattr(unrecognisable, "QUICK", PLAN)
-    lines = []
-    result = unrecognisable.run("strokes", eps=0.2, quick=True, out=tmp_path, report=lines.append)
+    asked, lines = [], []
+    trained = lambda *given: asked.append(given) or experiment.models  # noqa: E731
+    monkeypatch.setattr(unrecognisable.networks, "train_networks", trained)
+    monkeypatch.setattr(datasets, "load", lambda name: experiment.data)
+    tiny = replace(unrecognisable.EXPERIMENT, quick=PLAN)
+    result = run(tiny, "strokes", eps=0.2, quick=True, out=tmp_path, report=lines.append)
     assert asked[0][2] == 0.2
     assert result == json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     names = {"table.md", "result.json", "confidence.png", "gallery_CNN.png", "gallery_robust_CNN.png"}
@@ -59,7 +60,8 @@ def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypat
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert [table.count(f"\n| {way} ") for way in ("direct", "CPPN", "gradient")] == [2, 2, 2]
     assert "recalled" not in table
-    assert "recalled" in str(unrecognisable.tabulate(result["numbers"], PLAN, comparable=True))
+    assert "recalled" in str(unrecognisable.tables(result | {"mnist": True}))
+    assert tiny.page(result) == table
 
 
 def test_a_share_counts_and_a_confidence_is_not_rounded_up():

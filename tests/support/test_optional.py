@@ -27,7 +27,7 @@ MISSING = {
     "device": ("cupy", "import numpy\nfrom scratchadv.backend import to_device\nto_device(numpy.ones(1))", "gpu"),
     "techniques": (
         "sklearn",
-        "from scratchadv.experiments.transfer import experiment as transfer\ntransfer.techniques(None, None, 0, None)",
+        "from scratchadv.experiments.transfer import training\ntraining.techniques(None, None, 0, None)",
         "techniques",
     ),
     "notebooks": ("nbformat", BUILD, "lectures"),

@@ -8,32 +8,24 @@ from ...attacks import carlini_wagner, deepfool, fgsm, jsma, pgd, saliency_map
 from ...models.protocol import predict
 from ...sets import L0, L2, Linf
 from ...support import plots
+from ..networks.images import one_of_each
 
 
-def figures(experiment):
-    """The figures by file name."""
-    x, y = one_of_each(experiment)
-    cw = partial(carlini_wagner, steps=experiment.plan.descent)
+def figures(setup, measured):
+    """Draw the figures; return them by file name."""
+    x, y = one_of_each(setup.models["CNN"], setup.data.x_test[:1000], setup.data.y_test[:1000])
+    cw = partial(carlini_wagner, steps=setup.plan.descent)
     return {
-        "class_to_class": draw_class_to_class(experiment, x, y, cw, "Carlini–Wagner ℓ2"),
-        "jsma": draw_class_to_class(experiment, x, y, jsma, "JSMA"),
-        "saliency_maps": draw_saliency_maps(experiment.models["CNN"], x, y, experiment.data.class_names),
-        "every_attack": draw_every_attack(experiment, x, y),
+        "class_to_class": draw_class_to_class(setup, x, y, cw, "Carlini–Wagner ℓ2"),
+        "jsma": draw_class_to_class(setup, x, y, jsma, "JSMA"),
+        "saliency_maps": draw_saliency_maps(setup.models["CNN"], x, y, setup.data.class_names),
+        "every_attack": draw_every_attack(setup, x, y),
     }
 
 
-def one_of_each(experiment):
-    """The first test image of each class that the CNN classifies rightly."""
-    data = experiment.data
-    x, y = data.x_test[:1000], data.y_test[:1000]
-    right = predict(experiment.models["CNN"], x) == y
-    first = [np.flatnonzero(right & (y == k))[0] for k in range(10)]
-    return x[first], y[first]
-
-
-def draw_class_to_class(experiment, x, y, attack, name):
+def draw_class_to_class(setup, x, y, attack, name):
     """An image of each class (rows) attacked towards each class (columns); the diagonal is the image itself."""
-    names, model = experiment.data.class_names, experiment.models["CNN"]
+    names, model = setup.data.class_names, setup.models["CNN"]
     source, target = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(10), indexing="ij"))
     off = source != target
     images = x[source].copy()
@@ -72,15 +64,15 @@ def draw_saliency_maps(model, x, y, names, digit=4):
     return figure
 
 
-def draw_every_attack(experiment, x, y):
+def draw_every_attack(setup, x, y):
     """The same digits under attacks of every kind, with what the CNN says, and how large the change is."""
-    model, names = experiment.models["CNN"], experiment.data.class_names
-    threat, target = Linf(experiment.eps).within(0, 1), (y + 1) % 10
+    model, names = setup.models["CNN"], setup.data.class_names
+    threat, target = Linf(setup.eps).within(0, 1), (y + 1) % 10
     found = [
         ("FGSM", Linf, fgsm(model, x, y, threat)),
         ("PGD", Linf, pgd(model, x, y, threat)),
         ("DeepFool", L2, deepfool(model, x, y)),
-        ("Carlini–\nWagner", L2, carlini_wagner(model, x, y, steps=experiment.plan.descent)),
+        ("Carlini–\nWagner", L2, carlini_wagner(model, x, y, steps=setup.plan.descent)),
         ("JSMA\nto y + 1", L0, jsma(model, x, y, target=target)),
     ]
     rows = [("clean", x, [names[k] for k in y], [True] * len(y))]
@@ -89,5 +81,5 @@ def draw_every_attack(experiment, x, y):
         size = np.median(norm(1).norm(delta))
         rows.append((f"{name}\n{norm.name} {size:.2g}", x + delta, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
-    figure.suptitle(f"one digit of each class; FGSM and PGD with ε = {experiment.eps:g}; median sizes", fontsize=10)
+    figure.suptitle(f"one digit of each class; FGSM and PGD with ε = {setup.eps:g}; median sizes", fontsize=10)
     return figure

@@ -1,1 +1,13 @@
 """``scratchadv reproduce black_box``: attacks on the tutorial's CNN that only see what it puts out."""
+
+from ..about import About
+
+ABOUT = About(
+    name="black_box",
+    eps=0.3,
+    summary="attacks that see only logits, probabilities or labels: success, queries, size",
+    description="Square, NES, SPSA, GenAttack, one pixel, HopSkipJump, Boundary and a substitute on the CNN of "
+    "'reproduce networks', with curves over queries and pictures. Trains the CNN first where it is not in the "
+    "cache.",
+    quick="all of it on little data, in about a minute",
+)

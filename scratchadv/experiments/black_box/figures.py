@@ -3,54 +3,56 @@
 import numpy as np
 
 from ...attacks import fab, fgsm
+from ...attacks.black_box.queries import LabelOracle, LogitOracle, ProbabilityOracle
 from ...models.protocol import predict
 from ...sets import L2, Linf
 from ...support import plots
 
+LINES = {LogitOracle: "-", ProbabilityOracle: "--", LabelOracle: ":"}  # the style says what an attack sees
 
-def figures(experiment, measured, learned):
-    """The figures by file name."""
+
+def figures(setup, measured):
+    """Draw the figures; return them by file name."""
+    traced, learned = measured.kept
     return {
-        "success_over_queries": draw_success(experiment, measured),
-        "size_over_queries": draw_sizes(experiment, measured),
-        "substitute": draw_substitute(experiment, learned),
-        "pictures": draw_pictures(experiment, [*measured, learned[-1]]),
+        "success_over_queries": draw_success(setup, traced),
+        "size_over_queries": draw_sizes(setup, traced),
+        "substitute": draw_substitute(setup, learned),
+        "pictures": draw_pictures(setup, [*traced, learned[-1]]),
     }
 
 
-def grid_of(experiment):
+def grid_of(setup):
     """Numbers of queries, evenly spaced on a logarithmic axis."""
-    return np.unique(np.geomspace(1, experiment.plan.queries, 200).astype(int))
+    return np.unique(np.geomspace(1, setup.plan.queries, 200).astype(int))
 
 
-def draw_success(experiment, measured):
+def draw_success(setup, traced):
     """The share of images that has fallen inside the ℓ∞ ball after so many queries."""
-    queries, lines = grid_of(experiment), []
-    for row, trace, _ in measured:
-        if row["norm"] == Linf.name:
-            first = trace.first(experiment.eps)
-            style = {
-                "ls": {"logits": "-", "probabilities": "--", "labels": ":"}[row["sees"]],
-                "lw": 2,
-                "drawstyle": "steps-post",
-            }
-            lines.append((f"{row['attack']} ({row['sees']})", [(first <= q).mean() for q in queries], style))
+    queries, lines = grid_of(setup), []
+    for one in traced:
+        attack = one.attack
+        if attack.norm is Linf:
+            first = one.trace.first(setup.eps)
+            style = {"ls": LINES[attack.level], "lw": 2, "drawstyle": "steps-post"}
+            lines.append((f"{attack.name} ({attack.sees})", [(first <= q).mean() for q in queries], style))
     figure = plots.curves(queries, lines, "queries", "share of images that has fallen")
-    figure.axes[0].set(xscale="log", title=f"‖δ‖∞ ≤ {experiment.eps:g}, 0 ≤ x + δ ≤ 1, the tutorial's CNN")
+    figure.axes[0].set(xscale="log", title=f"‖δ‖∞ ≤ {setup.eps:g}, 0 ≤ x + δ ≤ 1, the tutorial's CNN")
     return figure
 
 
-def draw_sizes(experiment, measured):
+def draw_sizes(setup, traced):
     """The median ℓ2 size of the best so far after so many queries, beside a white-box attack."""
-    queries, few = grid_of(experiment), experiment.plan.fewer
-    x, y = experiment.x[:few], experiment.y[:few]
+    queries, few = grid_of(setup), setup.plan.fewer
+    x, y = setup.x[:few], setup.y[:few]
     figure, axes = plots.figure_with_axes(size=(6.4, 3.8))
     axis = axes[0, 0]
-    for row, trace, _ in measured:
-        if row["norm"] == L2.name:
-            median = np.median(trace.sizes(queries), axis=1)
-            axis.plot(queries, np.where(np.isfinite(median), median, np.nan), lw=2, label=f"{row['attack']} (labels)")
-    known = np.median(L2(1).norm(fab(experiment.model, x, y, steps=50)))
+    for one in traced:
+        if one.attack.norm is L2:
+            median = np.median(one.trace.sizes(queries), axis=1)
+            label = f"{one.attack.name} ({one.attack.sees})"
+            axis.plot(queries, np.where(np.isfinite(median), median, np.nan), lw=2, label=label)
+    known = np.median(L2(1).norm(fab(setup.model, x, y, steps=50)))
     axis.axhline(known, color="0.4", ls="--", label="FAB, 50 steps (white box)")
     axis.set(xscale="log", xlabel="queries", ylabel="median ‖δ‖₂ of what fools", xlim=(1, queries[-1]))
     axis.set_ylim(bottom=0)
@@ -60,34 +62,35 @@ def draw_sizes(experiment, measured):
     return figure
 
 
-def draw_substitute(experiment, learned):
+def draw_substitute(setup, learned):
     """How the CNN errs over ε under FGSM on the substitutes, on itself, and under noise of the same size."""
-    x, y, eps = experiment.x, experiment.y, np.linspace(0, max(0.4, experiment.eps), 17)
-    noise = np.sign(np.random.default_rng(experiment.seed).standard_normal(x.shape)).astype(x.dtype)
+    x, y, eps = setup.x, setup.y, np.linspace(0, max(0.4, setup.eps), 17)
+    noise = np.sign(np.random.default_rng(setup.seed).standard_normal(x.shape)).astype(x.dtype)
 
     def errors(change):
-        return [(predict(experiment.model, x + change(Linf(float(e)).within(0, 1))) != y).mean() for e in eps]
+        return [(predict(setup.model, x + change(Linf(float(e)).within(0, 1))) != y).mean() for e in eps]
 
-    lines = [("FGSM on the CNN itself", errors(lambda t: fgsm(experiment.model, x, y, t)), {"color": "k"})]
-    for row, model, _ in learned:
+    lines = [("FGSM on the CNN itself", errors(lambda t: fgsm(setup.model, x, y, t)), {"color": "k"})]
+    for one in learned:
         style = {"lw": 2}
-        lines.append((row["attack"], errors(lambda t, m=model.model: fgsm(m, x, y, t)), style))
+        lines.append((one.row["attack"], errors(lambda t, m=one.model: fgsm(m, x, y, t)), style))
     lines.append(("random signs", errors(lambda t: t.at(x).linear_max(noise)), {"color": "0.6", "ls": ":"}))
-    figure = plots.curves(eps, lines, "ε", "error of the CNN", (experiment.eps, f"ε = {experiment.eps:g}"))
-    asked = learned[0][0]["queries in all"]
+    figure = plots.curves(eps, lines, "ε", "error of the CNN", (setup.eps, f"ε = {setup.eps:g}"))
+    asked = learned[0].row["queries in all"]
     figure.axes[0].set_title(f"FGSM on a substitute that asked for {asked:,} labels; box [0, 1]", fontsize=10)
     return figure
 
 
-def draw_pictures(experiment, measured):
+def draw_pictures(setup, found):
     """The same images after each attack, and what the CNN says."""
-    names, n = experiment.data.class_names, min(8, experiment.plan.fewer)
-    x, y = experiment.x[:n], experiment.y[:n]
+    names, n = setup.data.class_names, min(8, setup.plan.fewer)
+    x, y = setup.x[:n], setup.y[:n]
     rows = [("clean", x, [names[k] for k in y], [True] * n)]
-    for row, _, delta in measured:
-        label = predict(experiment.model, x + delta[:n])
-        title = row["attack"].replace(", ", "\n")
-        rows.append((f"{title}\n{row['norm']}", x + delta[:n], [names[k] for k in label], label == y))
+    for one in found:
+        image = x + one.delta[:n]
+        label = predict(setup.model, image)
+        title = one.row["attack"].replace(", ", "\n")  # a line is short
+        rows.append((f"{title}\n{one.row['norm']}", image, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
-    figure.suptitle(f"after each attack (ℓ∞: ε = {experiment.eps:g}); red: the CNN is wrong", fontsize=10)
+    figure.suptitle(f"after each attack (ℓ∞: ε = {setup.eps:g}); red: the CNN is wrong", fontsize=10)
     return figure

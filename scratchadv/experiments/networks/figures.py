@@ -13,45 +13,44 @@ from ...sets import L2, Linf
 from ...support import plots
 from ...training import fit
 from ...training.optim import SGD
+from .training import NAMES
 
-NAMES = {"2-layer": "MLP 784-200-10", "4-layer": "MLP 784-200-100-100-10", "CNN": "CNN", "robust CNN": "robust CNN"}
 
-
-def figures(experiment, steps, alpha):
-    """The chapter's figures by file name."""
+def figures(setup, measured, steps, alpha):
+    """Draw the chapter's figures; return them by file name."""
     return {
-        "digits": draw_digits(experiment, steps, alpha),
-        "loss_over_steps": draw_loss_over_steps(experiment, steps, alpha),
-        "steps_in_the_ball": draw_steps_in_the_ball(experiment.seed),
-        "loss_surface": draw_loss_surface(experiment),
-        "accuracy_over_eps": draw_accuracy_over_eps(experiment, steps),
+        "digits": draw_digits(setup, steps, alpha),
+        "loss_over_steps": draw_loss_over_steps(setup, steps, alpha),
+        "steps_in_the_ball": draw_steps_in_the_ball(setup.seed),
+        "loss_surface": draw_loss_surface(setup),
+        "accuracy_over_eps": draw_accuracy_over_eps(setup, steps),
     }
 
 
-def draw_digits(experiment, steps, alpha, n=8, magnified=5):
+def draw_digits(setup, steps, alpha, n=8, magnified=5):
     """Test digits before and after PGD on both CNNs, with the prediction, and the change magnified."""
-    x, y = experiment.data.x_test[:n], experiment.data.y_test[:n]
-    threat = Linf(experiment.eps).within(0, 1)
-    names, rows = experiment.data.class_names, []
+    x, y = setup.data.x_test[:n], setup.data.y_test[:n]
+    threat = Linf(setup.eps).within(0, 1)
+    names, rows = setup.data.class_names, []
 
     def line(title, model, image):
         label = predict(model, image)
         return title, image, [names[k] for k in label], label == y
 
     for key in ("CNN", "robust CNN"):
-        model = experiment.models[key]
+        model = setup.models[key]
         delta = pgd(model, x, y, threat, steps=steps, alpha=alpha)
         rows.append(line(f"{key}\nclean", model, x))
         rows.append((f"δ × {magnified}\nto the {key}", 0.5 + magnified * delta, [""] * n, [True] * n))
         rows.append(line(f"{key}\nunder PGD", model, x + delta))
     figure = plots.before_and_after(rows, (0, 1))
-    figure.suptitle(f"the first {n} test images, ε = {experiment.eps:g}, 0 ≤ x + δ ≤ 1", fontsize=10)
+    figure.suptitle(f"the first {n} test images, ε = {setup.eps:g}, 0 ≤ x + δ ≤ 1", fontsize=10)
     return figure
 
 
-def draw_loss_over_steps(experiment, steps, alpha, n=3, restarts=10):
+def draw_loss_over_steps(setup, steps, alpha, n=3, restarts=10):
     """The loss of single images over the steps of PGD, from several starts, on both CNNs."""
-    x, y = experiment.data.x_test[:n], experiment.data.y_test[:n]
+    x, y = setup.data.x_test[:n], setup.data.y_test[:n]
     figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.4))
     for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
         losses = np.zeros((restarts, steps + 1, n))
@@ -59,11 +58,11 @@ def draw_loss_over_steps(experiment, steps, alpha, n=3, restarts=10):
         def keep(restart, step, delta, value, losses=losses):
             losses[restart, step] = value
 
-        options = {"steps": steps, "alpha": alpha, "restarts": restarts, "rng": np.random.default_rng(experiment.seed)}
-        pgd(experiment.models[key], x, y, Linf(experiment.eps).within(0, 1), callback=keep, **options)
+        options = {"steps": steps, "alpha": alpha, "restarts": restarts, "rng": np.random.default_rng(setup.seed)}
+        pgd(setup.models[key], x, y, Linf(setup.eps).within(0, 1), callback=keep, **options)
         for i, color in enumerate(("#2166ac", "#b2182b", "#1b7837")):
             axis.plot(losses[:, :, i].T, color=color, lw=0.8, alpha=0.7)
-            axis.plot([], color=color, label=f"test image {i}, a {experiment.data.class_names[y[i]]}")
+            axis.plot([], color=color, label=f"test image {i}, a {setup.data.class_names[y[i]]}")
         axis.set(title=key, xlabel="step of PGD", ylabel=f"loss, {restarts} random starts")
         axis.grid(alpha=0.25)
         axis.legend(fontsize=8, frameon=False)
@@ -115,21 +114,21 @@ def boundary(ball, n=400):
     return direction * (ball.radius / ball.norm(direction))[:, None]
 
 
-def draw_loss_surface(experiment, n=41):
+def draw_loss_surface(setup, n=41):
     """The loss of both CNNs around one test image, along the gradient's sign and along a random sign."""
-    x, y = experiment.data.x_test[:1], experiment.data.y_test[:1]
-    grid = np.linspace(-2 * experiment.eps, 2 * experiment.eps, n, dtype=x.dtype)
-    random = np.random.default_rng(experiment.seed).choice(np.array([-1, 1], x.dtype), x.shape)
+    x, y = setup.data.x_test[:1], setup.data.y_test[:1]
+    grid = np.linspace(-2 * setup.eps, 2 * setup.eps, n, dtype=x.dtype)
+    random = np.random.default_rng(setup.seed).choice(np.array([-1, 1], x.dtype), x.shape)
     figure, axes = plots.figure_with_axes(1, 2, size=(4.6, 3.8))
     for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
-        model = experiment.models[key]
+        model = setup.models[key]
         ahead = fgsm(model, x, y, Linf(1.0))
         a, b = np.meshgrid(grid, grid)
         images = x + a.reshape(-1, 1, 1, 1) * ahead + b.reshape(-1, 1, 1, 1) * random
         loss = cross_entropy.value(model.logits(images), np.repeat(y, n * n)).reshape(n, n)
         picture = axis.contourf(grid, grid, loss, levels=30, cmap="viridis")
         figure.colorbar(picture, ax=axis, label="loss")
-        eps = experiment.eps
+        eps = setup.eps
         axis.plot([-eps, eps, eps, -eps, -eps], [-eps, -eps, eps, eps, -eps], color="white", lw=1.2)
         axis.plot(0, 0, "o", color="white", ms=5)
         axis.set(title=f"{key}, test image 0", xlabel="along sign(∇L)", ylabel="along a random sign", aspect="equal")
@@ -137,18 +136,18 @@ def draw_loss_surface(experiment, n=41):
     return figure
 
 
-def draw_accuracy_over_eps(experiment, steps):
+def draw_accuracy_over_eps(setup, steps):
     """Accuracy under PGD over ε for all networks, with the box."""
-    x, y = (part[: experiment.plan.curve] for part in (experiment.data.x_test, experiment.data.y_test))
-    grid = np.linspace(0, max(0.3, 2 * experiment.eps), 9)
+    x, y = (part[: setup.plan.curve] for part in (setup.data.x_test, setup.data.y_test))
+    grid = np.linspace(0, max(0.3, 2 * setup.eps), 9)
     threats = [Linf(eps).within(0, 1) for eps in grid]
     colors = dict(zip(NAMES, ("#f4a582", plots.WRONG, "#2166ac", plots.RIGHT), strict=True))
     lines = []
-    for key, model in experiment.models.items():
+    for key, model in setup.models.items():
         accuracy = accuracy_over_eps(model, x, y, threats, [partial(_tenths, steps=steps)]).accuracy
         lines.append((NAMES[key], accuracy, {"color": colors[key], "marker": "o", "ms": 3}))
     label = f"PGD-{steps} accuracy, {len(x):,} images, box"
-    return plots.curves(grid, lines, "ε (ℓ∞)", label, (experiment.eps, f"ε = {experiment.eps:g}"))
+    return plots.curves(grid, lines, "ε (ℓ∞)", label, (setup.eps, f"ε = {setup.eps:g}"))
 
 
 def _tenths(model, x, y, threat, steps):

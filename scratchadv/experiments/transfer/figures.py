@@ -6,14 +6,17 @@ from ...evaluate.transfer import over_seeds
 from ...support import plots
 
 
-def figures(measured):
-    """A heat map for each part and attack, by file name: the matrix at both radii, and the control at the larger."""
+def figures(setup, measured):
+    """Draw a heat map for each part and attack; return them by file name.
+
+    A figure shows the matrix at both radii, and the control at the larger one.
+    """
     found = {}
-    for one in measured:
+    for one in measured.kept:
         found.setdefault((one.part, one.attack), []).append(one)
     return {
-        f"{part}_{attack.lower().replace(' ', '_')}": heat_maps(
-            {f"ε = {one.eps:g}": one.transfers for one in several}, f"Between {part}: {attack}"
+        f"{part}_{attack}": heat_maps(
+            {f"ε = {one.eps:g}": one.transfers for one in several}, f"Between {part}: {several[0].title}"
         )
         for (part, attack), several in found.items()
     }

@@ -5,31 +5,22 @@ import numpy as np
 from ...models.protocol import predict
 from ...sets import L2
 from ...support import plots
+from ..networks.images import one_of_each
+from .training import BETA, BETAS, TITLES, VICTIM, trained
 
 
-def figures(experiment, betas, titles):
-    """The figures by file name."""
-    rest = ("CNN",), experiment.plan.train
-    atns = {key[:3]: atn for key, (atn, _) in experiment.trained.items() if key[3:] == rest}
-    x, y = one_of_each(experiment)
-    by_form = {(titles[kind], beta): atns[kind, "all", beta] for kind in titles for beta in betas}
-    model, names = experiment.models["CNN"], experiment.data.class_names
-    middle = betas[len(betas) // 2]
+def figures(setup, measured):
+    """Draw the figures; return them by file name."""
+    model, names = setup.models[VICTIM], setup.data.class_names
+    x, y = one_of_each(model, setup.data.x_test[:1000], setup.data.y_test[:1000])
+    by_form = {(TITLES[kind], beta): trained(setup, kind, beta=beta)[0] for kind in TITLES for beta in BETAS}
     return {
         "before_and_after": draw_before_and_after(model, names, by_form, x, y),
         **{
-            f"to_each_target_{title}": draw_to_each_target(model, names, by_form[title, middle], x, y, title, middle)
-            for title in titles.values()
+            f"to_each_target_{title}": draw_to_each_target(model, names, by_form[title, BETA], x, y, title, BETA)
+            for title in TITLES.values()
         },
     }
-
-
-def one_of_each(experiment):
-    """The first test image of each class that the CNN classifies rightly."""
-    x, y = experiment.data.x_test[:1000], experiment.data.y_test[:1000]
-    right = predict(experiment.models["CNN"], x) == y
-    first = [np.flatnonzero(right & (y == k))[0] for k in range(10)]
-    return x[first], y[first]
 
 
 def draw_before_and_after(model, names, atns, x, y):

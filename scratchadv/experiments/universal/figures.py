@@ -5,55 +5,55 @@ import numpy as np
 from ...attacks.one_for_all.perturbation import applied
 from ...models.protocol import predict
 from ...support import plots
+from ..networks.images import one_of_each
 
 BOX = (0, 1)
 STYLES = {
-    "gradient": {"color": "#b2182b", "marker": "o"},
-    "DeepFool": {"color": "#2166ac", "marker": "s"},
-    "gradient, targeted": {"color": "#e08214", "marker": "^"},
-    "random signs": {"color": "0.55", "marker": "x"},
+    "gradient": ("gradient", {"color": "#b2182b", "marker": "o"}),
+    "deepfool": ("DeepFool", {"color": "#2166ac", "marker": "s"}),
+    "targeted": ("gradient, targeted", {"color": "#e08214", "marker": "^"}),
+    "signs": ("random signs", {"color": "0.55", "marker": "x"}),
 }
 
 
-def figures(experiment, rows, curve):
-    """The figures by file name."""
+def figures(setup, measured):
+    """Draw the figures; return them by file name."""
+    found = measured.kept
     return {
-        "perturbations": draw_perturbations(experiment),
-        "one_of_each": draw_one_of_each(experiment),
-        "levels": draw_levels(experiment, rows),
-        "over_eps": draw_over_eps(experiment, curve),
+        "perturbations": draw_perturbations(setup, found),
+        "one_of_each": draw_one_of_each(setup, found),
+        "levels": draw_levels(setup, measured.numbers["levels"]),
+        "over_eps": draw_over_eps(setup, measured.numbers["curve"]),
     }
 
 
-def single_and_all(experiment, key, method="gradient"):
+def single_and_all(found, key, method="gradient"):
     """The δ of each class in order, then that of all ten."""
-    single = {group[0]: delta for group, _, delta in experiment.found[key, method, 1]}
-    return [*(single[k] for k in range(10)), experiment.found[key, method, 10][0][2]]
+    single = {group[0]: delta for group, _, delta in found[key, method, 1]}
+    return [*(single[k] for k in range(10)), found[key, method, 10][0][2]]
 
 
-def draw_perturbations(experiment):
+def draw_perturbations(setup, found):
     """A row for each network and method: δ for each class, and for all."""
-    names, eps = experiment.data.class_names, experiment.eps
-    lines = [(key, method) for key in experiment.models for method in ("gradient", "DeepFool")]
+    names, eps = setup.data.class_names, setup.eps
+    lines = [(key, method) for key in setup.models for method in ("gradient", "deepfool")]
     figure, axes = plots.figure_with_axes(len(lines), 11, size=(1.0, 1.1))
     for line, (key, method) in zip(axes, lines, strict=True):
-        for axis, delta in zip(line, single_and_all(experiment, key, method), strict=True):
+        for axis, delta in zip(line, single_and_all(found, key, method), strict=True):
             plots.show_image(axis, delta[0], (-eps, eps), cmap="RdBu_r")
-        line[0].set_ylabel(f"{key}\n{method}", fontsize=9)
+        line[0].set_ylabel(f"{key}\n{STYLES[method][0]}", fontsize=9)
     for axis, title in zip(axes[0], [*(f"for {name}" for name in names), "for all"], strict=True):
         axis.set_title(title, fontsize=10)
     figure.suptitle(f"universal perturbations, ‖δ‖∞ ≤ {eps:g}: red is up, blue is down", fontsize=11)
     return figure
 
 
-def draw_one_of_each(experiment, key="CNN"):
+def draw_one_of_each(setup, found, key="CNN"):
     """The first unseen image of each class that is classified rightly: clean, with its class's δ, with that of all."""
-    model, names, (x, y) = experiment.models[key], experiment.data.class_names, experiment.unseen()
-    right = predict(model, x) == y
-    first = [np.flatnonzero(right & (y == k))[0] for k in range(10)]
-    x, y = x[first], y[first]
-    *single, for_all = single_and_all(experiment, key)
-    noise = experiment.found[key, "random signs", 10][0][2]
+    model, names = setup.models[key], setup.data.class_names
+    x, y = one_of_each(model, *setup.unseen())
+    *single, for_all = single_and_all(found, key)
+    noise = found[key, "signs", 10][0][2]
     changes = {
         "clean": np.zeros_like(x),
         "δ of its class": applied(np.concatenate(single), x, BOX),
@@ -65,35 +65,35 @@ def draw_one_of_each(experiment, key="CNN"):
         label = predict(model, x + change)
         rows.append((title, x + change, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
-    figure.suptitle(f"unseen images and what the {key} says, ε = {experiment.eps:g}", fontsize=10)
+    figure.suptitle(f"unseen images and what the {key} says, ε = {setup.eps:g}", fontsize=10)
     return figure
 
 
-def draw_levels(experiment, rows):
+def draw_levels(setup, rows):
     """Success over the number of classes that one δ is for, for each network."""
-    figure, axes = plots.figure_with_axes(1, len(experiment.models), size=(4.2, 3.4), sharey=True)
-    for axis, key in zip(axes[0], experiment.models, strict=True):
-        for method, style in STYLES.items():
+    figure, axes = plots.figure_with_axes(1, len(setup.models), size=(4.2, 3.4), sharey=True)
+    for axis, key in zip(axes[0], setup.models, strict=True):
+        for method, (name, style) in STYLES.items():
             levels = [row for row in rows if (row["network"], row["method"]) == (key, method)]
             places = range(len(levels))
-            axis.plot(places, [row["unseen"] for row in levels], label=f"{method}, unseen", **style)
+            axis.plot(places, [row["unseen"] for row in levels], label=f"{name}, unseen", **style)
             if method == "gradient":
                 seen = [row["seen"] for row in levels]
-                axis.plot(places, seen, ls=":", color=style["color"], label=f"{method}, seen")
+                axis.plot(places, seen, ls=":", color=style["color"], label=f"{name}, seen")
         axis.set_xticks(places, [row["classes"] for row in levels])
         axis.set(title=key, xlabel="classes that one δ is for", ylim=(-0.02, 1.02))
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("fooling rate (targeted: reached)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
-    figure.suptitle(f"effectiveness over universality, ‖δ‖∞ ≤ {experiment.eps:g}", fontsize=11)
+    figure.suptitle(f"effectiveness over universality, ‖δ‖∞ ≤ {setup.eps:g}", fontsize=11)
     return figure
 
 
-def draw_over_eps(experiment, curve):
+def draw_over_eps(setup, curve):
     """The fooling rate of the CNN over ε."""
     colors = {"for one class": "#e08214", "for all ten": "#b2182b", "random signs": "0.55"}
     lines = [(name, curve[name], {"color": color, "marker": "o", "ms": 4}) for name, color in colors.items()]
-    figure = plots.curves(curve["eps"], lines, "ε", "fooling rate on unseen images", (experiment.eps, "ε of the table"))
+    figure = plots.curves(curve["eps"], lines, "ε", "fooling rate on unseen images", (setup.eps, "ε of the table"))
     figure.axes[0].set_title("CNN, δ by gradient, cut off at [0, 1]", fontsize=10)
     return figure

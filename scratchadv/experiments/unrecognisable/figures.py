@@ -9,23 +9,21 @@ from ...support import plots
 COLORS = {"direct": "#2166ac", "CPPN": "#b35806"}
 
 
-def figures(experiment, found):
-    """The figures by file name."""
-    pictures = {
-        f"gallery_{network.replace(' ', '_')}": draw_gallery(experiment, found, network)
-        for network in experiment.models
-    }
+def figures(setup, measured):
+    """Draw the figures; return them by file name."""
+    found = measured.kept
+    pictures = {f"gallery_{network.replace(' ', '_')}": draw_gallery(setup, found, network) for network in setup.models}
     return {**pictures, "confidence": draw_confidence(found)}
 
 
-def draw_gallery(experiment, found, network):
+def draw_gallery(setup, found, network):
     """The images of the first run: the confidence above, what the other network says below."""
-    other = next(name for name in experiment.models if name != network)
-    names, ways = experiment.data.class_names, [way for made_for, way in found if made_for == network]
+    other = next(name for name in setup.models if name != network)
+    names, ways = setup.data.class_names, [way for made_for, way in found if made_for == network]
     figure, axes = plots.figure_with_axes(len(ways), len(names), size=(0.98, 1.42))
     for line, way in zip(axes, ways, strict=True):
         result = found[network, way]
-        answer = np.exp(log_probabilities(oracle(experiment.models[other]), result.x[0]))
+        answer = np.exp(log_probabilities(oracle(setup.models[other]), result.x[0]))
         confidence = 100 * np.exp(result.log_p[0, -1])
         white = float(result.x[0].max())
         for k, axis in enumerate(line):
