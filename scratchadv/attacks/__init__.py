@@ -14,6 +14,7 @@ from .black_box.one_pixel import one_pixel
 from .black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle, oracle
 from .black_box.square import square
 from .black_box.substitution import Substitute, substitute
+from .catalogue import CATALOGUE, Attack
 from .constrained.bounded import bounded
 from .constrained.carlini_wagner import carlini_wagner
 from .constrained.deepfool import deepfool
@@ -35,7 +36,9 @@ from .unrecognisable.map_elites import Elites, map_elites
 
 __all__ = [
     "ATN",
+    "CATALOGUE",
     "CPPN",
+    "Attack",
     "BudgetError",
     "Direct",
     "Elites",
