@@ -653,9 +653,7 @@ def test_pgd_begins_where_it_is_told_on_a_device(device):
 
     def f(model, x, y, start):
         seen = []
-        delta = attacks.pgd(
-            model, x, y, BOXED[1], steps=3, restarts=2, start=start, callback=lambda *what: seen.append(what)
-        )
+        delta = attacks.pgd(model, x, y, BOXED[1], steps=3, restarts=2, start=start, callback=seen.append)
         return delta, seen
 
     same(device, f, MODELS["mlp"], X, CLASSES, draw(2, *X.shape))
