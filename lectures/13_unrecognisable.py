@@ -15,12 +15,12 @@
 
 # %%
 import numpy as np
-from scratchadv.attacks.gradient_ascent import gradient_ascent
-from scratchadv.attacks.map_elites import _bred, _selected, log_probabilities, map_elites
 
 from scratchadv import datasets
+from scratchadv.attacks import gradient_ascent, map_elites
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
+from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin

@@ -72,12 +72,6 @@ def test_whatever_returns_a_delta_is_in_the_catalogue():
     assert names == {attack.name for attack in CATALOGUE if attack.gives in ("δ", "one δ")}
 
 
-def test_no_name_is_a_module_and_an_export_of_one_package():
-    """``from scratchadv.attacks import NAME`` means one thing"""
-    modules = {found.name for found in pkgutil.iter_modules(scratchadv.attacks.__path__)}
-    assert not modules & set(scratchadv.attacks.__all__)
-
-
 # Rows
 
 
