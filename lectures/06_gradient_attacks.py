@@ -213,7 +213,7 @@ apgd(
     y[:3],
     threat,
     steps=40,
-    callback=lambda restart, step, delta, value, eta: seen.append(eta / threat.eps),
+    callback=lambda iterate: seen.append(iterate.step_size / threat.eps),
 )
 figure, axes = plots.figure_with_axes(size=(7.0, 3.0))
 for i, color in enumerate(("#2166ac", plots.WRONG, plots.RIGHT)):
@@ -234,9 +234,9 @@ figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.6))
 for axis, name in zip(axes[0], ("2-layer", "CNN"), strict=True):
     walks = np.zeros((8, 41, 3))
 
-    def keep(restart, step, delta, value, walks=walks):
+    def keep(iterate, walks=walks):
         """Write down the losses of three images."""
-        walks[restart, step] = value
+        walks[iterate.restart, iterate.step] = iterate.loss
 
     pgd(models[name], x[:3], y[:3], threat, alpha=0.01, restarts=8, rng=np.random.default_rng(0), callback=keep)
     for i, color in enumerate(("#2166ac", plots.WRONG, plots.RIGHT)):

@@ -127,7 +127,7 @@ for size in (1, 30):
         batch_size=size,
         candidates=4,
         rng=np.random.default_rng(0),
-        callback=lambda number, delta, share, rates=rates: rates.append(f"{share:.3f}"),
+        callback=lambda iterate, rates=rates: rates.append(f"{iterate.fooling_rate:.3f}"),
     )
     lines.append([size, ", ".join(rates), f"{fooling_rate(model, unseen, v, box):.3f}"])
 print(f"300 training images, {threat}, seed 0")

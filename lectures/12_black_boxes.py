@@ -21,11 +21,10 @@ from functools import partial
 import numpy as np
 
 from scratchadv import datasets, training
-from scratchadv.attacks import fab, fgsm
-from scratchadv.attacks.black_box.boundary import boundary, stepped_aside
-from scratchadv.attacks.black_box.genattack import fitness, genattack
-from scratchadv.attacks.black_box.hopskipjump import estimate, hopskipjump
-from scratchadv.attacks.black_box.one_pixel import one_pixel
+from scratchadv.attacks import boundary, catalogue, fab, fgsm, genattack, hopskipjump, one_pixel
+from scratchadv.attacks.black_box.boundary import stepped_aside
+from scratchadv.attacks.black_box.genattack import fitness
+from scratchadv.attacks.black_box.hopskipjump import estimate
 from scratchadv.attacks.black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.attacks.black_box.substitution import augmented, substitute
 from scratchadv.experiments.black_box import experiment as blackbox
@@ -58,6 +57,12 @@ print(f"an MLP 784-200-10 trained on 5,000 images; the first {len(x)} test image
 # | probabilities | $p = \mathrm{softmax}(z)$ | GenAttack, one pixel, NES |
 # | labels | $\arg\max_k z_k$ | Boundary, HopSkipJump, a substitute |
 #
+# The library's black boxes, with what each has to see; scores are logits or probabilities:
+
+# %%
+show.table(catalogue.HEADER, map(catalogue.cells, catalogue.by_family("black box")))
+
+# %% [markdown]
 # An oracle in the library is a model that shows one level and hides the rest, and that counts. A budget is kept before
 # the question is asked: an attack that wants more gets an error, not an answer.
 

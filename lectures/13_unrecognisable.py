@@ -17,10 +17,10 @@
 import numpy as np
 
 from scratchadv import datasets
+from scratchadv.attacks import gradient_ascent, map_elites
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
-from scratchadv.attacks.unrecognisable.gradient_ascent import gradient_ascent
-from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities, map_elites
+from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities
 from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin

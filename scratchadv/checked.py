@@ -94,7 +94,7 @@ VOCABULARY = {
     "box": checks.pixel_range,
     "rng": checks.rng,
     "seeds": checks.seeds,
-    "callback": checks.function,
+    "callback": taking("iterate"),
     "schedule": taking("epoch"),
     "optimizer": checks.optimizer,
     **dict.fromkeys(("attack", "black_box"), taking("model", "x", "y", "threat")),

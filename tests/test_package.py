@@ -82,6 +82,14 @@ def test_the_command_is_installed():
     assert command.load() is importlib.import_module("scratchadv.cli").main
 
 
+@pytest.mark.parametrize("name", [name for name, module in MODULES.items() if hasattr(module, "__path__")])
+def test_no_name_is_a_module_and_an_export_of_one_package(name):
+    """``from package import name`` means one thing"""
+    inner = {found.name for found in pkgutil.iter_modules(MODULES[name].__path__)}
+    exported = {n for n, thing in vars(MODULES[name]).items() if not inspect.ismodule(thing)}
+    assert not inner & exported
+
+
 # Docstrings
 
 

@@ -628,6 +628,12 @@ def test_the_arguments_of_the_table_are_valid(call):
         call.function(**given)
 
 
+def test_every_attack_is_called():
+    """The table has a call of each attack of the catalogue"""
+    called = {call.function for call in _calls()}
+    assert [attack.name for attack in attacks.CATALOGUE if attack.function not in called] == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_wrong_arguments_are_refused_by_name(seed):
     """f(argument = wrong) is TypeError or ValueError that names it, for 99 % of all calls that do not succeed"""

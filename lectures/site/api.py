@@ -12,6 +12,8 @@ from types import MethodType
 from numpydoc.docscrape import NumpyDocString
 
 import scratchadv
+from scratchadv.attacks import catalogue
+from scratchadv.support import tables
 
 MODULES = {"scratchadv": scratchadv} | {
     found.name: importlib.import_module(found.name)
@@ -115,6 +117,22 @@ def module_rst(module):
     # |δ| stands for itself; reStructuredText would look for a substitution of that name
     bars = dict.fromkeys(re.findall(r"\|([^\s|`](?:[^|`\n]*[^\s|`])?)\|", text))
     return "\n".join([text, "", *(rf".. |{inside}| replace:: \|{inside}\|" for inside in bars)])
+
+
+def attacks_markdown():
+    """The page of all attacks in Markdown: a table for each family, then who makes which promise."""
+    parts = ["# Attacks", "Every attack of the library, as `scratchadv.attacks` has it, from its catalogue."]
+    for family, sentence in catalogue.FAMILIES.items():
+        parts += [f"## {family.capitalize()}", sentence, catalogue.markdown(catalogue.by_family(family))]
+    made = [
+        [meaning, ", ".join(f"`{attack.name}`" for attack in catalogue.CATALOGUE if promise in attack.promises)]
+        for promise, meaning in catalogue.PROMISES.items()
+    ]
+    intro = (
+        "The contract of attacks holds each of them to what it promises: `scratchadv.testing.assert_attack_contract`."
+    )
+    table = tables.markdown({}, ["the attack …", "promised by"], made)
+    return "\n\n".join([*parts, "## Promises", intro, table])
 
 
 def _first_sentence(thing):

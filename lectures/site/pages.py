@@ -1,4 +1,4 @@
-"""The pages of the site: chapters, contents, map, homework, library."""
+"""The pages of the site: chapters, contents, map, homework, attacks, library."""
 
 import ast
 import base64
@@ -12,6 +12,8 @@ from string import Template
 
 import nbformat
 
+from scratchadv import attacks
+
 from . import api
 from .text import plain, to_html
 
@@ -23,6 +25,7 @@ TITLES = {
     "slides.html": "Slides",
     "notation.html": "Notation",
     "homework.html": "Homework",
+    "attacks.html": "Attacks",
     "api/index.html": "Library",
 }
 
@@ -65,6 +68,7 @@ class Site:
                 self.page(page, self.markdown(self.source / name))
         if self.homework:
             self.page("homework.html", self.assignments())
+        self.page("attacks.html", self.html(api.attacks_markdown(), self.source, vars(attacks)))
         self.library()
 
     def pages(self, bodies, notebooks):
@@ -75,7 +79,7 @@ class Site:
     def page(self, name, body, before=None, after=None, notebook=None):
         """One page; ``before`` and ``after`` are (name, body)."""
         root = "../" * name.count("/")
-        links = [(page, TITLES[page]) for page in ("index.html", *self.extra, "api/index.html")]
+        links = [(page, TITLES[page]) for page in ("index.html", *self.extra, "attacks.html", "api/index.html")]
         site = "".join(
             f'<a href="{root}{page}"{" aria-current=page" * (page == name)}>{title}</a>' for page, title in links
         )

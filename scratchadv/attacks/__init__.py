@@ -4,6 +4,10 @@ Attacks in a set take a threat and stay inside Δ(x): ``exact`` solves the inner
 ``gradient/`` climbs the loss; ``black_box/`` sees only the model's output; ``standard`` is the worst case of four.
 Those of ``constrained/`` take no ε and look for the smallest change that fools; ``bounded`` puts them into a set.
 ``one_for_all/`` makes one perturbation, or one network, for all inputs; ``unrecognisable/`` makes images from nothing.
+``CATALOGUE`` lists all of them with what they need and what they promise.
+
+An attack that takes ``callback`` calls it with one argument, an ``Iterate``, which says where the attack is: the number
+of the restart and of the step, δ and its loss.
 """
 
 from .black_box.boundary import boundary
@@ -14,6 +18,8 @@ from .black_box.one_pixel import one_pixel
 from .black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle, oracle
 from .black_box.square import square
 from .black_box.substitution import Substitute, substitute
+from .callback import Iterate
+from .catalogue import CATALOGUE, Attack
 from .constrained.bounded import bounded
 from .constrained.carlini_wagner import carlini_wagner
 from .constrained.deepfool import deepfool
@@ -35,10 +41,13 @@ from .unrecognisable.map_elites import Elites, map_elites
 
 __all__ = [
     "ATN",
+    "CATALOGUE",
     "CPPN",
+    "Attack",
     "BudgetError",
     "Direct",
     "Elites",
+    "Iterate",
     "LabelOracle",
     "LogitOracle",
     "ProbabilityOracle",

@@ -132,7 +132,7 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     y : array, shape (N,)
     threat : Ball or Boxed
     attack : callable
-        Takes ``callback``, as ``pgd`` does, and calls it with (restart, step, delta, loss) at every iterate.
+        Takes ``callback``, as ``pgd`` does, and calls it with an ``attacks.Iterate`` at every iterate.
     bits : int, optional
         As for ``judge``.
 
@@ -147,10 +147,10 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     """
     xp, seen = namespace(x), {}
 
-    def see(restart, step, delta, loss):
-        found = judge(model, x, y, delta, threat, bits=bits)
-        loss, fell = seen.get(step, (found.loss, found.success))
-        seen[step] = xp.maximum(loss, found.loss), fell | found.success
+    def see(iterate):
+        found = judge(model, x, y, iterate.delta, threat, bits=bits)
+        loss, fell = seen.get(iterate.step, (found.loss, found.success))
+        seen[iterate.step] = xp.maximum(loss, found.loss), fell | found.success
 
     standing = stands(model, x, y, threat, [], bits=bits)
     attack(model, x, y, threat, callback=see)

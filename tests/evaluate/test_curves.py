@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.attacks import exact, fgsm, pgd
+from scratchadv.attacks import Iterate, exact, fgsm, pgd
 from scratchadv.evaluate import accuracy_over_eps, over_steps, stands
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
@@ -114,8 +114,8 @@ def test_every_iterate_is_judged(restarts, network):
     threat, rng = Linf(0.2).within(0, 1), lambda: np.random.default_rng(0)
     iterates = np.empty((restarts, 6, *x.shape))
 
-    def keep(restart, step, delta, loss):
-        iterates[restart, step] = delta
+    def keep(iterate):
+        iterates[iterate.restart, iterate.step] = iterate.delta
 
     attack = partial(pgd, steps=5, restarts=restarts)
     attack(model, x, y, threat, rng=rng(), callback=keep)
@@ -144,8 +144,8 @@ def test_what_the_attack_says_of_its_loss_does_not_count(network):
     model, x, y = network
 
     def liar(model, x, y, threat, callback):
-        callback(0, 0, 0 * x, np.full(len(x), 1e9))
-        callback(0, 1, fgsm(model, x, y, Linf(10)), np.full(len(x), 1e9))
+        callback(Iterate(0, 0, 0 * x, np.full(len(x), 1e9)))
+        callback(Iterate(0, 1, fgsm(model, x, y, Linf(10)), np.full(len(x), 1e9)))
 
     found = over_steps(model, x, y, Linf(0.1), liar)
     np.testing.assert_allclose(found.loss[0], model.loss.value(model.logits(x), y))

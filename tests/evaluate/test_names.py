@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from scratchadv.attacks import Iterate
 from scratchadv.evaluate import report
 from scratchadv.sets import Linf
 from scratchadv.testing.models import Linear, SmallNetwork
@@ -24,7 +25,7 @@ def never(*given, **options):
 def standing_still(model, x, y, threat, *, steps=1, callback=None):
     """An attack that does nothing, for pages that are about names."""
     if callback:
-        callback(0, 0, np.zeros_like(x), None)
+        callback(Iterate(0, 0, np.zeros_like(x), None))
     return np.zeros_like(x)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from scratchadv.attacks import catalogue
+
 pytest.importorskip("jupytext", reason="the extra lectures is not installed")
 for name in ("nbclient", "ipykernel", "pypandoc", "numpydoc", "pygments"):
     pytest.importorskip(name, reason="the extra lectures is not installed")
@@ -239,6 +241,16 @@ def test_modules_are_in_reading_order():
     assert names[0] == "sets"
     assert names.index("robust_logistic") < names.index("training.fitting") < names.index("support.archive")
     assert len(set(names)) == len(names)
+
+
+def test_the_page_of_attacks_leads_to_every_attack(site):
+    """A row for each attack of the catalogue, whose name leads to its entry, in a section for each family"""
+    page = (site / "attacks.html").read_text("utf-8")
+    names = api.Names()
+    for attack in catalogue.CATALOGUE:
+        assert f'<td><a href="{names.urls[id(attack.function)]}"><code>{attack.name}</code></a></td>' in page
+    assert all(f">{family.capitalize()}</h2>" in page for family in catalogue.FAMILIES)
+    assert 'href="attacks.html"' in (site / "index.html").read_text("utf-8")
 
 
 def documented(x, *more):

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.attacks import exact
+from scratchadv.attacks import Iterate, exact
 from scratchadv.losses import logistic
 from scratchadv.models import LogisticRegression
 from scratchadv.sets import L0, L1, L2, Linf
@@ -91,9 +91,11 @@ def iterates_of(model, x, y, threat, **options):
     """What the callback of pgd is told: a list of (restart, step, δ, loss); and what pgd gives back."""
     told = []
 
-    def callback(restart, step, delta, loss):
+    def callback(iterate):
+        assert isinstance(iterate, Iterate), f"callback should be given an Iterate, not {iterate!r}"
+        restart, step = int(iterate.restart), int(iterate.step)
         where = f"the δ that pgd tells callback at step {step} of restart {restart} ({model!r}, {threat})"
-        told.append((int(restart), int(step), perturbation(delta, x, threat, where), np.array(loss, float)))
+        told.append((restart, step, perturbation(iterate.delta, x, threat, where), np.array(iterate.loss, float)))
 
     found = student("pgd")(model, x, y, threat, callback=callback, **options)
     return told, perturbation(found, x, threat, f"what pgd gives back ({model!r}, {threat})")

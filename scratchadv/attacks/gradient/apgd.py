@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from ... import checks
 from ...backend import namespace
-from ...checked import checked, taking
+from ...checked import checked
 from ...losses import objective
 from ...models.protocol import is_fooled, vjp_x
 from ...numerics import per_row, take
 from ...parallel import map_chunks
 from ...sets import L0, Boxed
+from ..callback import Iterate
 from .best import KEEP, Best, counted, nothing_found
 from .pgd import starts
 
@@ -19,7 +20,7 @@ MOMENTUM = 0.75  # α: the share of the new step
 RHO = 0.75  # ρ: the share of steps that have to raise the loss
 
 
-@checked(keep=KEEP, callback=taking("restart", "step", "delta", "loss", "eta"))
+@checked(keep=KEEP)
 def apgd(
     model,
     x,
@@ -80,8 +81,8 @@ def apgd(
         Whether an example rests at its first δ with a prediction other than y, with a target too: for when only the
         worst case counts.
     callback : callable, optional
-        Called with (restart, step, delta, loss, eta) at every iterate, the last two of shape ``(N,)``; not together
-        with ``until_wrong``.
+        Called with an ``Iterate`` (restart, step, δ, loss, step size) at every iterate; not together with
+        ``until_wrong``.
 
     Returns
     -------
@@ -104,7 +105,8 @@ def apgd(
     best = None, None, None
     for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
         given = x, y, target, labels, threat.at(x), delta, *best
-        best = climb(*given, callback=partial(callback, restart)) if callback else map_chunks(climb, model, *given)
+        run = partial(climb, callback=callback, restart=restart) if callback else partial(map_chunks, climb, model)
+        best = run(*given)
     return best[0]
 
 
@@ -140,7 +142,9 @@ class _State(NamedTuple):
         return self if keep.all() else _State(*take(keep, *self))
 
 
-def _climb(model, loss, steps, keep, until_wrong, x, y, target, labels, delta_set, delta, *best, callback=None):
+def _climb(
+    model, loss, steps, keep, until_wrong, x, y, target, labels, delta_set, delta, *best, callback=None, restart=0
+):
     """One restart from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
     counts = _any_error if until_wrong else partial(counted, keep=keep)
     if best[0] is None:
@@ -157,7 +161,7 @@ def _climb(model, loss, steps, keep, until_wrong, x, y, target, labels, delta_se
             break
         state = _look(model, loss, counts, state, with_gradient=k < steps)
         if callback:
-            callback(k, state.delta, state.value, state.eta)
+            callback(Iterate(restart, k, state.delta, state.value, step_size=state.eta))
         if k == steps or (until_wrong and state.fooled.any()):
             for whole, part in zip(best, state.best, strict=True):
                 whole[state.row] = part

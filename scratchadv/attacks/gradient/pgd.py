@@ -1,20 +1,20 @@
 """Projected gradient descent (on the slides' terms; it ascends the loss)."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from ... import checks
 from ...backend import namespace
-from ...checked import checked, taking
+from ...checked import checked
 from ...losses import objective
 from ...models.protocol import vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
+from ..callback import Iterate
 from .best import KEEP, Best, counted, nothing_found
 
 
-@checked(keep=KEEP, callback=taking("restart", "step", "delta", "loss"))
+@checked(keep=KEEP)
 def pgd(
     model,
     x,
@@ -72,7 +72,7 @@ def pgd(
         Which iterate is best: one that fools (or reaches its target) before one that does not and then the one of the
         higher loss, or the one of the highest loss alone, as training wants it.
     callback : callable, optional
-        Called with (restart, step, delta, loss), loss of shape ``(N,)``, at every iterate.
+        Called with an ``Iterate`` (restart, step, δ, loss) at every iterate.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def pgd(
     for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
         given = x, y, target, labels, threat.at(x), delta, *best
         if callback:  # sees whole batches
-            best = replace(climb, callback=partial(callback, restart))(*given)
+            best = replace(climb, callback=callback, restart=restart)(*given)
         else:
             best = map_chunks(climb, model, *given)
     return best[0]
@@ -111,6 +111,7 @@ class Climb:
     keep: str = "success"
     momentum: float | None = None
     callback: Any = None
+    restart: int = 0
 
     def __call__(self, x, y, target, labels, delta_set, delta, *best):
         """Climb from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
@@ -125,7 +126,7 @@ class Climb:
                 checks.logits(z)
             value = self.loss.value(z, labels)
             if self.callback:
-                self.callback(t, delta, value)
+                self.callback(Iterate(self.restart, t, delta, value))
             best = best.or_better(delta, counted(z, y, target, self.keep), value)
             if last:
                 return best

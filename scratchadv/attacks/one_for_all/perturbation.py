@@ -10,19 +10,20 @@ import numpy as np
 
 from ... import checks
 from ...backend import namespace
-from ...checked import checked, in_norm, taking, whole
+from ...checked import checked, in_norm, whole
 from ...losses import objective
 from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import take
 from ...parallel import map_chunks, sum_chunks
 from ...sets import L1, L2, Boxed, Linf
 from ...support.blas import one_blas_thread
+from ..callback import Iterate
 from ..constrained.deepfool import deepfool
 from ..constrained.targets import clip
 from ..gradient.best import KEEP, counted
 
 
-@checked(threat=in_norm(Linf, L2, L1), rate=checks.share, callback=taking("pass", "delta", "fooling rate"))
+@checked(threat=in_norm(Linf, L2, L1), rate=checks.share)
 def universal(
     model,
     x,
@@ -72,7 +73,7 @@ def universal(
     rng : numpy.random.Generator, optional
         Shuffles the examples before each pass. Default: the order they come in.
     callback : callable, optional
-        Called with (pass, delta, fooling rate) after every pass.
+        Called with an ``Iterate`` (step, δ, fooling rate) after every pass, the first of which is step 1.
 
     Returns
     -------
@@ -101,13 +102,13 @@ def universal(
                 delta = add(delta, *take(rows, x, y, target, delta_set))
         fooled = _share_fooled(model, delta, x, y, target, delta_set)
         if callback:
-            callback(number, delta, fooled)
+            callback(Iterate(0, number + 1, delta, None, fooling_rate=fooled))
         if fooled > best_rate:
             best, best_rate = delta, fooled
     return best
 
 
-@checked(threat=in_norm(Linf, L2, L1), epochs=whole(1), keep=KEEP, callback=taking("epoch", "delta", "mean loss"))
+@checked(threat=in_norm(Linf, L2, L1), epochs=whole(1), keep=KEEP)
 def universal_gradient(
     model,
     x,
@@ -160,7 +161,7 @@ def universal_gradient(
         Which δ is best: the one that fools the most examples (or brings the most to their targets) and among equals the
         one of the highest mean loss, or the one of the highest mean loss alone.
     callback : callable, optional
-        Called with (epoch, delta, mean loss on x) after every epoch.
+        Called with an ``Iterate`` (step, δ, mean loss on x) after every epoch, the first of which is step 1.
 
     Returns
     -------
@@ -197,7 +198,7 @@ def universal_gradient(
                 delta = ball.ascend(delta, g, alpha) if normalized else ball.project(delta + alpha * g)
         found = score(delta)
         if callback:
-            callback(epoch, delta, found[1])
+            callback(Iterate(0, epoch + 1, delta, found[1]))
         if found > best_score:
             best, best_score = delta, found
     return best

@@ -55,8 +55,8 @@ def draw_loss_over_steps(setup, steps, alpha, n=3, restarts=10):
     for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
         losses = np.zeros((restarts, steps + 1, n))
 
-        def keep(restart, step, delta, value, losses=losses):
-            losses[restart, step] = value
+        def keep(iterate, losses=losses):
+            losses[iterate.restart, iterate.step] = iterate.loss
 
         options = {"steps": steps, "alpha": alpha, "restarts": restarts, "rng": np.random.default_rng(setup.seed)}
         pgd(setup.models[key], x, y, Linf(setup.eps).within(0, 1), callback=keep, **options)
@@ -85,7 +85,7 @@ def draw_steps_in_the_ball(seed):
         path = []
         alpha = 0.12 if normalized else 0.25
         options = {"steps": 8, "alpha": alpha, "normalized": normalized}
-        pgd(model, point, label, ball, callback=lambda r, t, delta, v, path=path: path.append(delta[0]), **options)
+        pgd(model, point, label, ball, callback=lambda iterate, path=path: path.append(iterate.delta[0]), **options)
         path = point + np.array(path)
         edge = boundary(ball) + point
         axis.plot(*edge.T, color="#1b7837", lw=1.5)

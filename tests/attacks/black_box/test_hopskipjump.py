@@ -12,13 +12,11 @@ from scratchadv.attacks.black_box.boundary import boundary
 from scratchadv.attacks.black_box.decisions import Decisions, scaled
 from scratchadv.attacks.black_box.hopskipjump import _cut, estimate, hopskipjump
 from scratchadv.attacks.black_box.queries import LabelOracle
-from scratchadv.attacks.constrained.bounded import bounded
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of, predict
 from scratchadv.numerics import rows
 from scratchadv.parallel import limit
 from scratchadv.sets import L1, L2, Linf
-from scratchadv.testing import assert_attack_contract
 
 ATTACKS = {
     "hopskipjump ℓ2": (hopskipjump, L2),
@@ -285,20 +283,6 @@ def test_arrays_may_lie_on_a_device(attack, norm, network, device):
     there = attack(*map(to_device, (model, x, y)), target=to_device(target), pool=to_device(x), queries=150, rng=rng())
     assert isinstance(there, device.ndarray)
     np.testing.assert_allclose(to_host(there), here, atol=1e-9)
-
-
-@pytest.mark.parametrize("threat", [L2(0.6).within(0, 1), L2(0.6), Linf(0.3).within(-1, 2), Linf(0.3)], ids=str)
-def test_hopskipjump_in_a_set_keeps_the_contract(threat):
-    """bounded(hopskipjump): inside Δ(x), nothing changed, fools or zero, no batch mates, bad input refused"""
-    attack = bounded(partial(hopskipjump, queries=80, directions=10))
-    assert_attack_contract(attack, threat, smallest=True, random=True, targeted=True, max_examples=4)
-
-
-@pytest.mark.parametrize("threat", [L2(0.6).within(0, 1), L2(0.6)], ids=str)
-def test_the_boundary_attack_in_a_set_keeps_the_contract(threat):
-    """bounded(boundary), likewise"""
-    attack = bounded(partial(boundary, queries=60))
-    assert_attack_contract(attack, threat, smallest=True, random=True, targeted=True, max_examples=4)
 
 
 @attacks

@@ -97,8 +97,8 @@ def tolerance(x):
 def history(model, x, y, threat, **options):
     """The iterates, their losses and step sizes: (steps + 1, N, ...) each."""
     seen = []
-    delta = apgd(model, x, y, threat, callback=lambda restart, k, *what: seen.append(what), **options)
-    return delta, *(np.array(each) for each in zip(*seen, strict=True))
+    delta = apgd(model, x, y, threat, callback=seen.append, **options)
+    return delta, *(np.array([getattr(one, name) for one in seen]) for name in ("delta", "loss", "step_size"))
 
 
 @settings(deadline=None, max_examples=50)

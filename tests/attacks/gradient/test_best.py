@@ -84,7 +84,7 @@ def test_the_best_of_all_iterates_is_returned(name, targeted, keep, problem):
         restarts=2,
         target=target,
         keep=keep,
-        callback=lambda restart, step, delta, *rest: seen.append(delta.copy()),
+        callback=lambda iterate: seen.append(iterate.delta.copy()),
     )
     loss, labels = objective(ATTACKS[name].keywords.get("loss", cross_entropy), y, target)
     best, score = np.zeros_like(x), [(-1, -np.inf)] * len(x)
@@ -104,7 +104,7 @@ def test_fgsm_in_steps_keeps_the_success_of_any_iterate(momentum, problem):
     """iterated_fgsm and momentum_fgsm fool wherever one of their iterates does"""
     model, x, y, threat, _ = problem
     seen = []
-    climb = Climb(model, cross_entropy, 6, 0.4, momentum=momentum, callback=lambda t, delta, loss: seen.append(delta))
+    climb = Climb(model, cross_entropy, 6, 0.4, momentum=momentum, callback=lambda iterate: seen.append(iterate.delta))
     climb(x, y, None, y, threat.at(x), None, None, None, None)
     attack = iterated_fgsm if momentum is None else partial(momentum_fgsm, mu=momentum)
     delta = attack(model, x, y, threat, steps=6, alpha=0.4)
@@ -135,8 +135,8 @@ def test_one_change_for_all_keeps_the_most_successes(problem):
     threat, seen = L2(0.8), [(0, np.zeros_like(x[:1]))]
     options = {"epochs": 4, "batch_size": 2, "alpha": 0.6}
 
-    def look(epoch, delta, loss):
-        seen.append((epoch, delta))
+    def look(iterate):
+        seen.append((iterate.step, iterate.delta))
 
     delta = universal_gradient(model, x, y, threat, callback=look, **options)
     assert fooling_rate(model, x, delta) == max(fooling_rate(model, x, one) for _, one in seen)

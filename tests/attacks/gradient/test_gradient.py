@@ -51,7 +51,7 @@ def loss(model, x, y, delta):
 
 def iterates_of(model, x, y, threat, **options):
     iterates = []
-    pgd(model, x, y, threat, callback=lambda restart, step, delta, value: iterates.append(delta), **options)
+    pgd(model, x, y, threat, callback=lambda iterate: iterates.append(iterate.delta), **options)
     return iterates
 
 
@@ -126,10 +126,11 @@ def test_every_iterate_is_inside_and_the_best_is_returned(threat, normalized, bu
     model, x, y = bumpy
     seen = []
 
-    def callback(restart, step, delta, value):
-        assert threat.at(x).contains(delta).all()
-        np.testing.assert_array_equal(value, loss(model, x, y, delta))
-        seen.append(value)
+    def callback(iterate):
+        assert (iterate.restart, iterate.step) == divmod(len(seen), 7 + 1)
+        assert threat.at(x).contains(iterate.delta).all()
+        np.testing.assert_array_equal(iterate.loss, loss(model, x, y, iterate.delta))
+        seen.append(iterate.loss)
 
     options = {"steps": 7, "restarts": 2, "rng": np.random.default_rng(0), "normalized": normalized}
     found = loss(model, x, y, pgd(model, x, y, threat, callback=callback, **options))

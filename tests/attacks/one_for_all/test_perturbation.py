@@ -155,11 +155,12 @@ def test_the_best_epoch_is_kept(problem, threat, options):
     model, x, y = problem
     seen = [mean_loss(model, x, y, 0 * x[:1], box_of(threat), options.get("loss"))]
 
-    def callback(epoch, delta, value):
-        assert epoch == len(seen) - 1
-        assert ball_of(threat).contains(delta).all()
-        np.testing.assert_allclose(value, mean_loss(model, x, y, delta, box_of(threat), options.get("loss")))
-        seen.append(value)
+    def callback(iterate):
+        assert (iterate.restart, iterate.step) == (0, len(seen))
+        assert ball_of(threat).contains(iterate.delta).all()
+        mean = mean_loss(model, x, y, iterate.delta, box_of(threat), options.get("loss"))
+        np.testing.assert_allclose(iterate.loss, mean)
+        seen.append(iterate.loss)
 
     given_ = {"epochs": 4, "batch_size": 7, "callback": callback, **options}
     delta = universal_gradient(model, x, y, threat, keep="loss", **given_)
@@ -238,7 +239,7 @@ def test_it_is_the_paper_example_by_example(problem):
         if predict(model, one + v) == y[i]:
             v = ball.project(v + deepfool(model, one + v, y[i : i + 1], box=None, steps=10))
     last = []
-    universal(model, x, ball, rate=1, passes=1, callback=lambda number, delta, rate: last.append(delta))
+    universal(model, x, ball, rate=1, passes=1, callback=lambda iterate: last.append(iterate.delta))
     np.testing.assert_allclose(last[0], v, atol=1e-12)
 
 
@@ -249,11 +250,11 @@ def test_the_pass_of_the_highest_fooling_rate_is_kept(problem, threat, batch_siz
     model, x, _ = problem
     seen = []
 
-    def callback(number, delta, rate):
-        assert number == len(seen)
-        assert ball_of(threat).contains(delta).all()
-        assert rate == fooling_rate(model, x, delta, box_of(threat))
-        seen.append(rate)
+    def callback(iterate):
+        assert (iterate.restart, iterate.step) == (0, len(seen) + 1)
+        assert ball_of(threat).contains(iterate.delta).all()
+        assert iterate.fooling_rate == fooling_rate(model, x, iterate.delta, box_of(threat))
+        seen.append(iterate.fooling_rate)
 
     options = {"passes": 3, "batch_size": batch_size, "callback": callback}
     delta = universal(model, x, threat, rate=1, rng=np.random.default_rng(0), **options)
