@@ -170,7 +170,7 @@ show.figure(linear.draw_delta_star(plain.params["theta"], ball.eps), "03_delta_s
 show.figure(linear.draw_psi(experiment), "03_psi", "The loss decreases in the margin; the attack shifts all margins.")
 
 # %%
-show.figure(linear.draw_digits(experiment), "03_digits", "Digits before and after the attack, each with its prediction.")
+show.figure(linear.draw_digits(experiment), "03_digits", "Digits before and after the attack, with their predictions.")
 
 # %% [markdown]
 # In the third row the attack keeps the pixels in $[0, 1]$. It cannot remove ink where there is none, it lowers the
@@ -314,7 +314,7 @@ show.source(lower_bound)
 # do not reduce the loss by more than they cost. The two properties of the $a_i$ say which weights these are. At the
 # optimum $a_i = \tau(-m_i)$, so hard examples count most. Take the mean image of each class with these weights. The
 # two means differ by at most $2\epsilon$ everywhere, and the model uses only pixels at which they differ by
-# $2\epsilon$. Elsewhere the adversary can make the two means equal and has something left.
+# $2\epsilon$. Elsewhere the adversary can make the two means equal without using its whole budget.
 
 # %%
 theta = solution.theta

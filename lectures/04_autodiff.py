@@ -134,7 +134,7 @@ for z, (name, column, row) in places.items():
             axis.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "0.5", "lw": 1.5})
             where = (left + column) / 2 + 0.02, (low + row) / 2
             axis.text(*where, f"{slope:.2f}", ha="center", va="center", fontsize=9, bbox=plain)
-axis.set(xlim=(-0.4, 5.4), ylim=(-1.5, 2.1), title="values, slopes on the arrows, and the gradient ∂L/∂· of each node (red)")
+axis.set(xlim=(-0.4, 5.4), ylim=(-1.5, 2.1), title="values, slopes on the arrows, and each gradient ∂L/∂· (red)")
 axis.axis("off")
 show.figure(figure, "04_graph", "The graph of one neuron with values, slopes and gradients")
 
@@ -348,9 +348,9 @@ assert np.allclose((grad(f)(x + h * v) - grad(f)(x - h * v)) / (2 * h), hessian_
 print(f"the largest curvature: {curvature:.3f}; H v agrees with a difference of two gradients")
 
 # %% [markdown]
-# The figure shows the loss along that direction, starting at a test image about which the network is uncertain. The
-# line is what the gradient predicts, and the parabola adds the curvature. FGSM trusts the line; PGD computes a new
-# one after each step.
+# The figure shows the loss along that direction, starting at a misclassified test image. The line is what the
+# gradient predicts, and the parabola adds the curvature. FGSM trusts the line; PGD computes a new one after each
+# step.
 
 # %%
 steps = np.linspace(-1.5, 1.5, 121)
