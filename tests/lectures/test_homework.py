@@ -260,7 +260,7 @@ def test_files_that_are_no_files(tmp_path):
     making = {
         "missing": lambda: None,
         "cannot be read": lambda: file.symlink_to(answers),
-        "no ordinary file": lambda: os.mkfifo(file),
+        "not an ordinary file": lambda: os.mkfifo(file),
         "bytes, more than": lambda: file.write_bytes(b"#" * (2 << 20)),
         "not a text": lambda: file.write_bytes(b"\xff\xfe\x00"),
     }
