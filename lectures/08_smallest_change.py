@@ -187,7 +187,7 @@ show.source(saliency_map)
 
 # %% [markdown]
 # **Exercise 8.3.** With Υ = 14.5 % of 784 pixels, how many pairs may move, and at most how many pixels? Check it with
-# `jsma`. A pixel may move several times if |θ| is small. Why do never more pixels move than that?
+# `jsma`. A pixel may move several times if |θ| is small. Why do no more pixels than that ever move?
 
 # %% tags=["answer"]
 pairs = int(784 * 0.145 / 2)

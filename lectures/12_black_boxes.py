@@ -78,7 +78,7 @@ except BudgetError as error:
     print("BudgetError:", error)
 
 # %% [markdown]
-# **Exercise 12.1.** The probabilities determine the logits up to what? Show that the softmax preserves every
+# **Exercise 12.1.** Up to what do the probabilities determine the logits? Show that the softmax preserves every
 # difference of two logits, so that the margin can be computed from the probabilities. When is it lost nevertheless?
 
 # %% [markdown] tags=["answer"]
