@@ -1,18 +1,19 @@
 # %% [markdown]
 # # 1. What an adversarial example is
 #
-# A classifier can be right on almost every image and wrong on an image that looks the same. This chapter says
-# what that means exactly, in the two ways in which the two decks say it.
+# A classifier can be right on almost every image and wrong on an image that looks the same. This chapter gives the
+# exact meaning, in the two forms that the two decks use.
 #
 # **You will learn**
 #
-# - why the test error does not tell how a model behaves in the worst case,
+# - why the test error does not tell you how a model behaves in the worst case,
 # - the two definitions: the largest loss inside a set, and the smallest change that fools,
 # - untargeted and targeted attacks,
-# - why a linear classifier in many dimensions breaks, worked by hand,
-# - how attacks are sorted, what is measured, and how a wrong number arises.
+# - why a linear classifier in many dimensions breaks, worked out by hand,
+# - how attacks are classified, what is measured, and how a wrong number arises.
 #
-# Slides: the first deck up to "Targeted attacks", the second deck up to "Methods for creating adversarial examples".
+# Slides: the first deck up to "Targeted attacks" and the second deck up to "Methods for creating adversarial
+# examples".
 
 # %%
 import numpy as np
@@ -37,19 +38,19 @@ print(data.source)
 # ## Adversarial robustness
 #
 # The test error is a mean over examples that nobody chose. **Adversarial robustness** asks for the worst case: an
-# adversary may add a perturbation $\delta$ from a set $\Delta$ to each input, and counts what is still right.
+# adversary may add a perturbation $\delta$ from a set $\Delta$ to each input, and we count what is still right.
 #
 # $$\frac1N \sum_{i=1}^N \Big[f(x_i) \neq y_i\Big] \qquad \text{becomes} \qquad
 # \frac1N \sum_{i=1}^N \max_{\delta \in \Delta} \Big[f(x_i + \delta) \neq y_i\Big]$$
 #
-# Random noise of the same size is harmless. It is not the size of a perturbation that fools, it is its direction.
+# Random noise of the same size is harmless. What fools a model is not the size of a perturbation but its direction.
 
 # %%
 rng = np.random.default_rng(0)
 
 
 def error(delta, threat):
-    """The share of the images that are wrong at x + δ."""
+    """Return the share of the images that the network gets wrong at x + δ."""
     return judge(network, x, y, delta, threat).success.mean()
 
 
@@ -70,37 +71,37 @@ show.table(["the set Δ", "no change", "random δ in Δ", "PGD's δ in Δ"], row
 # | what was attacked | what the adversary may do | where the idea is in this library |
 # | --- | --- | --- |
 # | a photograph of a golden retriever | add a little to every pixel | balls, [chapter 2](02_perturbation_sets.py) |
-# | face recognition | change the pixels of a pair of glasses only | a box that leaves no room elsewhere |
-# | a CNN on ImageNet | draw anything at all | no original: start from noise, below |
-# | speech to text | add a little to the waveform, reach a chosen phrase | a target, below |
+# | face recognition | change only the pixels of a pair of glasses | a box that allows no change elsewhere |
+# | a CNN on ImageNet | draw anything at all | no original image: start from noise, below |
+# | speech to text | add a little to the waveform to reach a chosen phrase | a target, below |
 #
-# They are not a matter of deep networks. Logistic regression has them too, and [chapter 3](03_linear_models.py)
+# They are not peculiar to deep networks. Logistic regression has them too, and [chapter 3](03_linear_models.py)
 # computes the worst of them exactly.
 #
-# Adversarial examples need not resemble anything. Start from grey noise, ask for each of the ten classes in turn, and
-# the network names what a person would call blots. It has learned what separates the classes on the images that it
-# saw, and its confidence means nothing on others.
+# Adversarial examples need not resemble anything. Start from grey noise and ask for each of the ten classes in turn:
+# the network gives a label to what a person would call blots. It has learned what separates the classes on the images
+# that it saw. On other images its confidence means nothing.
 
 # %%
 noise = np.random.default_rng(0).random((10, *x.shape[1:]), dtype=x.dtype)
 wanted = np.arange(10)
 everything = L2(10).within(0, 1)
-rubbish = noise + pgd(network, noise, (wanted + 1) % 10, everything, target=wanted, steps=100)
+unrecognisable = noise + pgd(network, noise, (wanted + 1) % 10, everything, target=wanted, steps=100)
 
 
 def confidence(model, images):
-    """The label of each image and its probability."""
+    """Return the predicted label of each image and its probability."""
     z = logits(model, images).astype(float)
     return z.argmax(axis=1), np.exp(z.max(axis=1) - log_sum_exp(z)[:, 0])
 
 
-labels, sure = confidence(network, rubbish)
+labels, sure = confidence(network, unrecognisable)
 figure, axes = plots.figure_with_axes(2, 5, size=(1.7, 1.9))
-for axis, image, label, p in zip(axes.flat, rubbish, labels, sure, strict=True):
+for axis, image, label, p in zip(axes.flat, unrecognisable, labels, sure, strict=True):
     plots.show_image(axis, image)
     axis.set_title(f"“{data.class_names[label]}”  {p:.1%}", fontsize=11)
 figure.suptitle(f"noise, moved towards each class: {everything}, PGD, 100 steps", fontsize=10)
-show.figure(figure, "01_rubbish", "Ten images of noise that the network takes for the ten digits.")
+show.figure(figure, "01_unrecognisable", "Ten images of noise that the network takes for the ten digits.")
 
 # %% [markdown]
 # ## Creation of adversarial examples
@@ -113,26 +114,27 @@ show.figure(figure, "01_rubbish", "Ten images of noise that the network takes fo
 # \Delta = \mathcal{B}_\epsilon^\infty = \{\delta : \lVert\delta\rVert_\infty \leq \epsilon\}, \qquad
 # \lVert\delta\rVert_\infty = \max_j |\delta_j|$$
 #
-# The set may depend on the example, $\Delta(x)$: an image must stay an image, so $0 \leq x + \delta \leq 1$. In code a
-# set is an object: `Linf(0.1)` is the ball, `Linf(0.1).within(0, 1)` is the ball cut with the pixel range.
+# The set may depend on the example, $\Delta(x)$: an image must stay an image, so $0 \leq x + \delta \leq 1$. In code
+# a set is an object: `Linf(0.1)` is the ball, and `Linf(0.1).within(0, 1)` is its intersection with the pixel range.
 #
 # ## The smallest change
 #
-# The second deck turns the question round. It fixes the outcome and asks for the smallest change:
+# The second deck turns the question around. It fixes the outcome and asks for the smallest change:
 #
 # $$\arg\min_{x^*} \; d(x, x^*) \quad \text{such that} \quad f(x^*) \neq f(x)$$
 #
 # > **Beside the slide.** The second deck writes $L$ for this distance. The first deck writes $L$ for the loss. We
 # > write $d$ for the distance, mostly a norm of $\delta = x^* - x$, and keep $L$ for the loss. We also ask for
-# > $f(x^*) \neq y$, so that an image that is wrong from the start needs the change zero.
+# > $f(x^*) \neq y$, so that an image that is misclassified from the start needs no change at all.
 #
-# Both ask about the same landscape. Here it has two dimensions, so that all of it can be seen: a classifier with one
-# logit $z$, labels $y = \pm 1$, and an $x$ of class $+1$. The loss is $L = \Psi(yz) = \log(1 + e^{-yz})$.
+# Both definitions ask about the same loss surface. Here it has two dimensions, so that we can see all of it: a
+# classifier with one logit $z$, labels $y = \pm 1$, and an $x$ of class $+1$. The loss is
+# $L = \Psi(yz) = \log(1 + e^{-yz})$.
 
 
 # %%
 def wave(params, x):
-    """One logit: the height of x above a wave."""
+    """Return one logit for each x: its height above a wave."""
     height = 3 * (x[:, 1] - 0.4 * x[:, 0] ** 2 + 0.3 * x[:, 0])
     return height + params["theta0"]
 
@@ -166,14 +168,15 @@ figure.colorbar(shown, ax=axes[0, 1], label="loss L(y, z) for y = +1")
 show.figure(figure, "01_two_definitions", "A loss over two inputs: the worst point of a square; the nearest boundary.")
 
 # %% [markdown]
-# The black curve is the boundary $z = 0$. The two definitions meet in one sentence: **an attack in the ball of radius
-# $\epsilon$ can succeed exactly if the smallest change that fools is no longer than $\epsilon$.** So the error at
-# every $\epsilon$ is the distribution of the smallest changes. Exercise 1.4 checks it.
+# The black curve is the boundary $z = 0$. One sentence connects the two definitions: **an attack in the ball of
+# radius $\epsilon$ can succeed if and only if the smallest change that fools the model is no longer than
+# $\epsilon$.** So the error, as a function of $\epsilon$, is the distribution function of the smallest changes.
+# Exercise 1.4 checks it.
 #
 # ## Example: ResNet50
 #
-# The slide shows a pig that becomes a wombat with 99.6 % confidence. The same on digits: the smallest change in
-# $\ell_\infty$ that DeepFool finds, drawn ten times stronger in the middle.
+# The slide shows a pig that becomes a wombat with 99.6 % confidence. Here is the same on digits: the smallest change
+# in $\ell_\infty$ that DeepFool finds. The middle row shows it ten times stronger.
 
 # %%
 right = np.flatnonzero(predict(network, x) == y)[:4]
@@ -188,17 +191,18 @@ for i, column in enumerate(axes.T):
     column[0].set_title(f"“{data.class_names[before[i]]}”  {p[i]:.1%}", color=plots.RIGHT)
     column[1].set_title(f"10 δ,  ‖δ‖∞ = {Linf(1).norm(delta)[i]:.3f}", fontsize=10)
     column[2].set_title(f"“{data.class_names[after[i]]}”  {q[i]:.1%}", color=plots.WRONG)
-figure.suptitle("the first test images that the MLP has right; DeepFool in ℓ∞, 0 ≤ x + δ ≤ 1", fontsize=10)
+figure.suptitle("the first test images that the MLP gets right; DeepFool in ℓ∞, 0 ≤ x + δ ≤ 1", fontsize=10)
 show.figure(figure, "01_smallest_changes", "Digits, the smallest change found for each, and the digits that fool.")
 
 # %% [markdown]
-# On the slide the change cannot be seen, here it can. A photograph has 150,000 components, a digit 784, and the
-# section on linear classifiers below shows why that matters. The new label is barely ahead: the smallest change stops
-# just beyond the boundary. For 99.6 %, as on the slide, one goes on inside a set.
+# The change is invisible on the slide but visible here. A photograph has 150,000 components and a digit has 784; the
+# section on linear classifiers below shows why that matters. The new label is barely ahead, because the smallest
+# change stops just beyond the boundary. To reach 99.6 %, as on the slide, an attack goes on to raise the loss inside
+# a set.
 #
 # ## Targeted attacks
 #
-# An untargeted attack takes any wrong label. A **targeted** one wants $y_{target}$. The second deck asks for
+# An untargeted attack accepts any wrong label. A **targeted** attack wants $y_{target}$. The second deck asks for
 # $f(x^*) = y_{target}$ at the smallest distance. The first deck adds one term to the loss that is maximised:
 #
 # $$\arg\max_{\delta \in \Delta} \Big( L(y, \hat f(x + \delta \mid \theta)) -
@@ -208,7 +212,7 @@ show.figure(figure, "01_smallest_changes", "Digits, the smallest change found fo
 show.source(Targeted)
 
 # %% [markdown]
-# One digit, towards each of the other nine. Every attack of the library takes `target=`.
+# Here one digit is attacked towards each of the other nine. Every attack in the library accepts `target=`.
 
 # %%
 first = np.repeat(right[:1], 10)
@@ -225,18 +229,19 @@ figure.suptitle(f"{what}; {threat}, PGD, 40 steps", fontsize=10)
 show.figure(figure, "01_targets", "One digit attacked towards each of the ten classes.")
 
 # %% [markdown]
-# **Exercise 1.1.** A targeted attack that succeeds is also a successful untargeted attack. Is the smallest targeted
-# change, over all targets $k \neq y$, the smallest untargeted change?
+# **Exercise 1.1.** A targeted attack that succeeds is also a successful untargeted attack. Take the smallest targeted
+# change over all targets $k \neq y$. Is it the smallest untargeted change?
 
 # %% [markdown] tags=["answer"]
-# Yes. "Any label but $y$" is the union of the nine cases "label $k$", and the minimum over a union is the least of the
-# minima. An algorithm that finds a minimum only roughly may give two different numbers, and then the smaller counts.
+# Yes. "Any label but $y$" is the union of the nine cases "label $k$", and the minimum over a union is the smallest of
+# the minima. An algorithm that finds a minimum only approximately may give two different numbers. Then the smaller
+# one counts.
 
 # %% [markdown]
-# **Exercise 1.2.** Show that for cross-entropy the targeted objective is $z_{target} - z_y$: the other logits drop out.
+# **Exercise 1.2.** Show that for cross-entropy the targeted objective is $z_{target} - z_y$: the other logits cancel.
 
 # %% [markdown] tags=["answer"]
-# $L(y, z) = \log \sum_k e^{z_k} - z_y$. The logarithm of the sum is the same in $L(y)$ and in $L(y_{target})$ and
+# $L(y, z) = \log \sum_k e^{z_k} - z_y$. The logarithm of the sum is the same in $L(y)$ and in $L(y_{target})$, so it
 # cancels in the difference.
 
 # %% tags=["answer"]
@@ -247,15 +252,15 @@ assert np.allclose(Targeted(cross_entropy).value(z, pairs), z[:, 7] - z[:, 3])
 # %% [markdown]
 # ## Breaking linear classifiers
 #
-# Karpathy's example in the second deck needs no computer. A linear classifier has the score
-# $z = \theta^T x$ and gives class 1 the probability $\tau(z) = 1 / (1 + e^{-z})$. Move each component by a half, always
-# in the direction in which it helps class 1: $\delta_j = \tfrac12 \mathrm{sign}(\theta_j)$.
+# Karpathy's example in the second deck needs no computer. A linear classifier has the score $z = \theta^T x$ and
+# gives class 1 the probability $\tau(z) = 1 / (1 + e^{-z})$. Move each component by one half, always in the direction
+# that helps class 1: $\delta_j = \tfrac12 \mathrm{sign}(\theta_j)$.
 
 # %%
 features = np.array([[2.0, -1, 3, -2, 2, 2, 1, -4, 5, 1]])
 theta = np.array([-1.0, -1, 1, -1, 1, -1, 1, 1, -1, 1])
 linear = LogisticRegression(theta)
-delta = exact(linear, features, np.array([-1]), Linf(0.5))  # it is of class 0, label −1, and shall become 1
+delta = exact(linear, features, np.array([-1]), Linf(0.5))  # x has class 0, label −1; the attack wants class 1
 lines = {"x": features[0], "θ": theta, "θ x": theta * features[0], "δ": delta[0], "θ δ": theta * delta[0]}
 rows = [[name, *(f"{v:g}" for v in values), f"{values.sum():g}"] for name, values in lines.items()]
 show.table(["j", *map(str, range(1, 11)), "sum"], rows)
@@ -264,13 +269,13 @@ print("score:       {:g} → {:g}".format(*scores))
 print("probability: {:.3f} → {:.3f}".format(*sigmoid(np.array(scores))))
 
 # %% [markdown]
-# The last line of the table is the whole secret. Each component adds only a half, but all ten add up, since the
-# attack gives each the sign of its weight:
+# The last line of the table explains everything. Each component adds only one half, but all ten add up, because the
+# attack gives each component the sign of its weight:
 #
 # $$\theta^T \delta = \sum_j \theta_j \, \epsilon \, \mathrm{sign}(\theta_j) = \epsilon \lVert\theta\rVert_1$$
 #
-# With $p$ components of size 1 this grows like $p$. Random signs of the same size add up to something like $\sqrt{p}$.
-# That is why noise is harmless, why an attack is not, and why images with many pixels are easier to attack.
+# With $p$ weights of size 1 this grows like $p$. Random signs of the same size add up to about $\epsilon \sqrt{p}$
+# only. That is why noise is harmless, why an attack is not, and why images with many pixels are easier to attack.
 
 # %%
 sizes = np.unique(np.geomspace(10, 150_000, 20).astype(int))
@@ -289,10 +294,10 @@ axis.legend(frameon=False, loc="upper left")
 show.figure(figure, "01_dimension", "The shift by the attack grows like p, that by noise like the square root of p.")
 
 # %% [markdown]
-# **Exercise 1.3.** What is the smallest $\epsilon$ that turns the class of Karpathy's example?
+# **Exercise 1.3.** What is the smallest $\epsilon$ that changes the predicted class in Karpathy's example?
 
 # %% [markdown] tags=["answer"]
-# The score must rise by 3, and rises by $\epsilon \lVert\theta\rVert_1 = 10 \epsilon$. So $\epsilon = 0.3$.
+# The score must rise by 3, and it rises by $\epsilon \lVert\theta\rVert_1 = 10 \epsilon$. So $\epsilon = 0.3$.
 
 # %% tags=["answer"]
 smallest = -linear.logits(features)[0] / abs(theta).sum()
@@ -302,8 +307,8 @@ print(f"{smallest:g}")
 
 # %% [markdown]
 # **Exercise 1.4.** Check the sentence in bold above on the network: the error at $\epsilon$ is the share of smallest
-# changes that are no longer than $\epsilon$. Take `deepfool(norm=Linf)` for the one and `pgd` for the other. Why are
-# the two curves not the same?
+# changes that are no longer than $\epsilon$. Find the smallest changes with `deepfool(norm=Linf)` and the error with
+# `pgd`. Why are the two curves not the same?
 
 # %% tags=["answer"]
 delta = deepfool(network, x, y, norm=Linf)
@@ -314,25 +319,27 @@ for eps in (0.02, 0.05, 0.1):
     assert np.mean(sizes <= eps) >= error(0 * x, in_set)
 
 # %% [markdown] tags=["answer"]
-# Neither attack is exact on a network. What DeepFool finds may be longer than the smallest change, and PGD may miss
-# a point of the set that fools. Each curve is a lower bound of the true one, and so is the worst case over both.
+# Neither attack is exact on a network. DeepFool may find a change that is longer than the smallest one, and PGD may
+# miss a point of the set that fools the model. Each curve is a lower bound on the true error, and so is the worst
+# case over both.
 
 # %% [markdown]
 # ## Impact
 #
-# Why care? A car that reads signs can be misled by a sticker, illegal content can be made to pass a filter, a face or
-# a voice can be made to pass for another. In each case ask three things: *what may the adversary change* (this is
-# $\Delta$), *what do they know of the model*, and *what outcome do they want*. The three answers together are the
-# **threat model**. A robustness number without one means nothing.
+# Why care? A sticker can mislead a car that reads signs, illegal content can be made to pass a filter, and a face or
+# a voice can be made to pass for another. In each case ask three questions: *what may the adversary change* (this is
+# $\Delta$), *what does the adversary know about the model*, and *what outcome does the adversary want*. The three
+# answers together are the **threat model**. A robustness number without a threat model means nothing.
 #
-# The same tools are useful without any adversary: adversarial examples show what a model relies on, and they are
-# training data of the hardest kind ([chapter 7](07_adversarial_training.py)).
+# The same tools are useful without any adversary: adversarial examples show what a model relies on, and they are the
+# hardest kind of training data ([chapter 7](07_adversarial_training.py)).
 #
 # ## Methods for creating adversarial examples
 #
-# The slide sorts attacks by what they know. **White box** attacks know the model and go along its gradients: those of
-# *gradient based optimisation* climb the loss inside a set, those of *constrained optimisation* look for the smallest
-# change. **Black box** attacks see only what the model puts out. The folders of `scratchadv.attacks` are this tree:
+# The slide classifies attacks by what they know. **White-box** attacks know the model and follow its gradients: those
+# of *gradient based optimisation* climb the loss inside a set, and those of *constrained optimisation* look for the
+# smallest change. **Black-box** attacks see only the model's output. The folders of `scratchadv.attacks` follow this
+# tree:
 
 # %%
 rows = []
@@ -345,14 +352,15 @@ show.table(["folder or file", "attack", "what it does"], sorted(rows))
 # %% [markdown]
 # ## What is measured
 #
-# An attack is believed only after three questions, and `judge` asks them without looking at what the attack says of
-# itself: is $\delta$ in $\Delta(x)$, what does the model predict *again* on $x + \delta$, and does it differ from $y$?
+# We believe an attack only after three questions: is $\delta$ in $\Delta(x)$, what does the model predict for
+# $x + \delta$ when it is asked *again*, and does that differ from $y$? The function `judge` asks them and ignores
+# what the attack reports about itself.
 
 # %%
 show.source(judge)
 
 # %% [markdown]
-# Wrong numbers arise easily. All the lines of this table come from the same model on the same images, and somebody
+# Wrong numbers arise easily. Every line of this table comes from the same model on the same images, and somebody
 # could publish each of them as "the error at $\epsilon = 0.1$".
 
 # %%
@@ -361,7 +369,7 @@ strong, unclipped = pgd(network, x, y, threat), pgd(network, x, y, ball)
 masked = np.where(abs(x) > 0, strong, 0)  # a mistake: "no ink, nothing to change"
 cases = [
     ("random noise, called an attack", threat.sample(rng, x), threat),
-    ("PGD, and only pixels with ink may change", masked, threat),
+    ("PGD, but only pixels with ink may change", masked, threat),
     ("PGD, 3 steps of 0.001", pgd(network, x, y, threat, steps=3, alpha=0.001), threat),
     ("FGSM", fgsm(network, x, y, threat), threat),
     ("PGD, 40 steps", strong, threat),
@@ -376,16 +384,18 @@ show.table(["MLP 784-200-10, 200 test images, ε = 0.1 in ℓ∞", "error", "sha
 
 # %% [markdown]
 # Nobody cheats in the first three lines. A weak attack makes a model look robust, and nothing looks broken. The last
-# line is the opposite mistake: a $\delta$ outside of the set shows nothing, so `judge` counts none of them. What helps
-# is to try attacks where the answer is known, on linear models ([chapter 3](03_linear_models.py)), and laws that every
-# attack must keep ([chapter 9](09_true_numbers.py)).
+# two lines show the opposite mistake: a $\delta$ outside the set proves nothing, so `judge` does not count it. Two
+# things help: to try attacks where the answer is known, on linear models ([chapter 3](03_linear_models.py)), and to
+# test laws that every attack must satisfy ([chapter 9](09_true_numbers.py)).
 #
-# **Exercise 1.5.** An image is stored with 256 levels a pixel. What may happen to an adversarial example that is saved
-# as a picture file? Which $\epsilon$ in $\ell_\infty$ survive for certain? (`judge` has an argument `bits`.)
+# **Exercise 1.5.** An image file stores 256 levels for each pixel. What may happen to an adversarial example that is
+# saved as a file? For which $\epsilon$ in $\ell_\infty$ does it certainly stay inside the ball? (`judge` has an
+# argument `bits`.)
 
 # %% [markdown] tags=["answer"]
-# Rounding moves each pixel by up to half a level, 1/510, so a tiny $\delta$ vanishes. For data on the levels and an
-# $\epsilon$ of whole levels the picture stays inside the ball, but whether it still fools must be judged again.
+# Rounding moves each pixel by up to half a level, 1/510, so a tiny $\delta$ vanishes. If the data lie on the levels
+# and $\epsilon$ is a whole number of levels, the saved image stays inside the ball. Whether it still fools the model
+# must be judged again.
 
 # %% tags=["answer"]
 tiny = Linf(0.4 / 255).within(0, 1)

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 2. Perturbation sets and norms
 #
-# An attack is a search in a set $\Delta$. This chapter is about the set alone: what it looks like, what its best
-# point is, how to get back into it, and how to draw from it. No model is needed before the last section.
+# An attack is a search in a set $\Delta$. This chapter is about the set alone: what it looks like, where its best
+# point is, how to return to it, and how to draw from it. No model is needed before the last section.
 #
 # **You will learn**
 #
-# - the balls of $\ell_\infty$, $\ell_2$, $\ell_1$ and $\ell_0$, alone and cut with the pixel range,
+# - the balls of $\ell_\infty$, $\ell_2$, $\ell_1$ and $\ell_0$, alone and intersected with the pixel range,
 # - the best point of a set for a linear function, and the dual norm that is its value,
 # - the exact projections, and why projecting and then clipping is not one of them,
 # - how to draw uniformly from a ball, and where such points lie in many dimensions,
@@ -39,16 +39,17 @@ BLUE, LIGHT = "#2166ac", "#bcd4e6"
 #
 # | set | formula | what it allows |
 # | --- | --- | --- |
-# | `Linf(eps)` | $\max_j \lvert\delta_j\rvert \leq \epsilon$ | every pixel a little |
-# | `L2(eps)` | $\sqrt{\sum_j \delta_j^2} \leq \epsilon$ | some energy, spread as one likes |
-# | `L1(eps)` | $\sum_j \lvert\delta_j\rvert \leq \epsilon$ | a sum of changes, best spent on few pixels |
-# | `L0(k)` | $\lvert\{j : \delta_j \neq 0\}\rvert \leq k$ | $k$ pixels, each as much as one likes |
+# | `Linf(eps)` | $\max_j \lvert\delta_j\rvert \leq \epsilon$ | a small change of every pixel |
+# | `L2(eps)` | $\sqrt{\sum_j \delta_j^2} \leq \epsilon$ | a total energy, spread freely over the pixels |
+# | `L1(eps)` | $\sum_j \lvert\delta_j\rvert \leq \epsilon$ | a total amount of change, best spent on few pixels |
+# | `L0(k)` | $\lvert\{j : \delta_j \neq 0\}\rvert \leq k$ | any change of $k$ pixels |
 #
-# The last one is no norm and its set is not convex, but it has the same four methods. An image must also stay an
-# image, so mostly we want the ball cut with the box: `ball.within(0, 1)`. That set moves with $x$: `.at(x)` is
-# $\Delta(x) = \{\delta : \lVert\delta\rVert \leq \epsilon,\ 0 \leq x + \delta \leq 1\}$.
+# The last one is not a norm and its set is not convex, but it has the same four methods. An image must also stay an
+# image, so we usually want the intersection of the ball and the box: `ball.within(0, 1)`. That set depends on $x$:
+# `.at(x)` is $\Delta(x) = \{\delta : \lVert\delta\rVert \leq \epsilon,\ 0 \leq x + \delta \leq 1\}$.
 #
-# A set is what its projection leaves alone. So a fine grid of points, projected, draws it.
+# The projection leaves the points of the set where they are and moves all others into it. So projecting a fine grid
+# of points draws the set.
 
 # %%
 x = np.array([[0.75, 0.3]])  # an "image" of two pixels
@@ -67,8 +68,8 @@ figure.suptitle("x + Δ(x) for an image of two pixels (black); the grey square i
 show.figure(figure, "02_balls", "The four balls around a point, and what the pixel range leaves of each.")
 
 # %% [markdown]
-# The numbers $\epsilon$ of different norms cannot be compared. The corners of the $\ell_\infty$ ball are far away in
-# the others:
+# The radii $\epsilon$ of different norms cannot be compared. The corners of the $\ell_\infty$ ball are far away in
+# the other norms:
 #
 # $$\lVert\delta\rVert_\infty \leq \lVert\delta\rVert_2 \leq \lVert\delta\rVert_1 \leq
 # \sqrt{p}\, \lVert\delta\rVert_2 \leq p\, \lVert\delta\rVert_\infty$$
@@ -81,9 +82,9 @@ show.table(
 )
 
 # %% [markdown]
-# **Exercise 2.1.** How many grey levels of 256 are $\epsilon = 0.2$ (the slides' digits) and $\epsilon = 0.007$ (the
-# panda of the slide "Fast gradient sign method")? Which is the smallest $\ell_2$ ball that holds the slides'
-# $\ell_\infty$ ball?
+# **Exercise 2.1.** To how many of 256 grey levels do $\epsilon = 0.2$ (the slides' digits) and $\epsilon = 0.007$
+# (the panda of the slide "Fast gradient sign method") correspond? Which is the smallest $\ell_2$ ball that contains
+# the slides' $\ell_\infty$ ball?
 
 # %% tags=["answer"]
 print(f"{0.2 * 255:.1f} levels and {0.007 * 255:.1f} levels; the L2 ball of radius {0.2 * np.sqrt(784):.1f}")
@@ -93,15 +94,15 @@ assert np.isclose(L2(1).norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
 # ## The best point of a set
 #
 # Near $x$ every smooth loss looks linear: $L(x + \delta) \approx L(x) + \langle g, \delta \rangle$ with the gradient
-# $g$. So the first question to ask of a set is where a linear function is largest, and how large.
+# $g$. So the first question about a set is where a linear function is largest, and how large it is there.
 #
 # $$\mathrm{linear\_max}(g) = \arg\max_{\delta \in \Delta} \langle g, \delta \rangle, \qquad
 # \mathrm{support}(g) = \max_{\delta \in \Delta} \langle g, \delta \rangle = \epsilon \lVert g \rVert_*$$
 #
-# The value defines the **dual norm** $\lVert g \rVert_*$. For $\ell_\infty$ each component is a problem of its own: it
-# takes the end of its interval on the side of $g_j$, and gains $\epsilon |g_j|$. The sum of these is
-# $\epsilon \lVert g \rVert_1$. For $\ell_2$ the best point lies along $g$, for $\ell_1$ the whole budget goes to the
-# largest $|g_j|$.
+# The value defines the **dual norm** $\lVert g \rVert_*$. For $\ell_\infty$ each component is a problem of its own:
+# it takes the end of its interval that has the sign of $g_j$, and gains $\epsilon |g_j|$. The sum of these is
+# $\epsilon \lVert g \rVert_1$. For $\ell_2$ the best point lies along $g$. For $\ell_1$ the whole budget goes to the
+# component with the largest $|g_j|$.
 #
 # | ball | best point | dual norm |
 # | --- | --- | --- |
@@ -113,8 +114,8 @@ assert np.isclose(L2(1).norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
 show.source(Linf.linear_max, L2.linear_max, L1.linear_max)
 
 # %% [markdown]
-# One method, many formulas of the slides: with the gradient of the loss it is FGSM, with $g = -y\theta$ it is the exact
-# attack on a linear model, with a small radius it is a step of PGD.
+# This one method gives several formulas of the slides. With the gradient of the loss it is FGSM, with $g = -y\theta$
+# it is the exact attack on a linear model, and with a small radius it is a step of PGD.
 
 # %%
 g = np.array([[0.8, 0.5]])
@@ -137,9 +138,11 @@ show.figure(
 )
 
 # %% [markdown]
-# `L0` without a box has no best point: one component may go to infinity. The library refuses and says so.
+# `L0` without a box has no best point, because one component may go to infinity. The library raises an error that
+# says so.
 #
-# **Exercise 2.2.** Compute by hand for $g = (3, -4)$: the best points and the supports of the three balls of radius 2.
+# **Exercise 2.2.** For $g = (3, -4)$, compute by hand the best point and the support of each of the three balls of
+# radius 2.
 
 # %% tags=["answer"]
 g = np.array([[3.0, -4.0]])
@@ -151,14 +154,14 @@ for norm, (point, value) in by_hand.items():
 # %% [markdown]
 # ## Projected gradient descent
 #
-# PGD takes a step and returns to the set: $\delta^{[t+1]} = \mathcal{P}(\delta^{[t]} + \alpha g)$. The way back is the
-# Euclidean **projection**, the nearest point of the set:
+# PGD takes a step and returns to the set: $\delta^{[t+1]} = \mathcal{P}(\delta^{[t]} + \alpha g)$. The return is the
+# Euclidean **projection**, which gives the nearest point of the set:
 #
 # $$\mathcal{P}(z) = \arg\min_{\delta \in \Delta} \lVert \delta - z \rVert_2, \qquad
 # \text{for } \ell_\infty\text{:} \quad \mathcal{P}(z) = \mathrm{clip}(z, [-\epsilon, \epsilon])$$
 #
-# For $\ell_2$ it is a rescaling. For $\ell_1$ it is not: all magnitudes shrink by the same *amount* $\lambda$, and the
-# small ones become zero. For $\ell_0$ the $k$ largest components stay.
+# For $\ell_2$ the projection is a rescaling. For $\ell_1$ it is not: all magnitudes shrink by the same *amount*
+# $\lambda$, and the small ones become zero. For $\ell_0$ the $k$ largest components stay and the others become zero.
 
 # %%
 show.source(Linf.project, L2.project, L1.project)
@@ -179,18 +182,19 @@ for axis, ball in zip(axes[0], balls, strict=True):
 show.figure(figure, "02_projections", "Points outside the four balls and their nearest points inside.")
 
 # %% [markdown]
-# One law says that $\mathcal{P}(z)$ is the projection on a convex set: no point $v$ of the set lies on the far side,
+# One law characterises the projection $\mathcal{P}(z)$ onto a convex set. No point $v$ of the set makes an acute
+# angle with the direction from $\mathcal{P}(z)$ to $z$:
 #
 # $$\langle z - \mathcal{P}(z),\ v - \mathcal{P}(z) \rangle \leq 0 \quad \text{for all } v \in \Delta .$$
 #
-# The tests of the library check it for the worst $v$ there is, which `linear_max` knows.
+# The tests of the library check the law for the worst possible $v$, which `linear_max` computes.
 #
-# **Exercise 2.3.** Project $(3, 4)$ on the balls of radius 1 by hand. Why is $(3/7, 4/7)$, the rescaled point, not the
-# projection on the $\ell_1$ ball?
+# **Exercise 2.3.** Project $(3, 4)$ onto the balls of radius 1 by hand. Why is $(3/7, 4/7)$, the rescaled point, not
+# the projection onto the $\ell_1$ ball?
 
 # %% [markdown] tags=["answer"]
-# $(1, 1)$ for $\ell_\infty$ and $(0.6, 0.8)$ for $\ell_2$. For $\ell_1$ shrink both by $\lambda = 3$: $(0, 1)$. It is
-# nearer to $(3, 4)$ than the rescaled point.
+# $(1, 1)$ for $\ell_\infty$ and $(0.6, 0.8)$ for $\ell_2$. For $\ell_1$ shrink both by $\lambda = 3$ to get $(0, 1)$.
+# This point is nearer to $(3, 4)$ than the rescaled point.
 
 # %% tags=["answer"]
 z = np.array([[3.0, 4.0]])
@@ -199,16 +203,17 @@ for norm, p in {Linf: [1, 1], L2: [0.6, 0.8], L1: [0, 1]}.items():
 assert np.linalg.norm(z - [0, 1]) < np.linalg.norm(z - z / 7)
 
 # %% [markdown]
-# **Exercise 2.4.** Write the projection on the $\ell_1$ ball yourself. Sort the magnitudes $a_1 \geq a_2 \geq \dots$;
-# if $m$ of them stay above zero, then $\lambda = (a_1 + \dots + a_m - \epsilon) / m$. Which $m$ is right?
+# **Exercise 2.4.** Write the projection onto the $\ell_1$ ball yourself. Sort the magnitudes
+# $a_1 \geq a_2 \geq \dots$; if $m$ of them stay above zero, then $\lambda = (a_1 + \dots + a_m - \epsilon) / m$.
+# Which $m$ is right?
 
 # %% [markdown] tags=["answer"]
-# The largest $m$ with $a_m > \lambda$, that is with $a_m$ above its own $\lambda$ (Duchi et al., 2008).
+# The largest $m$ for which $a_m > \lambda$, where $\lambda$ is computed from that same $m$ (Duchi et al., 2008).
 
 
 # %% tags=["answer"]
 def project_l1(z, eps):
-    """One vector on the ℓ1 ball."""
+    """Return the projection of one vector onto the ℓ1 ball."""
     a = abs(z)
     if a.sum() <= eps:
         return z
@@ -223,10 +228,10 @@ for z in np.random.default_rng(0).standard_normal((100, 30)):
 # %% [markdown]
 # ## Project, then clip
 #
-# Two sets, two projections, one after the other: first on the ball, then clip at the box. The result lies in both. It
-# looks right, it is found in many libraries, and for $\ell_\infty$ it is right, since there both sets are boxes. For
-# $\ell_2$ and $\ell_1$ it is not the nearest point. After clipping the point no longer uses its budget, and the other
-# components could have had it.
+# Many libraries project onto the intersection in two steps: they project onto the ball, then they clip to the box.
+# The result lies in both sets and looks right. For $\ell_\infty$ it is right, because both sets are boxes. For
+# $\ell_2$ and $\ell_1$ it is not the nearest point. After clipping the point no longer uses its whole budget, and the
+# other components could have used the rest.
 
 # %%
 x, z = np.array([[0.8, 0.35]]), np.array([[0.9, 0.75]])
@@ -253,8 +258,8 @@ show.figure(
 )
 
 # %% [markdown]
-# In many dimensions it is wrong nearly always. The same mistake is made with the best point: that of the ball, clipped,
-# is not that of ball ∩ box.
+# In many dimensions it is nearly always wrong. The best point invites the same mistake: the best point of the ball,
+# after clipping, is not the best point of ball ∩ box.
 
 # %%
 rng = np.random.default_rng(0)
@@ -263,7 +268,7 @@ z, g = 0.3 * rng.standard_normal(x.shape), rng.standard_normal(x.shape)
 
 
 def clip(delta):
-    """What is left of δ in the box."""
+    """Return what is left of δ when x + δ is clipped to the box."""
     return np.clip(x + delta, 0, 1) - x
 
 
@@ -276,20 +281,21 @@ for ball in (Linf(0.1), L2(2), L1(20)):
     reached = np.mean(flat(g * clip(ball.linear_max(g))).sum(axis=1) / here.support(g))
     table.append([str(ball), f"{other.sum()} of {len(x)}", f"{farther:.2%}", f"{reached:.1%}"])
 header = ["400 digits in [0, 1], z = 0.3 · Gaussian, seed 0", "project-then-clip is wrong", "and farther from z by"]
-show.table([*header, "best point, clipped, reaches of the maximum"], table)
+show.table([*header, "share of the maximum that the clipped best point reaches"], table)
 
 # %% [markdown]
 # ## One number is enough
 #
-# The exact projection on ball ∩ box is hardly more work. By symmetry only magnitudes matter: let $a = |z|$, and let
-# $b_j$ be the room that the box leaves in the direction of $z_j$. For $\ell_1$ we want
+# The exact projection onto ball ∩ box is hardly more work. By symmetry only magnitudes matter: let $a = |z|$, and let
+# $b_j$ be how far the box lets component $j$ move in the direction of $z_j$. For $\ell_1$ we want
 #
 # $$\min_m \tfrac12 \lVert m - a \rVert_2^2 \quad \text{such that} \quad \sum_j m_j \leq \epsilon, \quad
 # 0 \leq m_j \leq b_j .$$
 #
 # Put the budget into the objective with a multiplier $\lambda \geq 0$. Then each component is a problem of its own,
 # with the solution $m_j = \mathrm{clip}(a_j - \lambda, 0, b_j)$. The right $\lambda$ is the one that spends the
-# budget. The sum falls along straight pieces as $\lambda$ grows, so a search over the kinks finds it exactly.
+# budget. As $\lambda$ grows, the sum falls in linear pieces, so a search over the kinks between them finds $\lambda$
+# exactly.
 
 # %%
 show.source(L1._project_capped)
@@ -304,7 +310,7 @@ figure, axes = plots.figure_with_axes(1, 2, size=(4.6, 3.6))
 axes[0, 0].plot(shrink, spent.sum(axis=1), color="k", lw=2, label="Σ clip(a − λ, 0, b)")
 axes[0, 0].axhline(eps, color=plots.WRONG, ls="--", label=f"the budget ε = {eps}")
 axes[0, 0].axvline(exact, color=plots.RIGHT, label=f"λ = {exact:.3f}")
-axes[0, 0].set(xlabel="λ", ylabel="the sum of what is left", title="one number to find", xlim=(0, 1.05), ylim=(0, None))
+axes[0, 0].set(xlabel="λ", ylabel="the sum that remains", title="one number to find", xlim=(0, 1.05), ylim=(0, None))
 axes[0, 0].legend(frameon=False)
 places = np.arange(1, 6)
 axes[0, 1].bar(places, a, color="0.88", label="a = |z|")
@@ -321,7 +327,7 @@ show.figure(figure, "02_multiplier", "The budget spent falls with the multiplier
 
 # %% [markdown] tags=["answer"]
 # The derivative $m_j - a_j + \lambda m_j$ is zero at $a_j / (1 + \lambda)$, so $m_j = \min(s\, a_j, b_j)$ with
-# $s = 1 / (1 + \lambda)$. All components that are not at the edge are scaled by the same $s$.
+# $s = 1 / (1 + \lambda)$. All components below their bound are scaled by the same $s$.
 
 # %% tags=["answer"]
 m = L2(0.5).within(0, b).at(np.zeros((1, 5))).project(a[None])[0]
@@ -332,10 +338,10 @@ assert np.isclose(np.linalg.norm(m), 0.5)
 # %% [markdown]
 # ## Random starts
 #
-# PGD often begins at a random point of the set. Uniform in a ball is easy for $\ell_\infty$. For $\ell_2$ a
-# Gaussian vector has a uniform direction, and since the volume within radius $r$ grows like $r^p$, the length is
-# $\epsilon\, U^{1/p}$ with a uniform $U$. In many dimensions this is nearly always nearly $\epsilon$: almost all of a
-# ball lies at its surface.
+# PGD often begins at a random point of the set. A uniform point of the ball is easy to draw for $\ell_\infty$. For
+# $\ell_2$ the direction of a Gaussian vector is uniform. The volume within radius $r$ grows like $r^p$, so the length
+# is $\epsilon\, U^{1/p}$ with a uniform $U$ in $[0, 1]$. In many dimensions this length is nearly always close to
+# $\epsilon$: almost all of the volume of a ball lies near its surface.
 
 # %%
 show.source(Linf.sample, L2.sample)
@@ -357,7 +363,7 @@ for p, colour in ((2, "#92c5de"), (20, "#4393c3"), (784, "#053061")):
     axes[0, 0].hist(lengths, bins=np.linspace(0, 1, 81), density=True, color=colour, alpha=0.8, label=f"p = {p}")
 axes[0, 0].set(xlabel="‖δ‖₂ / ε", ylabel="density", title="uniform points of the ℓ2 ball, 5,000 each", yscale="log")
 axes[0, 0].legend(frameon=False, loc="upper left")
-show.figure(figure, "02_lengths", "The lengths of uniform points crowd at the radius as the dimension grows.")
+show.figure(figure, "02_lengths", "As the dimension grows, the lengths of uniform points concentrate at the radius.")
 
 # %% [markdown]
 # **Exercise 2.6.** What share of the $\ell_2$ ball in 784 dimensions lies within 99 % of its radius? Compare with 5,000
@@ -372,8 +378,8 @@ assert abs(np.mean(lengths <= 0.99) - share) < 5 * np.sqrt(share / 5000)
 # %% [markdown]
 # ## What ε looks like
 #
-# One digit and an MLP. Each picture is one step to the best point of the set for the gradient of the loss (FGSM, in the
-# box). Judge for yourself which of these changes "look the same".
+# This section shows one digit and attacks an MLP. Each picture takes one step to the best point of the set for the
+# gradient of the loss (FGSM, in the box). Judge for yourself which of these changes "look the same".
 
 # %%
 network = quick(data, "2-layer")

@@ -2,18 +2,18 @@
 # # 4. A tiny autodiff engine
 #
 # An attack needs $\nabla_x L$, training needs $\nabla_\theta L$. A program that computes $L$ can be made to compute
-# both, for about the price of a few more runs. This chapter takes the engine apart that does it.
+# both, at about the cost of a few more runs. This chapter takes apart the engine that does it.
 #
 # **You will learn**
 #
 # - why a gradient of $P$ components does not cost $P$ evaluations
-# - that a program is a graph, and the chain rule a walk back through it
+# - that a program is a graph, and that the chain rule walks backward through it
 # - what a pullback is, and how a table of them becomes an engine for arrays
 # - how broadcasting is undone, and why no recursion is needed
 # - what gradients of gradients are good for: curvature, and a penalty on the input gradient
 #
-# It goes with the slides "Creation of Adversarial Examples" (optimise the *input*) and "Projected Gradient Descent",
-# whose $\nabla_\delta L(y, f(x + \delta \mid \theta))$ they take for granted.
+# It goes with the slides "Creation of Adversarial Examples" (optimise the *input*) and "Projected Gradient Descent".
+# They take the gradient $\nabla_\delta L(y, f(x + \delta \mid \theta))$ for granted.
 
 # %%
 import inspect
@@ -44,17 +44,17 @@ model = quick(data, "2-layer")
 # %% [markdown]
 # ## What a gradient costs
 #
-# A derivative is a limit of differences, so the plain way to a gradient is to move every input a little:
+# A derivative is a limit of differences, so the simplest way to compute a gradient is to move every input a little:
 #
 # $$\frac{\partial L}{\partial x_j} \approx \frac{L(x + h e_j) - L(x - h e_j)}{2h}, \qquad j = 1, \ldots, P.$$
 #
 # That is $2P$ runs of the network for one gradient, and a step size $h$ to worry about. A digit has $P = 784$ pixels.
-# Walking back through the computation once gives all of them together.
+# One walk backward through the computation gives all components at once.
 
 
 # %%
 def by_differences(f, x, h=1e-5):
-    """The gradient of f at one x, component by component."""
+    """Return the gradient of f at one x, component by component."""
     g = np.zeros(x.size)
     for j in range(x.size):
         e = np.zeros(x.size)
@@ -64,7 +64,7 @@ def by_differences(f, x, h=1e-5):
 
 
 def loss_at(x):
-    """The loss of the network at one image."""
+    """Return the loss of the network at one image."""
     return cross_entropy.value(model.logits(x), y).sum()
 
 
@@ -77,26 +77,28 @@ fast = pull(cross_entropy.grad(z, y))
 ended = time.perf_counter()
 
 show.table(
-    ["gradient by the 784 pixels, one image", "milliseconds", "runs of the network"],
+    ["gradient in the 784 pixels, one image", "milliseconds", "runs of the network"],
     [
         ["central differences", f"{1e3 * (middle - began):.1f}", 2 * x.size],
-        ["once forward, once back", f"{1e3 * (ended - middle):.2f}", "1, and once back"],
+        ["once forward, once backward", f"{1e3 * (ended - middle):.2f}", "1, and 1 backward"],
     ],
 )
-print(f"largest difference of the two: {abs(slow - fast).max():.1e}, largest entry: {abs(fast).max():.1e}")
+print(f"largest difference between the two: {abs(slow - fast).max():.1e}, largest entry: {abs(fast).max():.1e}")
 
 # %% [markdown]
 # ## A program is a graph
 #
-# Whatever a program computes, it computes in small steps $z = \mathrm{op}(x, y, \ldots)$ whose derivatives stand in
-# every textbook. Each number remembers what it was computed from, and the slope $\partial z / \partial x$ of each of
-# these steps. That is all that `Value` is: a number, its parents with the slopes, and a place for the gradient.
+# Whatever a program computes, it computes in small steps $z = \mathrm{op}(x, y, \ldots)$ whose derivatives are in
+# every textbook. Each number remembers what it was computed from, and the slope $\partial z / \partial x$ with
+# respect to each of those numbers. That is all that `Value` is: a number, its parents with the slopes, and a place
+# for the gradient.
 
 # %%
 show.source(Value.__init__, Value.__mul__, Value.tanh)
 
 # %% [markdown]
-# Here a neuron with one input shall repeat it: $L = (\tanh(\theta x + \theta_0) - x)^2$. Note that $x$ is used twice.
+# Here is a neuron whose output should equal its one input: $L = (\tanh(\theta x + \theta_0) - x)^2$. Note that $x$ is
+# used twice.
 
 # %%
 x, theta, theta0 = Value(1.0), Value(-1.0), Value(0.5)
@@ -132,7 +134,7 @@ for z, (name, column, row) in places.items():
             axis.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "0.5", "lw": 1.5})
             where = (left + column) / 2 + 0.02, (low + row) / 2
             axis.text(*where, f"{slope:.2f}", ha="center", va="center", fontsize=9, bbox=plain)
-axis.set(xlim=(-0.4, 5.4), ylim=(-1.5, 2.1), title="values, slopes on the arrows, and ∂L/∂· for each node (red)")
+axis.set(xlim=(-0.4, 5.4), ylim=(-1.5, 2.1), title="values, slopes on the arrows, and each gradient ∂L/∂· (red)")
 axis.axis("off")
 show.figure(figure, "04_graph", "The graph of one neuron with values, slopes and gradients")
 
@@ -143,8 +145,7 @@ show.figure(figure, "04_graph", "The graph of one neuron with values, slopes and
 # $$\frac{\partial L}{\partial x} = \sum_{z \text{ computed from } x}
 #   \frac{\partial L}{\partial z} \frac{\partial z}{\partial x}.$$
 #
-# The gradient by $\theta$ is what training wants, the gradient by $x$ is what an attack wants. The same walk gives
-# both.
+# Training needs the gradient in $\theta$, and an attack needs the gradient in $x$. The same walk gives both.
 
 # %% [markdown]
 # **Exercise 4.1.** Take $u = 2$, $v = -1$ and $L = u v + \exp(u)$. Draw the graph and find both gradients by hand. Then
@@ -159,18 +160,19 @@ print(f"∂L/∂u = v + exp(u) = {u.grad:.4f},  ∂L/∂v = u = {v.grad:.4f}")
 # %% [markdown]
 # ## Topological order without recursion
 #
-# A node may hand on its gradient only when it is complete: when everything that was computed from it has added its
-# share. So the nodes are put in an order with parents before children, and the walk goes through it from the end.
+# A node may pass on its gradient only when that gradient is complete: when everything that was computed from the node
+# has added its share. So we sort the nodes with parents before children, and walk through that order from the end.
 
 # %%
 show.source(Value.backward, scalar.topological_order)
 
 # %% [markdown]
-# Textbooks write that order as a recursive function. Python stops recursion soon, and graphs are deep: an attack of 40
-# steps through a network of ten layers is a chain of some thousand operations. So the order is a loop with a stack.
+# Textbooks compute that order with a recursive function. Python limits the depth of recursion, and graphs are deep:
+# an attack of 40 steps through a network of ten layers is a chain of about a thousand operations. So the library
+# computes the order in a loop with a stack.
 #
-# The order matters for speed too. If $x_{k+1} = x_k + x_k$, there are $2^k$ paths from $x_0$ to $x_k$. A sum over paths
-# would never end. A sum over edges takes $2k$ additions.
+# The order matters for speed too. If $x_{k+1} = x_k + x_k$, there are $2^k$ paths from $x_0$ to $x_k$. A sum over
+# paths would never finish. A sum over edges takes $2k$ additions.
 
 # %%
 print("Python stops recursion at depth", sys.getrecursionlimit())
@@ -189,13 +191,13 @@ z.backward()
 print(f"60 doublings, {2**60:,} paths: ∂z/∂x = {x.grad:,.0f}")
 
 # %% [markdown]
-# **Exercise 4.2.** `Value` has no logarithm. Add one, and with it the slides' $\Psi(m) = \log(1 + \exp(-m))$. Check the
-# chapter on linear models: $\Psi'(m) = -\tau(-m)$.
+# **Exercise 4.2.** `Value` has no logarithm. Add one, and with it the slides' $\Psi(m) = \log(1 + \exp(-m))$. Check a
+# formula from the chapter on linear models: $\Psi'(m) = -\tau(-m)$.
 
 
 # %% tags=["answer"]
 def log(x):
-    """The natural logarithm, of slope 1/x."""
+    """Return the natural logarithm, whose slope is 1/x."""
     return Value(np.log(x.data), ((x, 1 / x.data),))
 
 
@@ -208,28 +210,27 @@ print("Ψ' is −τ(−m) at all three points")
 # %% [markdown]
 # ## The same for arrays
 #
-# For arrays the slope $\partial z / \partial x$ is a Jacobian, one number for each pair of entries. It is never built.
-# All that the walk back needs of it is the *pullback*: the linear map
+# For arrays the slope $\partial z / \partial x$ is a Jacobian, one number for each pair of entries. It is never
+# built. The backward walk needs only its *pullback*, the linear map
 #
 # $$g = \frac{\partial L}{\partial z} \quad \longmapsto \quad
 #   g^T \frac{\partial z}{\partial x} = \frac{\partial L}{\partial x}.$$
 #
-# There is one way to derive it that never fails. Move $x$ by $dx$, write what it does to $L$ as
-# $\langle g, dz \rangle$, and shift everything to the other side until it reads $\langle \text{something}, dx \rangle$.
-# For a matrix product $Z = X Y$:
+# One way to derive a pullback always works. Move $x$ by $dx$, write the change of $L$ as $\langle g, dz \rangle$, and
+# rearrange until it reads $\langle \text{something}, dx \rangle$. For a matrix product $Z = X Y$:
 #
 # $$\langle G, dX\, Y \rangle = \mathrm{tr}(G^T dX\, Y) = \mathrm{tr}(Y G^T dX) = \langle G\, Y^T, dX \rangle,$$
 #
-# so the pullback by $X$ is $G \mapsto G Y^T$; it has the shape of $X$, as it must. An elementwise $z = h(x)$ gives
-# $\langle g, h'(x)\, dx \rangle = \langle g\, h'(x), dx \rangle$. An operation of the engine is a function with such a
-# rule for each argument:
+# so the pullback to $X$ is $G \mapsto G Y^T$; its result has the shape of $X$, as it must. An elementwise $z = h(x)$
+# gives $\langle g, h'(x)\, dx \rangle = \langle g\, h'(x), dx \rangle$. An operation of the engine is a function with
+# such a rule for each argument:
 
 # %%
 show.source(tape.operation)
 
 # %% [markdown]
-# `vjp` (vector-Jacobian product) runs a function once and returns its value with the pullback of the whole; `grad` is
-# the case of a scalar, whose only cotangent is 1.
+# `vjp` (vector–Jacobian product) runs a function once and returns its value and the pullback of the whole function.
+# `grad` is the special case of a scalar result, where the cotangent is 1.
 
 # %%
 show.source(tape.vjp)
@@ -246,7 +247,7 @@ print("shapes of the gradients:", by_x.shape, by_y.shape)
 # ## The table of rules
 #
 # This is the first part of `ops.py`, as it stands in the library. In a rule `g` is $\partial L / \partial z$ and `z`
-# the value itself: the slope of $\exp$ is its own value, that of $\tanh$ is $1 - z^2$.
+# is the value itself: the slope of $\exp$ is its own value, that of $\tanh$ is $1 - z^2$.
 
 # %%
 table = [
@@ -255,9 +256,9 @@ table = [
 print("\n".join(table))
 
 # %% [markdown]
-# The rest is sums and copies, picking and placing, matrix products and convolutions. Look for pairs: what is copied
-# forward is summed backward, what is picked forward is placed backward. A pullback is the adjoint of the linear map
-# that moves $z$ with $x$, and the adjoint of an adjoint is where one began.
+# The rest of the file is sums and copies, picking and placing, matrix products and convolutions. Look for pairs: what
+# is copied forward is summed backward, and what is picked forward is placed backward. A pullback is the adjoint of
+# the linear map from $dx$ to $dz$, and the adjoint of the adjoint is the original map.
 
 # %% [markdown]
 # **Exercise 4.3.** Add the arctangent to the table, $\partial z / \partial x = 1 / (1 + x^2)$, and check its first and
@@ -273,9 +274,9 @@ print("arctan' and arctan'' at 0.5:", first(0.5), second(0.5))
 # %% [markdown]
 # ## Broadcasting undone
 #
-# In $z = x W + b$ the bias is one row, and NumPy copies it for each example without a word. A copy is an operation like
-# any other: with $z_i = b$ for each $i$, $\langle g, dz \rangle = \sum_i \langle g_i, db \rangle$, so the pullback adds
-# the rows of $g$. The engine does that after every rule, in one place:
+# In $z = x W + b$ the bias is one row, and NumPy silently copies it for each example. A copy is an operation like any
+# other: with $z_i = b$ for each $i$, $\langle g, dz \rangle = \sum_i \langle g_i, db \rangle$, so the pullback adds
+# the rows of $g$. The engine does this after every rule, in one place:
 
 # %%
 show.source(tape.undo_broadcasting)
@@ -283,15 +284,15 @@ show.source(tape.undo_broadcasting)
 # %%
 g = np.arange(6.0).reshape(3, 2)
 _, pull = vjp(lambda x, b: x + b, np.zeros((3, 2)), np.zeros(2))
-print("the cotangent:\n", g, "\nby the bias, its columns summed:", pull(g)[1])
+print("the cotangent:\n", g, "\nthe gradient in the bias, the sum of its rows:", pull(g)[1])
 
 # %% [markdown]
-# **Exercise 4.4.** A learner writes the pullback of $b$ in $z = x + b$ as the *mean* of the rows of $g$. The shape is
-# right, and training still works somehow. Which law with a random cotangent finds the error?
+# **Exercise 4.4.** A student writes the pullback to $b$ in $z = x + b$ as the *mean* of the rows of $g$. The shape is
+# right, and training still more or less works. Which law, tested with a random cotangent, finds the error?
 
 # %% [markdown] tags=["answer"]
-# The adjoint law $\langle g, dz \rangle = \langle \mathrm{pull}(g), db \rangle$ for all $g$ and $db$. The mean is wrong
-# by the factor $N$. Training survives because that only makes the steps of the bias $N$ times shorter.
+# The adjoint law $\langle g, dz \rangle = \langle \mathrm{pull}(g), db \rangle$ for all $g$ and $db$. The mean is
+# wrong by a factor of $N$. Training survives because the mistake only makes the steps of the bias $N$ times shorter.
 
 # %% tags=["answer"]
 db = np.array([1.0, -2.0])
@@ -301,22 +302,22 @@ assert not np.isclose((g * np.broadcast_to(db, g.shape)).sum(), (g.mean(axis=0) 
 # %% [markdown]
 # ## Gradients of gradients
 #
-# The rules of the table are written in the operations of the table. So a gradient is itself a program of known steps,
-# and can be differentiated again. Its first use is curvature. The Hessian $H$ of the loss by 784 pixels has 614,656
-# entries, but its product with a vector needs none of them:
+# The rules of the table are written with the operations of the table. So a gradient is itself a program of known
+# steps and can be differentiated again. The first use of this is curvature. The Hessian $H$ of the loss with respect
+# to 784 pixels has 614,656 entries, but its product with a vector can be computed without any of them:
 #
 # $$H v = \nabla_x \langle \nabla_x L(x), v \rangle.$$
 
 
 # %%
 def network(theta, x):
-    """The 2-layer network as a function of tensors."""
+    """Return the logits of the 2-layer network, as a function of tensors."""
     w1, b1, w2, b2 = theta
     return ops.relu(x.reshape(len(x), 784) @ w1 + b1) @ w2 + b2
 
 
 def cross_entropies(z, y):
-    """The loss of each example, as a function of tensors."""
+    """Return the loss of each example, as a function of tensors."""
     return ops.log_sum_exp(z)[:, 0] - z[np.arange(len(y)), y]
 
 
@@ -326,28 +327,30 @@ x, y = data.x_test[uncertain][None].astype(float), data.y_test[uncertain][None]
 
 
 def f(x):
-    """The loss of that image as a function of its pixels."""
+    """Return the loss of that image as a function of its pixels."""
     return cross_entropies(network(theta, x), y).sum()
 
 
 def hessian_vector(x, v):
-    """H v: a gradient of a gradient."""
+    """Return H v: the gradient of a gradient."""
     return grad(lambda x: (grad(f)(x) * v).sum())(x)
 
 
 v = np.random.default_rng(0).normal(size=x.shape)
-for _ in range(20):  # power iteration: to the direction in which the loss bends the most
+for _ in range(20):  # power iteration finds the direction in which the loss bends the most
     v /= np.linalg.norm(v)
     bent = hessian_vector(x, v)
     v, curvature = bent, float((v * bent).sum())
 v /= np.linalg.norm(v)
-g, h = grad(f)(x), 1e-5
+g = grad(f)(x)
+h = 1e-5
 assert np.allclose((grad(f)(x + h * v) - grad(f)(x - h * v)) / (2 * h), hessian_vector(x, v), atol=1e-4 * curvature)
-print(f"the largest curvature: {curvature:.3f}; it equals the difference of two gradients")
+print(f"the largest curvature: {curvature:.3f}; H v agrees with a difference of two gradients")
 
 # %% [markdown]
-# The loss along that direction from a misclassified image, with the line that the gradient promises and the parabola
-# that the curvature adds. FGSM trusts the line; PGD looks again after each step.
+# The figure shows the loss along that direction, starting at a misclassified test image. The line is what the
+# gradient predicts, and the parabola adds the curvature. FGSM trusts the line; PGD computes a new one after each
+# step.
 
 # %%
 steps = np.linspace(-1.5, 1.5, 121)
@@ -370,7 +373,8 @@ axis.legend(fontsize=9, frameon=False)
 show.figure(figure, "04_curvature", "The loss along the direction of largest curvature, its tangent and its parabola")
 
 # %% [markdown]
-# **Exercise 4.5.** A Hessian is symmetric. Which law of `hessian_vector` follows? Test it at three random pairs.
+# **Exercise 4.5.** A Hessian is symmetric. Which law must `hessian_vector` satisfy? Test it with three random pairs
+# of vectors.
 
 # %% tags=["answer"]
 rng = np.random.default_rng(1)
@@ -382,18 +386,18 @@ print("⟨u, H w⟩ = ⟨w, H u⟩")
 # %% [markdown]
 # ## Input-gradient regularisation
 #
-# To first order an attack with $\|\delta\|_2 \leq \epsilon$ raises the loss by $\epsilon \|\nabla_x L\|_2$, for that is
-# the largest $\langle \nabla_x L, \delta \rangle$. So one may train against small changes without any attack, by a
-# penalty:
+# To first order an attack with $\|\delta\|_2 \leq \epsilon$ raises the loss by $\epsilon \|\nabla_x L\|_2$, because
+# this is the largest value of $\langle \nabla_x L, \delta \rangle$. So we can train against small changes without any
+# attack, by adding a penalty:
 #
 # $$\min_\theta \frac{1}{N} \sum_i L(y_i, f(x_i \mid \theta)) + \lambda \| \nabla_x L(y_i, f(x_i \mid \theta)) \|_2^2.$$
 #
-# Its gradient by $\theta$ is a gradient of a gradient, and the engine needs nothing new for it.
+# Its gradient in $\theta$ contains a gradient of a gradient, and the engine needs nothing new for it.
 
 
 # %%
 def penalised(x, y, weight, *theta):
-    """The mean loss, and the penalty on its gradient by x."""
+    """Return the mean loss plus the penalty on its gradient in x."""
 
     def total(x):
         return cross_entropies(network(theta, x), y).sum()
@@ -405,8 +409,9 @@ def penalised(x, y, weight, *theta):
 
 
 def train(x, y, weight, steps=100):
-    """The network 784-50-10 after Adam on all images at once."""
-    net, adam = MLP((784, 50, 10)), Adam(0.01)
+    """Train the network 784-50-10 by Adam on all images at once, and return it."""
+    net = MLP((784, 50, 10))
+    adam = Adam(0.01)
     state = adam.start(net.params)
     for _ in range(steps):
         _, pull = vjp(lambda *theta: penalised(x, y, weight, *theta), *net.params.values())
@@ -429,25 +434,25 @@ print("MLP 784-50-10, 1,000 training images, 100 steps of Adam; 200 test images"
 show.table(["", "clean error", "mean length of ∇ₓL"], rows)
 
 # %% [markdown]
-# The penalty flattens the loss *at* the images, and no attack was needed to train with it. Chapter 7 trains against the
-# change itself, and chapter 9 shows how a flat loss can also deceive an attacker.
+# The penalty flattens the loss *at* the images, and training with it needed no attack. Chapter 7 trains against the
+# perturbations themselves, and chapter 9 shows how a flat loss can also deceive an attacker.
 
 # %% [markdown]
-# **Exercise 4.6.** The engine walks backward. Some questions want the forward direction, the Jacobian-vector product
+# **Exercise 4.6.** The engine walks backward. Some questions need the forward direction, the Jacobian–vector product
 # $J v$. Show that two pullbacks give it: for a fixed $x$ the map $g \mapsto J^T g$ is linear, and its own pullback is
 # $v \mapsto J v$. Do it for $f(x) = (x_1 x_2, \exp x_1, x_2^2)$.
 
 
 # %% tags=["answer"]
 def forward(f, x, v):
-    """J v by two pullbacks."""
+    """Return J v by two pullbacks."""
     value, _ = vjp(f, x)
     _, pull_of_pull = vjp(lambda g: vjp(f, x)[1](g)[0], np.zeros_like(value))
     return pull_of_pull(v)[0]
 
 
 def curve(x):
-    """(x1 x2, exp x1, x2²)."""
+    """Return (x₁ x₂, exp x₁, x₂²)."""
     return ops.stack([x[0] * x[1], ops.exp(x[0]), x[1] ** 2])
 
 
@@ -457,5 +462,5 @@ assert np.allclose(forward(curve, at, v), jacobian @ v)
 print("J v =", forward(curve, at, v))
 
 # %% [markdown]
-# The engine is one way to a gradient. The next chapter derives the gradients of a network by hand, and lets the two
-# check each other.
+# The engine is one way to compute a gradient. The next chapter derives the gradients of a network by hand and lets
+# the two ways check each other.

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 5. Gradients by hand
 #
-# A network is a chain of a few kinds of layers. Each has a gradient that fits on a line, and whoever has derived it
-# once knows what an attack really does, and what it costs.
+# A network is a chain of a few kinds of layers. The gradient of each fits on one line. Once you have derived it, you
+# know what an attack really does and what it costs.
 #
 # **You will learn**
 #
-# - why the gradient by the input and the gradient by the parameters are two different pullbacks
+# - why the gradient in the input and the gradient in the parameters need two different pullbacks
 # - the derivations for dense layers, ReLU, convolution and pooling
-# - how three ways to a gradient check each other, and how the check speaks when one is wrong
-# - where NumPy's time goes in a network
+# - how three ways to compute a gradient check each other, and what the check reports when one is wrong
+# - where NumPy spends its time in a network
 #
 # It goes with the section "Neural Networks" of the slides: the networks that "Projected Gradient Descent" attacks.
 
@@ -36,12 +36,14 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Neural networks
 #
-# A network $f(x \mid \theta)$ is a chain $x \to h_1 \to h_2 \to \cdots \to z$. Each layer takes $h$ and its own
-# parameters to the next $h$; the last gives the logits $z$. The loss is a function of $z$ and $y$. For cross-entropy
+# A network $f(x \mid \theta)$ is a chain $x \to h_1 \to h_2 \to \cdots \to z$. Each layer maps $h$ and its own
+# parameters to the next $h$; the last layer gives the logits $z$. The loss is a function of $z$ and $y$. For
+# cross-entropy
 #
 # $$L(y, z) = \log \sum_k e^{z_k} - z_y, \qquad \nabla_z L = p - e_y, \quad p = \mathrm{softmax}(z).$$
 #
-# This is where every walk back begins. Its entries sum to zero: a shift of all logits changes nothing.
+# This is where every backward walk begins. The entries of $\nabla_z L$ sum to zero, because adding the same number to
+# all logits does not change $L$.
 
 # %%
 show.source(type(cross_entropy).grad)
@@ -49,20 +51,21 @@ show.source(type(cross_entropy).grad)
 # %% [markdown]
 # ## Two pullbacks
 #
-# For one layer $z = \ell(x, \theta)$ there are two questions. How does $L$ change with what comes *in*, and how with
-# the *parameters*? Given $dz = \partial L / \partial z$ (the name in the code), these are two linear maps:
+# For one layer $z = \ell(x, \theta)$ there are two questions. How does $L$ change with the *input*, and how does it
+# change with the *parameters*? Given $dz = \partial L / \partial z$ (the name in the code), these are two linear
+# maps:
 #
 # $$dz \mapsto dx = \frac{\partial z}{\partial x}^T dz, \qquad
 #   dz \mapsto d\theta = \frac{\partial z}{\partial \theta}^T dz.$$
 #
-# The first one hands the walk on to the layer below. The second one is a side branch, and it ends there. So
+# The first map continues the walk to the layer below. The second is a side branch that ends at the parameters. So
 #
-# - an **attack** follows the first one down to the pixels, $\nabla_x L$, and needs no side branch at all;
-# - **training** needs all side branches, $\nabla_\theta L$, and stops above the pixels: nobody trains the first layer's
-#   input.
+# - an **attack** follows the first map down to the pixels, $\nabla_x L$, and needs no side branch at all;
+# - **training** needs all side branches, $\nabla_\theta L$, and stops above the pixels, because the input of the
+#   first layer is not trained.
 #
-# One more difference: $dx$ has one row an example, for examples do not see each other. $d\theta$ is a sum over the
-# examples, for they share $\theta$. The model's protocol has both, and nothing else:
+# There is one more difference. $dx$ has one row for each example, because the examples do not interact. $d\theta$ is
+# a sum over the examples, because they share $\theta$. A model has one method for each:
 
 # %%
 show.source(Network.vjp_x, Network.vjp_theta)
@@ -70,8 +73,8 @@ show.source(Network.vjp_x, Network.vjp_theta)
 # %% [markdown]
 # ## Dense layers
 #
-# $z = x W + b$, with one row an example. Move everything a little: $d(z) = d(x)\, W + x\, d(W) + d(b)$. Then, with
-# $\langle A, B \rangle = \mathrm{tr}(A^T B)$,
+# $z = x W + b$, with one row for each example. Move everything a little: $d(z) = d(x)\, W + x\, d(W) + d(b)$. Then,
+# with $\langle A, B \rangle = \mathrm{tr}(A^T B)$,
 #
 # $$\begin{aligned}
 # \langle dz, d(x)\, W \rangle &= \langle dz\, W^T, d(x) \rangle, \\
@@ -83,8 +86,8 @@ show.source(Network.vjp_x, Network.vjp_theta)
 show.source(layers.Dense.forward, layers.Dense.input_gradient, layers.Dense.parameter_gradient)
 
 # %% [markdown]
-# **Exercise 5.1.** Do it without looking: three examples of four features, two outputs. Which shapes have $dz\, W^T$,
-# $x^T dz$ and $\sum dz$? Check the numbers with one moved entry of $W$.
+# **Exercise 5.1.** Do it without looking at the formulas, for three examples with four features and two outputs.
+# Which shapes do $dz\, W^T$, $x^T dz$ and $\sum dz$ have? Check the numbers by moving one entry of $W$.
 
 # %% tags=["answer"]
 x, w, dz = rng.normal(size=(3, 4)), rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
@@ -99,28 +102,29 @@ print((dz @ w.T).shape, (x.T @ dz).shape, dz.sum(axis=0).shape)
 # ## ReLU
 #
 # $y = \max(z, 0)$ works entry by entry, so its pullback is $dz = dy \cdot [z > 0]$. At $z = 0$ there is a kink and no
-# derivative; the library takes 0. Note what it saves for the way back: its *output*, which tells the same as its input,
-# and which the next layer has to keep anyway. Both ways work in place, in memory that the network owns.
+# derivative; the library takes 0. Note what the layer saves for the backward pass: its *output*, which is as
+# informative as its input here and which the next layer has to keep anyway. Both passes work in place, in memory that
+# the network owns.
 
 # %%
 show.source(layers.ReLU)
 
 # %% [markdown]
-# **Exercise 5.2.** Write a layer for the leaky ReLU, $y = z$ for $z > 0$ and $y = z / 10$ else, and let
-# `check_gradients` judge it.
+# **Exercise 5.2.** Write a layer for the leaky ReLU, $y = z$ for $z > 0$ and $y = z / 10$ otherwise, and check it
+# with `check_gradients`.
 
 
 # %% tags=["answer"]
 class LeakyReLU(layers.Layer):
-    """z where it is positive, else a tenth of it."""
+    """A layer that returns z where z is positive, and a tenth of it elsewhere."""
 
     def forward(self, params, z):
-        """Same shape."""
+        """Return the outputs, of the shape of z, and the slopes."""
         slope = np.where(z > 0, 1, 0.1)
         return slope * z, slope
 
     def input_gradient(self, params, slope, dy):
-        """The slope times dy."""
+        """Return the slope times dy."""
         return slope * dy
 
 
@@ -129,14 +133,14 @@ print(check_gradients(LeakyReLU(), rng.normal(size=(5, 7))))
 # %% [markdown]
 # ## Convolution
 #
-# A window moves over the image, and every place asks the same question, the kernel $w$. With stride $s$ and padding
+# A window moves over the image and is multiplied by the same kernel $w$ at every place. With stride $s$ and padding
 # $q$,
 #
 # $$z_{n,o,p,f} = \sum_{i,j,c} x_{n,\, so+i-q,\, sp+j-q,\, c}\; w_{i,j,c,f}.$$
 #
-# It is linear in $x$ and linear in $w$. A linear map of images is a matrix, large and mostly zero; its pullback is the
-# transposed matrix. Here is that matrix for images of 6 × 6 pixels: each column is the answer to an image with a single
-# bright pixel. The same nine numbers stand in every row.
+# It is linear in $x$ and linear in $w$. A linear map of images is a matrix, large and mostly zero, and its pullback
+# is the transposed matrix. Here is that matrix for images of 6 × 6 pixels: each column is the output for an image
+# with a single bright pixel. The same nine numbers appear in every row, except those that fall into the padding.
 
 # %%
 w = np.arange(1.0, 10.0).reshape(3, 3, 1, 1)
@@ -156,14 +160,15 @@ show.figure(
 )
 
 # %% [markdown]
-# In words: forward, every *window* collects from its pixels. Backward, every *pixel* collects from the windows that it
-# lies in, and from each through the kernel's entry at which that window saw it. For $w$, entry $(i, j)$ collects over
-# all windows what that place of the window saw, times $dz$ there:
+# In words: in the forward pass, every *window* sums over its pixels. In the backward pass, every *pixel* sums over
+# the windows that contain it, each weighted by the kernel's entry at the pixel's place in that window. Entry $(i, j)$
+# of the kernel's gradient sums over all windows: it multiplies the pixel at place $(i, j)$ of the window by the $dz$
+# of that window.
 #
 # $$dw_{i,j,c,f} = \sum_{n,o,p} x_{n,\, so+i-q,\, sp+j-q,\, c}\; dz_{n,o,p,f}.$$
 #
-# If the windows are copied as rows of a matrix (im2col), both become one matrix product each, and NumPy is good at
-# those:
+# If the windows are copied into the rows of a matrix (im2col), each of the two passes becomes one matrix product,
+# which NumPy computes fast:
 
 # %%
 show.source(kernel._by_windows, kernel._kernel_gradient_by_windows)
@@ -178,12 +183,12 @@ assert np.allclose(three, three[0])
 print("⟨dz, x ∗ w⟩ = ⟨dx, x⟩ = ⟨dw, w⟩:", three[0])
 
 # %% [markdown]
-# That last line is a law for every map that is linear in $x$ and in $w$, and a good test: it needs no step size and no
-# tolerance for kinks.
+# The equality in the last line is a law for every map that is linear in $x$ and in $w$. It makes a good test, because
+# it needs no step size and no tolerance for kinks.
 
 # %% [markdown]
-# **Exercise 5.3.** A convolution with kernel 2 × 2, stride 3 and no padding leaves gaps. Which pixels of a 6 × 6 image
-# have a zero input gradient whatever the loss? What does that mean for an attacker?
+# **Exercise 5.3.** A convolution with kernel 2 × 2, stride 3 and no padding leaves gaps. Which pixels of a 6 × 6
+# image have a zero input gradient for every loss? What does that mean for an attacker?
 
 # %% tags=["answer"]
 reached = kernel.conv_input_gradient(np.ones((1, 2, 2, 1)), np.ones((2, 2, 1, 1)), (6, 6), stride=3)[0, :, :, 0]
@@ -192,15 +197,15 @@ assert (reached[2::3] == 0).all()
 assert (reached[:, 2::3] == 0).all()
 
 # %% [markdown] tags=["answer"]
-# Every third row and column is seen by no window. An attacker gains nothing there, and any change there costs norm in
-# vain.
+# No window covers every third row and every third column. An attacker gains nothing there, and any change there
+# increases the norm in vain.
 
 # %% [markdown]
 # ## Pooling
 #
-# Max pooling passes on the largest entry of each window. As long as the winner stays the winner, that is picking one
-# entry, so the pullback places $dz$ where the winners were and zero elsewhere. Average pooling is linear: each of the
-# $k^2$ entries gets the share $dz / k^2$.
+# Max pooling passes on the largest entry of each window. As long as the same entry stays the largest, this picks one
+# entry, so the pullback places $dz$ where the largest entries were and zero elsewhere. Average pooling is linear:
+# each of the $k^2$ entries gets the share $dz / k^2$.
 
 # %%
 show.source(pool.max_pool_input_gradient, pool.average_pool_input_gradient)
@@ -216,11 +221,11 @@ print(pool.max_pool_input_gradient(dz, winner, x.shape, 2, 2)[0, :, :, 0])
 # ## Three ways to check
 #
 # A wrong gradient does not crash. Training becomes a little worse, and an attack becomes weak, which looks like a
-# robust model. So each gradient is computed three ways: by hand, by the engine of chapter 4, and by differences. The
-# number compared is $S = \langle dz, f(x, \theta) \rangle$ for a random $dz$.
+# robust model. So each gradient is computed in three ways: by hand, by the engine of chapter 4, and by differences.
+# We compare the derivatives of the number $S = \langle dz, f(x, \theta) \rangle$ for a random $dz$.
 #
-# Differences have an error of their own. A step $h$ too long sees the bend of the function, a step too short sees
-# rounding. Here is the error over $h$ for one pixel of a small, untrained tanh network:
+# Differences have an error of their own. If the step $h$ is too long, the curvature of the function matters; if it is
+# too short, rounding does. Here is the error over $h$ for one pixel of a small, untrained tanh network:
 
 # %%
 net = MLP((784, 30, 10), "tanh", dtype=float)
@@ -232,12 +237,12 @@ e, slope = pixel.reshape(x.shape), g.ravel() @ pixel
 
 
 def loss_at(h):
-    """The loss with that pixel moved by h."""
+    """Return the loss with that pixel moved by h."""
     return cross_entropy.value(net.logits(x + h * e), y)[0]
 
 
 def central(h):
-    """The symmetric difference."""
+    """Return the central difference."""
     return (loss_at(h) - loss_at(-h)) / (2 * h)
 
 
@@ -258,8 +263,9 @@ axes[0, 0].legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0
 show.figure(figure, "05_differences", "The error of three difference formulas over the step size")
 
 # %% [markdown]
-# On the right the slopes of the lines are 1, 2 and 4: the order of each formula. On the left all meet in the noise of
-# rounding. The check uses the five points. Now all layers, and the networks of the slides in small:
+# On the right the slopes of the lines are 1, 2 and 4, the orders of the formulas. On the left all three end in the
+# noise of rounding. The check uses the five-point formula. The next table checks all layers, and small versions of
+# the slides' networks:
 
 # %%
 images, vectors = rng.random((2, 8, 8, 2)), rng.normal(size=(3, 6))
@@ -281,7 +287,8 @@ for name, (subject, x) in subjects.items():
 show.table(["gradients three ways, float64", "compared", "skipped: kinks", "largest relative error"], rows)
 
 # %% [markdown]
-# And this is how it speaks when something is wrong. The mistake is a popular one: the bias gets the mean, not the sum.
+# And this is what it reports when something is wrong. The mistake is a common one: the bias gets the mean, not the
+# sum.
 
 
 # %%
@@ -289,7 +296,7 @@ class Forgetful(layers.Dense):
     """A dense layer with a wrong bias gradient."""
 
     def parameter_gradient(self, params, x, dz):
-        """The mean where a sum belongs."""
+        """Return the mean for the bias, where a sum belongs."""
         return {"weight": x.T @ dz, "bias": dz.mean(axis=0)}
 
 
@@ -299,12 +306,12 @@ except AssertionError as error:
     print(error)
 
 # %% [markdown]
-# **Exercise 5.4.** Why does the check take a random $dz$ and not the gradient of a loss? Find a mistake in the last
-# layer that cross-entropy cannot see.
+# **Exercise 5.4.** Why does the check use a random $dz$ and not the gradient of a loss? Find a mistake in the last
+# layer that cross-entropy cannot reveal.
 
 # %% [markdown] tags=["answer"]
-# The gradient of cross-entropy sums to zero over the classes. Whatever a layer adds to *all* columns alike is
-# multiplied by zero: for instance $dz\, (W + c\, 1^T)^T$ instead of $dz\, W^T$ with any column $c$, copied over the
+# The gradient of cross-entropy sums to zero over the classes. Whatever a layer adds equally to *all* columns is
+# multiplied by zero. An example is $dz\, (W + c\, 1^T)^T$ instead of $dz\, W^T$, with any column $c$ copied over the
 # classes.
 
 # %% tags=["answer"]
@@ -315,21 +322,23 @@ random = rng.normal(size=dz.shape)
 assert not np.allclose(random @ w.T, random @ (w + c).T)
 
 # %% [markdown]
-# **Exercise 5.5.** `Taped` makes a model of any function of tensors, with no gradient by hand. Write the 2-layer
-# network so, with the parameters of an `MLP`, and compare gradient and time of both on 500 images.
+# **Exercise 5.5.** `Taped` makes a model of any function of tensors, without any gradient derived by hand. Write the
+# 2-layer network that way, with the parameters of an `MLP`, and compare the gradients and the times of both on 500
+# images.
 
 # %% tags=["answer"]
 net = MLP((784, 200, 10))
 
 
 def by_tensors(params, x):
-    """The same network, for the engine."""
+    """Return the logits of the same network, for the engine."""
     hidden = ops.relu(x.reshape(len(x), 784) @ params["1.weight"] + params["1.bias"])
     return hidden @ params["3.weight"] + params["3.bias"]
 
 
 x, y = data.x_test[:500], data.y_test[:500]
-seconds, gradients = [], []
+seconds = []
+gradients = []
 for model in (net, Taped(by_tensors, net.params)):
     runs = []
     for _ in range(5):
@@ -344,14 +353,14 @@ print("by hand {:.1f} ms, by the engine {:.1f} ms".format(*(1e3 * s for s in sec
 # %% [markdown]
 # ## Where NumPy's time goes
 #
-# The tutorial's CNN has four convolutions and two dense layers. Forward, and back to the pixels, layer by layer, on ten
-# images (a chunk that stays in a core's cache):
+# The tutorial's CNN has four convolutions and two dense layers. We time the forward pass and the backward pass to the
+# pixels, layer by layer, on ten images (a chunk that stays in a core's cache):
 
 # %%
 
 
 def milliseconds(f, *args, runs=7):
-    """The best of some runs; the last argument is copied, for a layer may work in place."""
+    """Return the shortest of some runs; the last argument is copied, because a layer may work in place."""
     best = np.inf
     for _ in range(runs):
         copied = args[-1].copy()
@@ -401,22 +410,22 @@ show.table(
 )
 
 # %% [markdown]
-# A gradient by 784 pixels costs a small multiple of the forward pass, as chapter 4 promised. Three things explain the
-# bars:
+# The gradient in 784 pixels costs a small multiple of the forward pass, as chapter 4 promised. Three things explain
+# the bars:
 #
 # - **Matrix products** are most of the arithmetic, and NumPy hands them to a library that is as fast as the machine.
-#   Convolutions are turned into them. For 3 × 3 kernels of stride 1 and many channels there are 16 products in place of
-#   36 (`kernels/winograd.py`).
-# - **Copies** are the price of that: windows become rows, tiles become vectors. The buffers are made once a thread and
-#   stay in the cache.
-# - **Element-wise steps**, such as ReLU, do one operation a number and wait for memory. A compiler would melt them into
-#   their neighbours; NumPy cannot. What it can do is work in place, and on few images at a time: an attack cuts its
-#   batch into chunks that fit the cache.
+#   Convolutions are turned into them. For 3 × 3 kernels of stride 1 and many channels there are 16 products in place
+#   of 36 (`kernels/winograd.py`).
+# - **Copies** are the price of that: windows become rows, and tiles become vectors. The buffers are made once for
+#   each thread and stay in the cache.
+# - **Elementwise steps**, such as ReLU, do one operation for each number and wait for memory. A compiler would fuse
+#   them with their neighbours; NumPy cannot. It can work in place and on few images at a time: an attack cuts its
+#   batch into chunks that fit into the cache.
 
 # %% [markdown]
-# **Exercise 5.6.** Count the multiplications of the second convolution (32 channels to 32, stride 2, 28 × 28 to 14 × 14
-# pixels) for one image, and those of the first dense layer (3136 to 100). Which reads more parameters for each
-# multiplication?
+# **Exercise 5.6.** Count the multiplications of the second convolution (32 channels to 32, stride 2, 28 × 28 to 14 ×
+# 14 pixels) for one image, and those of the first dense layer (3136 to 100). Which of the two reads more parameters
+# for each multiplication?
 
 # %% tags=["answer"]
 convolution, dense = 14 * 14 * 9 * 32 * 32, 3136 * 100
@@ -425,8 +434,9 @@ assert net.params["9.weight"].size == dense
 print(f"convolution: {convolution:,} multiplications with {9 * 32 * 32:,} weights; dense: {dense:,} with {dense:,}")
 
 # %% [markdown] tags=["answer"]
-# The dense layer reads a weight for each multiplication of an image; the convolution uses each weight at 196 places.
-# That is why a dense layer likes large batches, and a convolution fits into the cache with few images.
+# For one image, the dense layer reads one weight for each multiplication; the convolution uses each weight at 196
+# places. That is why a dense layer is efficient only for large batches, while a convolution is efficient for the few
+# images that fit into the cache.
 
 # %% [markdown]
-# Now the gradients are known to be right. The next chapter walks along them.
+# Now we know that the gradients are right. The next chapter follows them.

@@ -1,16 +1,17 @@
 # %% [markdown]
 # # 6. Gradient attacks
 #
-# For a linear model the worst $\delta$ has a formula. For a network nobody knows it, so one walks: up the gradient of
-# the loss, back into the set, again. One step of it is the most famous attack of all.
+# For a linear model the worst $\delta$ has a formula. For a network nobody knows a formula, so attacks walk: they
+# step up the gradient of the loss, return to the set, and repeat. A single such step is the most famous attack of
+# all.
 #
 # **You will learn**
 #
-# - projected gradient descent (PGD), with every norm, with plain and with normalised steps
-# - why the fast gradient sign method (FGSM) is its limit, and what the sign does to the direction
+# - projected gradient descent (PGD) for every norm, with plain and with normalised steps
+# - why the fast gradient sign method (FGSM) is its limit, and how the sign changes the direction
 # - what restarts buy, and what a step size can spoil
 # - targeted attacks, and which objective to climb
-# - what came after: an attack that finds its own step size
+# - a later attack that finds its own step size
 #
 # It goes with the slides "Projected Gradient Descent", "Fast Gradient Sign Method" and "Targeted Attacks" of the first
 # deck and "Fast Gradient Sign Method (FGSM) attack" of the second.
@@ -48,35 +49,35 @@ threat = Linf(0.1)
 # %% [markdown]
 # ## Projected gradient descent
 #
-# The inner problem of chapter 1 was $\max_{\delta \in \Delta} L(y, \hat{f}(x + \delta \mid \theta))$. Its objective is
-# differentiable and its feasible set is simple. So: go up the gradient, and when you have left the set, take its
-# nearest point.
+# The inner problem of chapter 1 was $\max_{\delta \in \Delta} L(y, \hat{f}(x + \delta \mid \theta))$. Its objective
+# is differentiable and its feasible set is simple. So go up the gradient, and whenever you have left the set, take
+# its nearest point.
 #
 # $$\delta^{[t+1]} = \mathcal{P} \left( \delta^{[t]} + \alpha \nabla_\delta L \left( y, \hat{f}(x + \delta^{[t]} \mid
 # \theta) \right) \right)$$
 #
-# This is ascent, and everybody calls it descent. The whole loop, as the library runs it:
+# This is ascent, although everybody calls it descent. Here is the whole loop, as the library runs it:
 
 # %%
 show.source(Climb, Best)
 
 # %% [markdown]
-# Three details in there make an attack honest. Every iterate is inside $\Delta(x)$. The *best* iterate is returned, not
-# the last one: one that fools the model before one that does not, and among equals the one of the higher loss. The loss
-# alone is not enough: with three classes or more it can be higher at a point that is still classified rightly. And each
-# example is on its own: no mean over the batch is in the gradient, so the step of one image does not depend on the
-# others.
+# Three details make this attack trustworthy. Every iterate is inside $\Delta(x)$. The attack returns the *best*
+# iterate, not the last one: an iterate that fools the model is better than one that does not, and otherwise the one
+# with the higher loss is better. The loss alone is not enough, because with three or more classes it can be higher at
+# a point that is still classified correctly. And each example is on its own: the gradient contains no mean over the
+# batch, so the step of one image does not depend on the others.
 #
 # > **Beside the slide.** The slide says that for networks Danskin's theorem no longer holds. The theorem itself does
-# > not ask for convexity. It asks for the *exact* inner maximiser, and that is what nobody has for a network. With an
-# > approximate one its gradient is only a direction. Chapter 7 comes back to this.
+# > not ask for convexity. It asks for the *exact* inner maximiser, which nobody has for a network. With an
+# > approximate maximiser, the gradient that the theorem gives is only a direction. Chapter 7 comes back to this.
 
 # %% [markdown]
 # ## A bumpier, non-convex loss surface
 #
-# For a linear model cross-entropy is convex in $x$: along every line the loss bends upward only. A network bends both
-# ways, so a walk can end on a hill that is not the highest. The loss along lines from test image 0 through six other
-# images (at $s = 1$):
+# For a linear model cross-entropy is convex in $x$: along every line the loss bends only upward. The loss of a
+# network bends both ways, so a walk can end on a hill that is not the highest. The figure shows the loss along lines
+# from test image 0 through six other images (at $s = 1$):
 
 # %%
 steps = np.linspace(-0.5, 2, 251, dtype=np.float32)
@@ -95,15 +96,15 @@ show.figure(figure, "06_surface", "Loss along lines between images: convex for t
 # %% [markdown]
 # ## Steps and projections
 #
-# The picture of the slide, with a network of two inputs. The loss is dark where it is high, the decision boundary is
-# blue, the set $\Delta(x)$ green, the steps of PGD red.
+# This is the slide's picture, with a network of two inputs. The loss is dark where it is high, the decision boundary
+# is blue, the set $\Delta(x)$ is green, and the steps of PGD are red.
 
 # %%
 show.figure(draw_steps_in_the_ball(0), "06_steps", "PGD in ℓ2 and ℓ∞ balls, with plain and with normalised steps")
 
 # %% [markdown]
 # PGD asks a set for two things: the nearest point $\mathcal{P}$, and, for normalised steps, the steepest step of size
-# $\alpha$. For each norm both are a line or two:
+# $\alpha$. For each norm, each of them takes a line or two:
 
 # %%
 show.source(Linf.project, L2.project, L1.project, Linf.linear_max, L2.linear_max)
@@ -120,13 +121,13 @@ show.table(["Δ(x)", "error", "pixels changed, mean"], rows)
 
 # %% [markdown]
 # > **Beside the slide.** "The projection must be only executed in the last step" is true for the steps drawn there,
-# > which do not leave the set before. It is not true in general: whoever projects only at the end climbs a loss at
-# > places that he may not use.
+# > which do not leave the set earlier. It is not true in general: an attack that projects only at the end climbs the
+# > loss at points outside the set, which it may not use.
 
 
 # %%
 def walk(model, x, y, threat, alpha, steps, every_step):
-    """PGD along the sign, projected after every step, or only after the last."""
+    """Run PGD along the sign and project after every step, or only after the last one."""
     delta = np.zeros_like(x)
     for _ in range(steps):
         _, g = loss_and_gradient(model, cross_entropy, x + delta, y)
@@ -149,11 +150,12 @@ show.table(["α", "projected after every step", "projected once, at the end"], r
 
 # %% [markdown]
 # **Exercise 6.1.** Let $\epsilon = 0.1$, $\alpha = 0.05$, $\delta^{[t]} = (0.08, -0.02)$ and $g = (3, 0.5)$. Compute
-# $\delta^{[t+1]}$ in the $\ell_\infty$ ball with the plain and with the normalised step.
+# $\delta^{[t+1]}$ in the $\ell_\infty$ ball, once with the plain step and once with the normalised step.
 
 # %% tags=["answer"]
 delta, g = np.array([[0.08, -0.02]]), np.array([[3.0, 0.5]])
-plain, normalised = threat.project(delta + 0.05 * g), threat.ascend(delta, g, 0.05)
+plain = threat.project(delta + 0.05 * g)
+normalised = threat.ascend(delta, g, 0.05)
 assert np.allclose(plain, [[0.1, 0.005]])
 assert np.allclose(normalised, [[0.1, 0.03]])
 print(plain, normalised)
@@ -161,10 +163,11 @@ print(plain, normalised)
 # %% [markdown]
 # ## Plain and normalised steps
 #
-# The slide's formula adds $\alpha g$. But how long is $g$? A network that is sure of itself has a loss close to zero
-# and hardly any slope. Over test images the length of the gradient spans powers of ten, and an $\alpha$ that is right
-# for one image is far too short for another. So plain PGD is run with a huge $\alpha$, or better as the *normalised*
-# PGD of the slide's figure: steps of one size, whatever the gradient's length, to the best point of a small ball.
+# The slide's formula adds $\alpha g$. But how long is $g$? A confident network has a loss close to zero and hardly
+# any slope. Over the test images the length of the gradient spans several powers of ten, and an $\alpha$ that is
+# right for one image is far too small for another. So plain PGD is run with a huge $\alpha$. The *normalised* PGD of
+# the slide's figure is better: whatever the length of the gradient, each step has the same size and goes to the best
+# point of a small ball.
 #
 # $$\begin{aligned}
 # v &= \arg\max_{\|v\| \leq \alpha} \langle g, v \rangle \\
@@ -201,9 +204,9 @@ show.figure(figure, "06_step_sizes", "Histogram of gradient lengths, and the los
 # ## What came after: APGD
 #
 # Even normalised steps have an $\alpha$, and a badly chosen one makes a model look robust. Auto-PGD (Croce and Hein,
-# 2020) begins with $2 \epsilon$, adds momentum, and halves the step of an example when it no longer pays; it is the
-# green line above. The rule is two conditions at fixed checkpoints. `attacks/gradient/apgd.py` has it in full; chapter
-# 9 puts it to use.
+# 2020) begins with the step size $2 \epsilon$, adds momentum, and halves the step size of an example when its loss no
+# longer improves enough. It is the green line above. The rule consists of two conditions, tested at fixed
+# checkpoints. `attacks/gradient/apgd.py` has it in full, and chapter 9 uses it.
 
 # %%
 seen = []
@@ -226,8 +229,8 @@ show.figure(figure, "06_apgd", "The step size that APGD takes for three images")
 # %% [markdown]
 # ## Loss over steps and restarts
 #
-# One walk ends at one local maximum. A second one, from a random point of $\Delta(x)$, may end at a higher one. The
-# attack keeps the best *example by example*.
+# One walk ends at one local maximum. A second walk, from a random point of $\Delta(x)$, may end at a higher one. The
+# attack keeps the best result *for each example*.
 
 # %%
 figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.6))
@@ -235,7 +238,7 @@ for axis, name in zip(axes[0], ("2-layer", "CNN"), strict=True):
     walks = np.zeros((8, 41, 3))
 
     def keep(iterate, walks=walks):
-        """Write down the losses of three images."""
+        """Record the losses of the three images."""
         walks[iterate.restart, iterate.step] = iterate.loss
 
     pgd(models[name], x[:3], y[:3], threat, alpha=0.01, restarts=8, rng=np.random.default_rng(0), callback=keep)
@@ -259,25 +262,26 @@ print(f"CNN, 60 test images, {threat}, no box, PGD-40 of 0.01 from random starts
 show.table(["restarts", *"12345"], [["error", *errors]])
 
 # %% [markdown]
-# **Exercise 6.2.** Why is the error under restarts never smaller than under the first run, whatever the model? And why
-# does that not hold for more *steps* with $\alpha = 2.5\, \epsilon / T$?
+# **Exercise 6.2.** Why is the error under several restarts never smaller than under the first run alone, for any
+# model? And why does the same not hold for more *steps* with $\alpha = 2.5\, \epsilon / T$?
 
 # %% [markdown] tags=["answer"]
-# An example counts as fooled if any run fools it, and the iterates of two runs include those of the first: a success is
-# never lost. (That holds because an iterate that fools is kept before one of a higher loss that does not.) With more
-# steps each step is shorter: the walk visits other points, not more of the same, and may end in another maximum.
+# An example counts as fooled if any run fools it, and the iterates of two runs include those of the first, so no
+# success is ever lost. (This holds because the attack prefers an iterate that fools the model to one with a higher
+# loss that does not.) With more steps each step is shorter: the walk visits different points, not additional ones,
+# and may end in another maximum.
 
 # %% [markdown]
 # ## Fast gradient sign method
 #
 # What if $\alpha \to \infty$? From $\delta^{[0]} = 0$ one plain step lands far outside, and in the $\ell_\infty$ ball
-# the projection cuts each component to $\pm \epsilon$, whichever its sign says:
+# the projection clips each component to $+\epsilon$ or $-\epsilon$, according to its sign:
 #
 # $$\mathrm{clip}(\alpha g, [-\epsilon, \epsilon]) \ \longrightarrow\ \epsilon\, \mathrm{sign}(g), \qquad
 #   g = \nabla_x L(y, \hat{f}(x \mid \theta)).$$
 #
-# There is a second way to see it. FGSM is the best point of $\Delta$ for the loss made linear at $x$: one line, for
-# every norm, with or without a box.
+# There is a second way to see it. FGSM takes the best point of $\Delta$ for the loss linearised at $x$. That is one
+# line of code, for every norm, with or without a box.
 
 # %%
 print("fgsm: threat.at(x).linear_max(g), with")
@@ -289,12 +293,13 @@ rows = []
 for alpha in (1e0, 1e2, 1e4, 1e6, 1e8, 1e12):
     same = np.isclose(threat.project(alpha * g), delta)
     rows.append([f"{alpha:.0e}", f"{same.mean():.4f}"])
-print(f"4-layer net, 200 test images, {threat}: one plain step from zero, beside FGSM")
+print(f"4-layer net, 200 test images, {threat}: one plain step from zero, compared with FGSM")
 show.table(["α", "share of components that equal FGSM's"], rows)
 
 # %% [markdown]
-# The slide's picture: the sign changes the direction of the step. Left, two dimensions. Right, the angle between $g$
-# and $\mathrm{sign}(g)$ over the test images, in 784 dimensions; its cosine is $\|g\|_1 / (\sqrt{P}\, \|g\|_2)$.
+# The slide's picture shows that the sign changes the direction of the step. The figure below shows this on the left
+# in two dimensions. On the right is the angle between $g$ and $\mathrm{sign}(g)$ for the test images, in 784
+# dimensions; its cosine is $\|g\|_1 / (\sqrt{P}\, \|g\|_2)$ with $P = 784$.
 
 # %%
 figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 4.0))
@@ -321,13 +326,13 @@ show.figure(figure, "06_fgsm_limit", "PGD's plain step as α grows, and the angl
 
 # %% [markdown]
 # > **Beside the slide.** "Slightly changes the direction" is right for the plane, where the angle is at most 45°. In
-# > many dimensions the two directions can be far apart. FGSM is not a rough gradient step; it is the exact answer to
-# > another question, the steepest direction in the $\ell_\infty$ norm.
+# > many dimensions the two directions can be far apart. FGSM is not an approximate gradient step. It is the exact
+# > answer to another question: which direction is the steepest in the $\ell_\infty$ norm?
 
 # %% [markdown]
 # ## The optimal attack on linear models was FGSM
 #
-# For logistic regression the gradient by $x$ is $-y\, \tau(-y z)\, \theta$: a positive number times $-y \theta$. So
+# For logistic regression the gradient in $x$ is $-y\, \tau(-y z)\, \theta$: a positive number times $-y \theta$. So
 # FGSM is $-y \epsilon\, \mathrm{sign}(\theta)$, the $\delta^*$ of chapter 3, exactly.
 
 # %%
@@ -339,7 +344,7 @@ for ball in (Linf(0.2), L2(2.0), Linf(0.2).within(0, 1)):
     print(f"{ball}: fgsm equals exact on {len(two.x_test):,} images")
 
 # %% [markdown]
-# **Exercise 6.3.** What is FGSM for the $\ell_2$ ball, and what for the $\ell_1$ ball? Show that each raises
+# **Exercise 6.3.** What is FGSM for the $\ell_2$ ball, and what is it for the $\ell_1$ ball? Show that each raises
 # $\langle g, \delta \rangle$ to $\epsilon$ times the dual norm of $g$.
 
 # %% tags=["answer"]
@@ -347,14 +352,15 @@ _, g = loss_and_gradient(model, cross_entropy, x, y)
 for ball, dual in ((Linf(0.1), L1(1)), (L2(1.5), L2(1)), (L1(8.0), Linf(1))):
     gained = (g * fgsm(model, x, y, ball)).reshape(len(x), -1).sum(axis=1)
     assert np.allclose(gained, ball.eps * dual.norm(g), rtol=1e-4)
-print("ε g / ‖g‖₂ for ℓ2; ε sign(g_j) at the one largest |g_j| for ℓ1")
+print("ε g / ‖g‖₂ for ℓ2; ε sign(g_j) at the single largest |g_j| for ℓ1")
 
 # %% [markdown]
 # ## Fast gradient sign method (FGSM) attack
 #
-# The second deck says it as a recipe, $x' = x + \epsilon \cdot \mathrm{sign}(\nabla_x L(x, y))$: the loss goes up, so
-# the confidence goes down, so another class is likely to win. The panda of the slides became a gibbon so, with
-# $\epsilon = 0.007$. Our animals are digits, and our $\epsilon$ is larger, for a digit has few pixels:
+# The second deck gives it as a recipe, $x' = x + \epsilon \cdot \mathrm{sign}(\nabla_x L(x, y))$: the loss goes up,
+# so the confidence goes down, so another class is likely to win. In this way the panda of the slides became a gibbon,
+# with $\epsilon = 0.007$. We have digits instead of animals, and our $\epsilon$ is larger because a digit has few
+# pixels:
 
 # %%
 eps = 0.15
@@ -374,8 +380,8 @@ figure.suptitle(f"CNN, test image {i}, FGSM, {Linf(eps)}, no box")
 show.figure(figure, "06_panda", "A digit plus a sign pattern is another digit to the CNN, with its confidence")
 
 # %% [markdown]
-# FGSM trusts the gradient at $x$ for the whole way. In small steps, each with a new gradient, the same budget does
-# more. With a linear model all three curves would be one.
+# FGSM trusts the gradient at $x$ for its whole step. With small steps and a new gradient for each, the same budget
+# does more. For a linear model all three curves would coincide.
 
 # %%
 eps_grid = np.linspace(0, 0.2, 9)
@@ -398,18 +404,20 @@ show.figure(figure, "06_over_eps", "Accuracy over ε under FGSM, iterated FGSM a
 
 # %% tags=["answer"]
 def my_pgd(model, x, y, eps, steps, alpha):
-    """The best iterate of PGD along the sign, from zero."""
+    """Return the iterate of highest loss of PGD along the sign, from zero."""
     delta = best = np.zeros_like(x)
     highest = np.full(len(x), -np.inf)
     for _ in range(steps + 1):
         value, g = loss_and_gradient(model, cross_entropy, x + delta, y)
         better = value > highest
-        best, highest = np.where(better[:, None, None, None], delta, best), np.maximum(value, highest)
+        best = np.where(better[:, None, None, None], delta, best)
+        highest = np.maximum(value, highest)
         delta = np.clip(delta + alpha * np.sign(g), -eps, eps).astype(x.dtype)
     return best
 
 
-mine, theirs = my_pgd(model, x, y, 0.1, 10, 0.02), pgd(model, x, y, threat, steps=10, alpha=0.02)
+mine = my_pgd(model, x, y, 0.1, 10, 0.02)
+theirs = pgd(model, x, y, threat, steps=10, alpha=0.02)
 losses_of = [judge(model, x, y, delta, threat).loss.mean() for delta in (mine, theirs)]
 assert np.allclose(*losses_of, rtol=1e-3)
 print("mean losses:", losses_of)
@@ -417,10 +425,10 @@ print("mean losses:", losses_of)
 # %% [markdown]
 # ## Targeted attacks
 #
-# An attacker may want a certain wrong answer. The slides maximise $L(y) - L(y_{target})$. The tutorial gives two
-# objectives on the logits: $z_{target} - z_y$, and $z_{target} - \sum_{k \neq target} z_k$, which pushes all others
-# down too. With cross-entropy the slides' objective *is* the first one, for the normaliser $\log \sum_k e^{z_k}$
-# cancels.
+# An attacker may want one particular wrong answer. The slides maximise $L(y) - L(y_{target})$. The tutorial gives two
+# objectives on the logits: $z_{target} - z_y$, and $z_{target} - \sum_{k \neq target} z_k$, which also pushes all
+# other logits down. With cross-entropy the slides' objective *is* the first one, because the normaliser
+# $\log \sum_k e^{z_k}$ cancels.
 
 # %%
 show.source(losses.Targeted, losses.LogitDifference.grad, losses.TargetMinusRest.grad)
@@ -430,7 +438,7 @@ target, wide = (y + 1) % 10, Linf(0.15)
 objectives = {
     "L(y) − L(target), the slides'": None,
     "z_target − z_y": losses.logit_difference,
-    "z_target − Σ of the others": losses.target_minus_rest,
+    "z_target − the sum of the others": losses.target_minus_rest,
     "z_target − the best other": losses.target_margin,
 }
 rows = []
@@ -447,7 +455,7 @@ delta = pgd(cnn, one, labels, ball, target=np.arange(10), loss=losses.target_mar
 found = predict(cnn, one + delta)
 names = [data.class_names[k] for k in found]
 figure = plots.before_and_after([("target 0 to 9", one + delta, names, found == np.arange(10))], (0, 1))
-figure.suptitle(f"CNN, test image 0, PGD-40, {ball}; prediction above, green: the target")
+figure.suptitle(f"CNN, test image 0, PGD-40, {ball}; above each image its prediction, green if it is the target")
 show.figure(figure, "06_targets", "One digit attacked towards each of the ten classes")
 
 # %% [markdown]
@@ -461,12 +469,12 @@ assert np.allclose(slides.value(z, pairs), losses.logit_difference.value(z, pair
 assert np.allclose(slides.grad(z, pairs), losses.logit_difference.grad(z, pairs), atol=1e-5)
 
 # %% [markdown] tags=["answer"]
-# $L(y) = \log \sum_k e^{z_k} - z_y$. The first term does not depend on the label, so in the difference it goes.
+# $L(y) = \log \sum_k e^{z_k} - z_y$. The first term does not depend on the label, so it cancels in the difference.
 
 # %% [markdown]
 # ## Before and after
 #
-# Eight test images, what PGD adds to them in the pixel range, and what the CNN says.
+# This figure shows eight test images, what PGD adds to them within the pixel range, and what the CNN predicts.
 
 # %%
 boxed, first = threat.within(0, 1), slice(0, 8)
@@ -485,14 +493,15 @@ show.figure(figure, "06_before_and_after", "Digits before and after PGD with the
 # the larger error, and why? Look at the table below.
 
 # %% [markdown] tags=["answer"]
-# Without the box. The set with the box is a part of the set without it, so its maximum cannot be larger. On digits most
-# pixels are 0 or 1 already, so half of the directions are closed for most pixels.
+# The error is larger without the box. The set with the box is a subset of the set without it, so its maximum cannot
+# be larger. In digits most pixels are already 0 or 1, so most pixels can move in one direction only.
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The networks of the tutorial that the slides draw on, trained here on 5,000 images in place of 60,000 and attacked on
-# 100 in place of 10,000: enough to see the order. `scratchadv reproduce networks` makes the full table.
+# These are the networks of the tutorial on which the slides are based. Here they are trained on 5,000 images instead
+# of 60,000 and attacked on 60 instead of 10,000, which is enough to see their order. `scratchadv reproduce networks`
+# makes the full table.
 
 # %%
 plan = replace(networks.QUICK, test=60, restarts=2)
@@ -502,6 +511,6 @@ wide = Linf(0.25)
 errors = [judge(softmax, x, y, fgsm(softmax, x, y, t), t).success.mean() for t in (wide, wide.within(0, 1))]
 published = "0.999, quoted" if setup.mnist else "–"
 row = ["softmax regression (Goodfellow): FGSM, ε = 0.25", published, "–", *(f"{error:.4f}" for error in errors)]
-print(f"{threat} where nothing else is said; PGD: 40 steps of 0.01; box: 0 ≤ x + δ ≤ 1; seed 0")
+print(f"{threat} unless a row says otherwise; PGD: 40 steps of 0.01; box: 0 ≤ x + δ ≤ 1; seed 0")
 print("60 test images, 200 for the softmax regression; the published restarts are 10")
 show.table(table.header, [*table.rows, row])

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 7. Adversarial training
 #
-# Until now the model was finished and the attack came after it. Now the attack moves into training: the model learns
+# Until now the model was trained first and attacked afterwards. Now the attack moves into training: the model learns
 # from the worst examples that it can be given.
 #
 # **You will learn**
 #
-# - the empirical adversarial risk, a min-max problem, and why a robust model leaves features aside;
-# - Danskin's theorem: how to differentiate a maximum, and what is left of it when the maximiser is only approximate;
-# - the training loop of the slides, as the library has it;
-# - what adversarial training does to a CNN: its error, its accuracy over ε, its gradients;
+# - the empirical adversarial risk, a min-max problem, and why a robust model ignores some features;
+# - Danskin's theorem: how to differentiate a maximum, and what remains true when the maximiser is only approximate;
+# - the training loop of the slides, as the library implements it;
+# - what adversarial training does to a CNN: to its error, its accuracy over ε, and its gradients;
 # - why a model must be tested with a stronger attack than the one it was trained against.
 #
 # It goes with the slides "Adversarial training" of the first deck, with the last number of its "MNIST example", and
@@ -39,7 +39,7 @@ print(data.source)
 
 
 def error(model, x, y, delta=0):
-    """The share of x + δ that is predicted wrongly."""
+    """Return the share of the points x + δ that the model misclassifies."""
     return float((predict(model, x + delta) != y).mean())
 
 
@@ -52,9 +52,10 @@ def error(model, x, y, delta=0):
 # $$\min_\theta \mathcal{R}_{adv}(\theta) = \min_\theta \frac1N \sum_{i=1}^N \max_{\delta \in \Delta(x^{(i)})}
 # L(y^{(i)}, f(x^{(i)} + \delta \mid \theta)).$$
 #
-# With $\Delta = \{0\}$ it is the ordinary risk. Two features show what changes. The first has the classes far apart,
-# with much noise. The second has them close together, with little noise. An ordinary model uses both. An attacker who
-# may move each feature by ε can turn the second one round, so a robust model does without it.
+# With $\Delta = \{0\}$ it is the ordinary risk. An example with two features shows what changes. In the first feature
+# the classes are far apart, with much noise. In the second they are close together, with little noise. An ordinary
+# model uses both. An attacker who may move each feature by ε can reverse the second one, so a robust model does not
+# use it.
 
 # %%
 eps, rng = 0.2, np.random.default_rng(0)
@@ -80,17 +81,19 @@ for axis, (name, (attack, alpha)) in zip(axes[0], settings.items(), strict=True)
 axes[0, 0].set_ylabel("feature 2: close, little noise")
 figure.suptitle(f"Two classes, the sets Δ(x) of some points, ‖δ‖∞ ≤ {eps:g}, no box", fontsize=10)
 description = (
-    "Two clouds of points with squares around some; the ordinary boundary cuts the squares, the other does not"
+    "Two clouds of points with squares around some; the ordinary boundary cuts the squares, the robust one does not"
 )
 show.figure(figure, "07_two_features", description)
 
 # %% [markdown]
 # **Exercise 7.1.** Show that $\mathcal{R}_{adv}(\theta) \geq \mathcal{R}(\theta)$ for every θ if $0 \in \Delta(x)$.
-# Show that any attack whose δ lie in Δ(x) gives a lower bound of $\mathcal{R}_{adv}$. Which attack attains it here?
+# Show that any attack whose δ lie in Δ(x) gives a lower bound on $\mathcal{R}_{adv}$. Which attack attains the
+# maximum here?
 
 # %% [markdown] tags=["answer"]
-# A maximum over Δ(x) is at least the value at any δ in Δ(x). For δ = 0 that is the ordinary loss, for an attack its
-# loss; then take means. `exact` attains it, as the logit is linear in δ and Ψ decreases.
+# A maximum over Δ(x) is at least the value at any δ in Δ(x). For δ = 0 that value is the ordinary loss, and for an
+# attack it is the loss that the attack reaches; then take means. `exact` attains the maximum, because the logit is
+# linear in δ and Ψ decreases.
 
 # %% tags=["answer"]
 model = models["ordinary"]
@@ -113,25 +116,27 @@ assert abs(reached[-1] - risk) < 1e-12
 # \langle \nabla_\theta L(\theta, \delta^*), d \rangle.$$
 #
 # If there is only one maximiser $\delta^*$, this says $\nabla \varphi(\theta) = \nabla_\theta L(\theta, \delta^*)$:
-# **find the worst δ, hold it fixed, differentiate by θ.** That δ* itself depends on θ does not matter.
+# **find the worst δ, hold it fixed, and differentiate with respect to θ.** It does not matter that δ* itself depends
+# on θ.
 #
 # The picture has one weight and one example: $L(\theta, \delta) = \Psi(\theta (x + \delta))$. Each grey curve belongs
-# to one δ, and φ is the upper edge of them all. The tangent of the curve of δ* is the tangent of φ. The tangent of
-# another curve lies lower and has another slope.
+# to one δ, and φ is their upper envelope. The tangent of the curve of δ* is the tangent of φ. The tangent of another
+# curve lies lower and has a different slope.
 
 
 # %%
 def psi(z):
-    """The slides' Ψ."""
+    """Return the slides' Ψ."""
     return np.log1p(np.exp(-z))
 
 
 def phi(theta):
-    """The maximum over δ."""
+    """Return the maximum over δ."""
     return psi(theta * one - reach * abs(theta))
 
 
-one, reach = 1.0, 0.6
+one = 1.0
+reach = 0.6
 theta, at = np.linspace(-1.5, 3, 300), 1.5
 figure, axes = plots.figure_with_axes(size=(7.0, 3.8))
 axis = axes[0, 0]
@@ -146,17 +151,18 @@ for delta, colour, name in ((-reach, "#b2182b", "δ*"), (0.2, "#2166ac", "anothe
 axis.set(xlabel="θ", ylabel="loss", ylim=(-0.2, 2.0), xlim=(theta[0], theta[-1]))
 axis.set_title(f"Ψ(θ (x + δ)) for x = 1, |δ| ≤ {reach:g}: grey, one curve for each δ", fontsize=10)
 axis.legend(fontsize=9, frameon=False)
-show.figure(figure, "07_danskin", "Grey curves of the loss for single δ, their upper edge in red, and two tangents")
+show.figure(figure, "07_danskin", "Grey curves of the loss for single δ, their upper envelope in red, and two tangents")
 
 # %% [markdown]
-# For a linear model the maximiser is exact, and the theorem is a function of the library. It is the gradient of the
-# logistic loss at the attacked examples:
+# For a linear model we know the exact maximiser, and the library has a function for the gradient that the theorem
+# gives. It is the gradient of the logistic loss at the attacked examples:
 
 # %%
 show.source(robust_logistic.gradient)
 
 # %% [markdown]
-# Now the test: central differences of the true robust objective against the gradient at δ*, and at other δ.
+# Now we test the theorem: we compare central differences of the true robust objective with the gradient at δ* and at
+# other δ.
 
 # %%
 eps, ball = 0.2, Linf(0.2)
@@ -186,10 +192,10 @@ show.table(
 print(f"0 against 1, {len(x):,} images, {ball}, no box, random θ (seed 0)")
 
 # %% [markdown]
-# What is left with an approximate maximiser? Its loss is a lower bound of the risk, and its gradient is only a
-# direction: nothing says that the risk falls along it. For linear models we know the true risk, so we can watch. Four
-# trainings differ in the inner δ only; each is judged by the exact robust objective. The black line is a proved lower
-# bound (chapter 3).
+# What remains true for an approximate maximiser? Its loss is a lower bound on the risk, and its gradient is only a
+# direction: nothing guarantees that the risk falls along it. For linear models we know the true risk, so we can
+# watch. Four training runs differ only in the inner δ, and each is judged by the exact robust objective. The black
+# line is a proved lower bound (chapter 3).
 
 # %%
 epochs = 60
@@ -212,29 +218,30 @@ axis.axhline(optimum.lower_bound, color="k", lw=1, label="proved lower bound")
 axis.set(xlabel="epoch", ylabel="true robust objective", xlim=(1, epochs), xticks=[1, 20, 40, 60])
 axis.set_title(f"0 against 1, {len(x):,} images, SGD step 0.1, {ball}, no box, seed 0", fontsize=10)
 axis.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-description = "Only training with the exact maximiser comes near the bound; with weaker ones the true risk stays higher"
+description = "Only training with the exact maximiser comes near the bound; weaker ones leave the true risk higher"
 show.figure(figure, "07_weak_maximisers", description)
 
 # %% [markdown]
-# > **Beside the slide.** "Danskin's theorem does not longer hold" (slide "Projected gradient descent") is a little
-# > short. The theorem does not ask for a linear model. It needs the exact inner maximiser, and for a network nobody has
-# > one: PGD finds some δ of high loss, and the gradient there is a direction that mostly works. (With ReLUs
-# > $\nabla_\theta L$ has jumps too, but on a set of measure zero.)
+# > **Beside the slide.** "Danskin's theorem does not longer hold" (slide "Projected gradient descent") leaves
+# > something out. The theorem does not require a linear model. It requires the exact inner maximiser, and for a
+# > network nobody has one: PGD finds some δ of high loss, and the gradient there is a direction that usually works.
+# > (With ReLUs $\nabla_\theta L$ has jumps too, but only on a set of measure zero.)
 #
 # **Exercise 7.2.** At θ = 0 in the picture every δ is a maximiser. What are the one-sided slopes of φ there? Which of
 # the $\nabla_\theta L(0, \delta)$ are subgradients?
 
 # %% [markdown] tags=["answer"]
-# $\nabla_\theta L(0, \delta) = -(x + \delta)/2$. By the theorem the slope to the right is the largest of them,
-# $-(x - \epsilon)/2$, and to the left (direction −1) it is the smallest, $-(x + \epsilon)/2$. So φ has a kink. As each
-# $L(\cdot, \delta)$ is convex and touches φ from below at 0, every one of them is a subgradient.
+# $\nabla_\theta L(0, \delta) = -(x + \delta)/2$. By the theorem the slope to the right is the largest of these
+# values, $-(x - \epsilon)/2$, and the slope to the left (direction −1) is the smallest, $-(x + \epsilon)/2$. So φ has
+# a kink. Because each $L(\cdot, \delta)$ is convex and touches φ from below at 0, every one of these values is a
+# subgradient.
 
 # %% tags=["answer"]
 assert abs((phi(1e-6) - phi(0)) / 1e-6 + (one - reach) / 2) < 1e-5
 assert abs((phi(0) - phi(-1e-6)) / 1e-6 + (one + reach) / 2) < 1e-5
 
 # %% [markdown]
-# **Exercise 7.3.** Repeat the test of the theorem for the ℓ2 ball with ε = 1. Use `robust_logistic.gradient`.
+# **Exercise 7.3.** Repeat the test of the theorem for the ℓ2 ball with ε = 1, with `robust_logistic.gradient`.
 
 # %% tags=["answer"]
 g, _ = robust_logistic.gradient(theta, 0.0, x, y, L2(1.0))
@@ -244,17 +251,17 @@ assert abs((up - down) / 2e-6 - (g * direction).sum()) < 1e-6
 # %% [markdown]
 # ## The training loop
 #
-# The slides' loop, for each minibatch of size $m$: attack the model *as it is now*,
+# For each minibatch of size $m$, the slides' loop attacks the model *as it is now*,
 #
 # $$\delta^*(x^{(i)}) = \arg\max_{\delta \in \Delta(x^{(i)})} L(y^{(i)}, f(x^{(i)} + \delta \mid \theta^{[t]})),$$
 #
-# then step with the attacks held fixed,
+# and then takes a step with the perturbations held fixed,
 #
 # $$\theta^{[t+1]} = \theta^{[t]} - \alpha \frac1m \sum_{i=1}^m \nabla_\theta
 # L(y^{(i)}, f(x^{(i)} + \delta^*(x^{(i)}) \mid \theta^{[t]})).$$
 #
-# In `training.fit` the attack is an argument, any function `attack(model, x, y)` that returns δ. Ordinary training is
-# the case without one.
+# In `training.fit` the attack is an argument: any function `attack(model, x, y)` that returns δ. Ordinary training is
+# the case without an attack.
 
 # %%
 show.source(fitting._step, fitting._attacked, fitting._gradients)
@@ -266,7 +273,7 @@ show.source(fitting._step, fitting._attacked, fitting._gradients)
 
 # %% tags=["answer"]
 def my_fit(model, x, y, threat, epochs, alpha, m, rng):
-    """The loop of the slides."""
+    """Run the training loop of the slides."""
     for _ in range(epochs):
         order = rng.permutation(len(x))
         for i in range(0, len(x), m):
@@ -276,7 +283,8 @@ def my_fit(model, x, y, threat, epochs, alpha, m, rng):
             model.params = {name: p - alpha * grads[name] for name, p in model.params.items()}
 
 
-mine, theirs = LogisticRegression(np.zeros(x.shape[1:])), LogisticRegression(np.zeros(x.shape[1:]))
+mine = LogisticRegression(np.zeros(x.shape[1:]))
+theirs = LogisticRegression(np.zeros(x.shape[1:]))
 my_fit(mine, x, y, ball, epochs=2, alpha=0.1, m=100, rng=np.random.default_rng(0))
 attack = partial(exact, threat=ball)
 training.fit(theirs, x, y, epochs=2, attack=attack, rng=np.random.default_rng(0), progress=False)
@@ -285,8 +293,8 @@ np.testing.assert_allclose(mine.params["theta"], theirs.params["theta"], atol=1e
 # %% [markdown]
 # ## A network that was trained against attacks
 #
-# Two CNNs of the tutorial's shape on little data: one trained as usual, the other against FGSM with a random start.
-# Both are judged on test images by predicting again.
+# Here are two CNNs of the tutorial's shape, trained on little data: one as usual, the other against FGSM with a
+# random start. Both are judged on test images by predicting again.
 
 # %%
 networks = {"plain CNN": quick(data, "CNN"), "robust CNN": quick(data, "robust CNN")}
@@ -304,8 +312,8 @@ show.table(header, [[name, *(f"{v:.3f}" for v in numbers.values())] for name, nu
 print(f"ε = {free.radius:g} in ℓ∞, {len(x)} test images, 5,000 training images, 5 epochs, PGD from δ = 0, seed 0")
 
 # %% [markdown]
-# The last column is what FGSM hopes to gain: to first order the loss rises by $\epsilon \lVert \nabla_x L \rVert_1$.
-# One radius is one point of a curve. Here is the curve:
+# The last column shows what FGSM can gain: to first order the loss rises by $\epsilon \lVert \nabla_x L \rVert_1$.
+# One radius gives one point of a curve. Here is the whole curve:
 
 # %%
 grid = [0, 0.05, 0.1, 0.15, 0.2, 0.3]
@@ -318,13 +326,13 @@ lines = [
 figure = plots.curves(grid, lines, "ε", "accuracy", mark=(0.1, "ε of training"))
 figure.axes[0].set_title(f"PGD-20 from δ = 0, ‖δ‖∞ ≤ ε, 0 ≤ x + δ ≤ 1, {len(x)} test images", fontsize=10)
 show.figure(
-    figure, "07_accuracy_over_eps", "Accuracy falls with ε, for the plain CNN much sooner than for the robust one"
+    figure, "07_accuracy_over_eps", "Accuracy falls as ε grows, much sooner for the plain CNN than for the robust one"
 )
 
 # %% [markdown]
-# What has changed inside? Look at the gradient of the loss by the pixels, the direction in which an attacker moves.
-# That of a plain network spreads over the picture, over empty paper too. That of a robust one tends to keep to the
-# strokes and their ends and gaps: to fool it one has to draw.
+# What has changed inside? Look at the gradient of the loss with respect to the pixels, the direction in which an
+# attacker moves. For a plain network it spreads over the whole picture, even over the empty background. For a robust
+# network it tends to stay at the strokes, their ends and their gaps: to fool that network, an attacker has to draw.
 
 # %%
 first = [int(np.flatnonzero(y == k)[0]) for k in range(6)]
@@ -338,19 +346,22 @@ for line, (name, model) in zip(axes[1:], networks.items(), strict=True):
         plots.show_image(axis, image, (-top, top), cmap="RdBu_r")
     line[0].set_ylabel(name, fontsize=10)
 axes[0, 0].set_ylabel("x", fontsize=10)
-figure.suptitle("Gradient of the loss by the pixels (red: up), each scaled to its largest entry", fontsize=10)
-show.figure(figure, "07_gradients", "Six digits; below each the pixel gradient of the plain and of the robust CNN")
+figure.suptitle("Gradient of the loss in the pixels (red: up), each scaled to its largest entry", fontsize=10)
+show.figure(
+    figure, "07_gradients", "Six digits, and below each the gradient in its pixels, for the plain and the robust CNN"
+)
 
 # %% [markdown]
 # **Exercise 7.5.** Goodfellow, Shlens and Szegedy trained on half the clean and half the attacked loss. `fit` has no
-# option for it and needs none. Write the attack that does it, on average, in one line. Train the model of exercise 7.4.
+# option for this and needs none. Write an attack that does it, on average, in one line. Train the model of exercise
+# 7.4.
 
 # %% tags=["answer"]
 rng = np.random.default_rng(0)
 
 
 def half(model, x, y):
-    """δ* for a random half of the batch, 0 for the others."""
+    """Return δ* for a random half of the batch and 0 for the other half."""
     return exact(model, x, y, ball) * rng.integers(0, 2, (len(x), 1, 1, 1))
 
 
@@ -362,20 +373,21 @@ assert history.loss[-1] < history.loss[0]
 # %% [markdown]
 # ## Trained against one attack, tested by another
 #
-# A model learns to resist the attack that it sees. The table trains a small MLP against each attack (rows) and tests it
-# with each (columns). Read along the rows: what does resistance to noise say about FGSM, and FGSM about PGD?
+# A model learns to resist the attack that it sees. The table trains a small MLP against each attack (rows) and tests
+# it with each (columns). Read along the rows: what does resistance to noise say about resistance to FGSM, and
+# resistance to FGSM about resistance to PGD?
 
 # %%
 x_train, y_train, boxed = data.x_train[:2000], data.y_train[:2000], Linf(0.2).within(0, 1)
 
 
 def noise(model, x, y, threat, rng):
-    """A random point of Δ(x)."""
+    """Return a random point of Δ(x)."""
     return threat.sample(rng, x)
 
 
 def attacks_with(rng):
-    """The attacks by name; the random ones draw from rng."""
+    """Return the attacks by name; the random ones draw from rng."""
     return {
         "nothing": lambda model, x, y: np.zeros_like(x),
         "noise": partial(noise, threat=boxed, rng=rng),
@@ -399,19 +411,19 @@ print(f"test error of an MLP 784-200-10, {boxed}, {len(x_train):,} training and 
 print("Adam with step 0.002, batches of 100, 8 epochs; PGD from δ = 0; seed 0")
 
 # %% [markdown]
-# With larger ε and longer training FGSM alone can fail at once: within an epoch the error under FGSM falls to almost
-# nothing and that under PGD rises to almost everything, since the network has learnt to bend the one gradient that it
-# is asked for; this is **catastrophic overfitting** (Wong, Rice and Kolter, 2020), and the reason for a random start.
-# Chapter 9 is about telling such a model from a robust one.
+# With larger ε and longer training, training against FGSM alone can fail suddenly. Within one epoch the error under
+# FGSM falls to almost zero and the error under PGD rises to almost one, because the network has learnt to distort the
+# one gradient that FGSM uses. This is **catastrophic overfitting** (Wong, Rice and Kolter, 2020), and the reason for
+# a random start. Chapter 9 shows how to tell such a model from a robust one.
 #
-# **Exercise 7.6.** Train an MLP with random images of Δ(x) as large as you like in place of attacks. Does it become
-# robust? Why is noise so much weaker than FGSM in 784 dimensions?
+# **Exercise 7.6.** Train an MLP with random points of Δ(x), for any ε that you like, in place of attacks. Does it
+# become robust? Why is noise so much weaker than FGSM in 784 dimensions?
 
 # %% [markdown] tags=["answer"]
 # Hardly. To first order noise δ changes the logit by $\langle g, \delta \rangle$. FGSM reaches
-# $\epsilon \lVert g \rVert_1$; uniform noise has mean 0 and standard deviation $\epsilon \lVert g \rVert_2 / \sqrt 3$.
-# With $p$ entries of like size $\lVert g \rVert_1 = \sqrt p\, \lVert g \rVert_2$, so FGSM is about $\sqrt{3p}$ times
-# larger.
+# $\epsilon \lVert g \rVert_1$; uniform noise has mean 0 and standard deviation
+# $\epsilon \lVert g \rVert_2 / \sqrt 3$. With $p$ entries of equal size
+# $\lVert g \rVert_1 = \sqrt p\, \lVert g \rVert_2$, so the change by FGSM is about $\sqrt{3p}$ times larger.
 
 # %% tags=["answer"]
 g = np.random.default_rng(0).standard_normal((1, 784))
@@ -422,9 +434,9 @@ assert 0.7 < ratio / np.sqrt(3 * 784) < 0.9  # √(2/π) = 0.8 for normal entrie
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The slides train logistic regression on 0 against 1, and the tutorial a CNN on ten digits. The linear numbers are made
-# here in full; those of the CNN stand for a training on little data, so they are to be read beside the tutorial's and
-# not against them.
+# The slides train logistic regression on 0 against 1, and the tutorial trains a CNN on ten digits. The linear numbers
+# are computed here in full. Our CNN was trained on little data, so its numbers are shown beside the tutorial's but
+# cannot be compared with them.
 
 # %%
 x, y, xt, yt = pair.x_train, pair.y_train, pair.x_test, pair.y_test

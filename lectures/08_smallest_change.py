@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 8. The smallest change
 #
-# So far ε was given and the loss was to be made large. Now it is the other way round: the label must change, and the
-# change is to be made small.
+# So far ε was given, and an attack tried to make the loss large. Now it is the other way around: the label must
+# change, and an attack tries to make the perturbation small.
 #
 # **You will learn**
 #
-# - the two problems of the second deck, untargeted and targeted, and their exact answer on a linear model;
-# - L-BFGS, the first attack on networks, and which way its weight c has to be searched;
+# - the two problems of the second deck, untargeted and targeted, and their exact solution on a linear model;
+# - L-BFGS, the first attack on networks, and in which direction to search for its weight c;
 # - saliency maps and JSMA, which changes few pixels;
-# - DeepFool and FAB by their geometry in the plane, and the attacks of Carlini and Wagner;
-# - that each attack is best in its own norm, and how sizes give a whole curve of accuracy over ε.
+# - the geometry of DeepFool and FAB in the plane, and the attacks of Carlini and Wagner;
+# - that each attack is best in its own norm, and how the smallest changes give a whole curve of accuracy over ε.
 #
 # It goes with the second deck from the definitions with argmin to "Jacobian-based saliency map attacks (JSMA)", and
 # adds three attacks that the field has used since.
@@ -42,24 +42,24 @@ model = quick(data, "2-layer")
 right = np.flatnonzero(predict(model, data.x_test) == data.y_test)
 chosen = [int(right[data.y_test[right] == k][0]) for k in range(10)]
 x, y = data.x_test[chosen], data.y_test[chosen]
-print("an MLP 784-200-10 trained on 5,000 images; one test image of each class that it classifies rightly")
+print("an MLP 784-200-10 trained on 5,000 images; one correctly classified test image of each class")
 
 # %% [markdown]
 # ## Adversarial examples
 #
-# The second deck defines an adversarial example $x^*$ without any ε. Untargeted and targeted:
+# The second deck defines an adversarial example $x^*$ without any ε, first untargeted, then targeted:
 #
 # $$\arg\min_{x^*} L(x, x^*) \ \text{ s.t. } f(x^*) \neq f(x), \qquad
 # \arg\min_{x^*} L(x, x^*) \ \text{ s.t. } f(x^*) = y_t.$$
 #
 # Here $L$ is a distance, not a loss. We write $x^* = x + \delta$ and take a norm $\lVert \delta \rVert$.
 #
-# For a linear model the answer is geometry. The boundary $\theta^T x + \theta_0 = 0$ is a hyperplane, and its distance
-# from $x$ is the logit over the **dual norm** of θ:
+# For a linear model the answer is geometry. The boundary $\theta^T x + \theta_0 = 0$ is a hyperplane, and its
+# distance from $x$ is the absolute value of the logit divided by the **dual norm** of θ:
 #
 # $$\min \{\lVert \delta \rVert : \theta^T(x + \delta) + \theta_0 = 0\} = \frac{|z|}{\lVert \theta \rVert_*}.$$
 #
-# `nearest_point` is this formula. In a box it fills the components up to their edges and goes on with the others.
+# `nearest_point` computes this. In a box it moves components up to their bounds and then continues with the others.
 
 # %%
 theta, z = np.array([[2.0, 1.0]]), np.array([3.0])
@@ -73,12 +73,12 @@ show.table(
 )
 
 # %% [markdown]
-# **Exercise 8.1.** A logit of 3 and $\theta = (2, 1)$: compute the three distances by hand. Then let `deepfool` find
-# the ℓ2 and the ℓ∞ one without a box. Why is its δ 2 % longer?
+# **Exercise 8.1.** For a logit of 3 and $\theta = (2, 1)$, compute the three distances by hand. Then let `deepfool`
+# find the ℓ2 and the ℓ∞ distance without a box. Why is its δ 2 % longer?
 
 # %% [markdown] tags=["answer"]
 # ℓ2: $3 / \sqrt 5$; ℓ∞: $3 / (2 + 1) = 1$; ℓ1: $3 / 2$. DeepFool goes beyond the boundary by its `overshoot` of 2 %,
-# so that the prediction really turns.
+# so that the prediction really changes.
 
 # %% tags=["answer"]
 line = LogisticRegression(theta[0], 3.0)
@@ -89,10 +89,11 @@ for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
 # %% [markdown]
 # ## Methods for creating adversarial examples
 #
-# The deck sorts white-box attacks into **gradient-based** ones (chapter 6: climb the loss inside a set) and
-# **constrained optimisation** (this chapter: shrink the change, keep the label wrong). Black-box attacks see outputs
-# only. All attacks of this chapter have the same form, `attack(model, x, y, *, target, norm, box)` gives δ, and δ = 0
-# where they fail. Nothing is believed: success is what `predict` says of x + δ.
+# The deck divides white-box attacks into **gradient-based** attacks (chapter 6: climb the loss inside a set) and
+# **constrained optimisation** (this chapter: shrink the change while the label stays wrong). Black-box attacks see
+# only outputs. All attacks of this chapter have the same form: `attack(model, x, y, *, target, norm, box)` returns δ,
+# and δ = 0 where the attack fails. We do not trust an attack's own report: `predict` on x + δ decides whether it
+# succeeded.
 #
 # ## L-BFGS targeted attack
 #
@@ -100,8 +101,8 @@ for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
 #
 # $$\min_r\ c \lVert r \rVert_2 + \mathcal{L}(x + r, t) \quad \text{such that} \quad x + r \in [0, 1]^n.$$
 #
-# L-BFGS is a quasi-Newton method that handles the box. For each c it gives a minimiser. The picture has one digit and
-# one target.
+# L-BFGS is a quasi-Newton method that can handle the box. For each c it returns a minimiser. The picture shows one
+# digit and one target.
 
 # %%
 four, target = x[4:5], np.array([9])
@@ -118,21 +119,23 @@ for column, c, r in zip(axes.T, weights, found, strict=True):
 axes[0, 0].set_ylabel("x + r", fontsize=10)
 axes[1, 0].set_ylabel("r", fontsize=10)
 figure.suptitle(f"L-BFGS from a {y[4]} to a 9 for growing c (green: the target is reached)", fontsize=10)
-show.figure(figure, "08_lbfgs_over_c", "The minimiser for growing c: r becomes shorter and at last no longer fools")
+show.figure(figure, "08_lbfgs_over_c", "The minimiser for growing c: r becomes shorter and finally no longer fools")
 
 # %% [markdown]
-# > **Beside the slide.** The slide increases c "until the model classifies as the targeted label". That is right for a
-# > c on the loss. Here c stands at the norm: a larger c gives a *shorter* r. So we look for the **largest** c whose
-# > minimiser still fools.
+# > **Beside the slide.** The slide increases c "until the model classifies as the targeted label". That would be
+# > right if c multiplied the loss. Here c multiplies the norm, so a larger c gives a *shorter* r. We therefore look
+# > for the **largest** c whose minimiser still fools the model.
 #
-# The library does that: times 10 while it fools, divided by 10 while it does not, then geometric means in between.
+# The library does that. It multiplies c by 10 while the minimiser fools the model, or divides it by 10 while it does
+# not. Then it bisects with geometric means.
 
 # %%
 show.source(_search_c, _next)
 
 # %% [markdown]
-# **Exercise 8.2.** Let $r_1, r_2$ be the minimisers for $c_1 < c_2$. Prove $\lVert r_2 \rVert \leq \lVert r_1 \rVert$.
-# (Write down that each is at least as good as the other for its own c, and add.)
+# **Exercise 8.2.** Let $r_1, r_2$ be the minimisers for $c_1 < c_2$. Prove
+# $\lVert r_2 \rVert \leq \lVert r_1 \rVert$. (Write down that each minimiser is at least as good as the other for its
+# own c, and add the two inequalities.)
 
 # %% [markdown] tags=["answer"]
 # $c_1 \lVert r_1 \rVert + \mathcal{L}(r_1) \leq c_1 \lVert r_2 \rVert + \mathcal{L}(r_2)$ and
@@ -148,12 +151,12 @@ assert lengths == sorted(lengths, reverse=True)
 # %% [markdown]
 # ## Jacobian-based saliency map attacks (JSMA)
 #
-# FGSM touches every pixel a little. JSMA touches few pixels, and those as far as they go. It asks for each pixel how
-# it drives the outputs $F$, which is what saliency maps were invented to show.
+# FGSM changes every pixel a little. JSMA changes few pixels, but as far as they can go. It asks how each pixel
+# influences the outputs $F$, which is what saliency maps were invented to show.
 #
 # ## Saliency map
 #
-# Pixel $i$ speaks for the target $t$ if turning it up raises $F_t$ and lowers the sum of all others:
+# Pixel $i$ supports the target $t$ if increasing it raises $F_t$ and lowers the sum of all other outputs:
 #
 # $$S_i = \begin{cases} 0 & \text{if } \frac{\partial F_t}{\partial X_i} < 0 \text{ or }
 # \sum_{j \neq t} \frac{\partial F_j}{\partial X_i} > 0 \\
@@ -162,29 +165,29 @@ assert lengths == sorted(lengths, reverse=True)
 
 # %%
 figure = draw_saliency_maps(quick(data, "CNN"), x, y, data.class_names)
-show.figure(figure, "08_saliency_maps", "For each target the pixels of a 4 to turn up (red) and to turn down (blue)")
+show.figure(figure, "08_saliency_maps", "For each target, the pixels of a 4 to increase (red) and to decrease (blue)")
 
 # %% [markdown]
-# These maps are of the small CNN, whose gradients are smoother than the MLP's. Read them as advice: where to add ink
-# to make the target, and where to take it away.
+# These maps belong to the small CNN, whose gradients are smoother than the MLP's. Read them as advice: where to add
+# ink to reach the target, and where to remove it.
 #
 # ## Saliency computation
 #
-# One pixel that satisfies both conditions is rare, so JSMA looks for the best **pair** $p, q$, with $\alpha$ and
-# $\beta$ summed over the two:
+# Single pixels that satisfy both conditions are rare, so JSMA looks for the best **pair** $p, q$, with $\alpha$ and
+# $\beta$ summed over the two pixels:
 #
 # $$\max_{p < q}\ -\alpha \beta \quad \text{such that} \quad \alpha = \sum_{i \in \{p, q\}}
 # \frac{\partial F_t}{\partial X_i} > 0, \quad \beta = \sum_{i \in \{p, q\}} \sum_{j \neq t}
 # \frac{\partial F_j}{\partial X_i} < 0.$$
 #
-# Both pixels move by θ, and so on until the target is reached or a share Υ of the pixels is spent.
+# Both pixels move by θ. This is repeated until the target is reached or a share Υ of the pixels has been used.
 
 # %%
 show.source(saliency_map)
 
 # %% [markdown]
-# **Exercise 8.3.** With Υ = 14.5 % of 784 pixels, how many pairs may move, and how many pixels at most? Check it with
-# `jsma`. Why are there never more pixels, though a pixel may move several times if |θ| is small?
+# **Exercise 8.3.** With Υ = 14.5 % of 784 pixels, how many pairs may move, and at most how many pixels? Check it with
+# `jsma`. A pixel may move several times if |θ| is small. Why do no more pixels than that ever move?
 
 # %% tags=["answer"]
 pairs = int(784 * 0.145 / 2)
@@ -195,15 +198,15 @@ assert L0(1).norm(delta).max() <= 2 * pairs  # a pixel that moves again only tak
 # %% [markdown]
 # ## DeepFool
 #
-# If the logits were linear, the nearest boundary could be read off. DeepFool takes them as linear at the current
-# point, steps to the nearest boundary, and begins again:
+# If the logits were linear, a formula would give the nearest boundary. DeepFool linearises the logits at the current
+# point, steps to the nearest boundary, and repeats:
 #
 # $$\delta \leftarrow \delta + \arg\min_d \left\{ \lVert d \rVert : \min_k |f_k + \langle w_k, d \rangle| = 0 \right\},
 # \qquad f_k = z_k - z_y, \quad w_k = \nabla_x f_k.$$
 #
 # For ℓ2 the step to boundary $k$ is $|f_k|\, w_k / \lVert w_k \rVert_2^2$. In the plane we can see it. On the left is
-# the first step: the dashed lines are where the boundaries would be if the network were linear. On the right are all
-# steps, and the true nearest point, found by looking at every point of a fine grid.
+# the first step: the dashed lines show where the boundaries would be if the network were linear. On the right are all
+# steps and the true nearest point, found by a search over a fine grid.
 
 # %%
 rng = np.random.default_rng(0)
@@ -244,7 +247,7 @@ for k, colour in ((0, "#b2182b"), (1, "#1b7837")):
     axes[0, 0].contour(side, side, value, levels=[0], colors=[colour], linestyles="--")
     step = nearest_point(L2, w[:, k], f[:, k])[0]
     axes[0, 0].annotate("", point[0] + step, point[0], arrowprops={"arrowstyle": "->", "color": colour})
-axes[0, 0].set_title("boundaries made linear at x, and the way to each", fontsize=10)
+axes[0, 0].set_title("boundaries linearised at x, and the step to each", fontsize=10)
 zoomed = axes[0, 1]
 zoomed.plot(*path.T, "k.-", lw=1, label="DeepFool's steps")
 zoomed.plot(*nearest, "*", color="#b2182b", ms=12, label="the true nearest point")
@@ -262,10 +265,10 @@ show.figure(figure, "08_deepfool", "Decision regions; linearised boundaries at a
 show.source(deepfool_file._walk)
 
 # %% [markdown]
-# DeepFool stops at the first boundary that it crosses, and never looks back whether there was a shorter way.
+# DeepFool stops at the first boundary that it crosses and never checks whether there was a shorter way.
 #
-# **Exercise 8.4.** At $x$ two boundaries are $f_1 = -2$ with $w_1 = (2, 0)$ and $f_2 = -2.5$ with $w_2 = (1.5, 1.5)$.
-# Which one does DeepFool step to in ℓ2, and which in ℓ∞?
+# **Exercise 8.4.** Two boundaries at $x$ have $f_1 = -2$ with $w_1 = (2, 0)$ and $f_2 = -2.5$ with
+# $w_2 = (1.5, 1.5)$. To which one does DeepFool step in ℓ2, and to which one in ℓ∞?
 
 # %% tags=["answer"]
 f = np.array([[-2.0, -2.5]])
@@ -277,15 +280,16 @@ np.testing.assert_allclose(to_linf, [2.5 / 3, 2.5 / 3])  # 2 / 2 = 1 against 2.5
 # %% [markdown]
 # ## Carlini and Wagner
 #
-# Their attack is the penalty of L-BFGS with three better choices. The loss is replaced by the margin of the logits,
-# which is zero once the target wins by κ. The box is kept by a change of variables. And c is searched for each example.
+# Their attack is the penalty of L-BFGS with three better choices. The margin of the logits replaces the loss; it
+# stops falling, at −κ, once the target wins by κ. A change of variables keeps $x + \delta$ in the box. And c is
+# searched for each example.
 #
 # $$\min_w\ \lVert \delta \rVert_2^2 + c\, f(x + \delta), \qquad
 # f(x') = \max\left(\max_{i \neq t} Z(x')_i - Z(x')_t,\ -\kappa\right), \qquad
 # x + \delta = \tfrac12 (\tanh w + 1).$$
 #
-# With κ > 0 the example is misclassified with some confidence, which costs size. It is bought for a reason: such
-# examples fool other models more often.
+# With κ > 0 the example is misclassified with some confidence, at the cost of a larger change. The cost has a
+# benefit: such examples fool other models more often.
 
 # %%
 show.source(carlini_wagner_file._objective)
@@ -303,14 +307,14 @@ show.table(["κ", "fooled", "median ‖δ‖₂", "of these fool a 4-layer netwo
 print("Carlini–Wagner ℓ2, untargeted, 0 ≤ x + δ ≤ 1, 5 values of c, 100 steps each; the first 40 test images")
 
 # %% [markdown]
-# **Exercise 8.5.** Pixels of digits are often exactly 0 or 1. What is $w$ there, and what is the slope of
-# $\tfrac12(\tanh w + 1)$? The library uses $\tfrac12 + \tfrac{1.25}{2} \tanh w$, cut off at the box. What is its slope
-# at the edge, relative to the middle?
+# **Exercise 8.5.** The pixels of digits are often exactly 0 or 1. What is $w$ there, and what is the slope of
+# $\tfrac12(\tanh w + 1)$? The library uses $\tfrac12 + \tfrac{1.25}{2} \tanh w$, clipped to the box. What is its
+# slope at the edge of the box, relative to the slope in the middle?
 
 # %% [markdown] tags=["answer"]
-# $w = \pm\infty$ and slope 0: such pixels can never move. Implementations shrink the range a little, and then the slope
-# is merely tiny. At the edge of the wider one $\tanh w = 1/1.25$, and the slope there is $1 - 0.8^2 = 0.36$ of that in
-# the middle.
+# $w = \pm\infty$ and slope 0: such pixels can never move. Other implementations shrink the range of pixels a little,
+# and then the slope is still tiny. In the library's wider range $\tanh w = 1/1.25$ at the edge of the box, and the
+# slope there is $1 - 0.8^2 = 0.36$ times the slope in the middle.
 
 # %% tags=["answer"]
 assert abs((1 - np.tanh(np.arctanh(1 / carlini_wagner_file.WIDER)) ** 2) - 0.36) < 1e-12
@@ -318,17 +322,18 @@ assert abs((1 - np.tanh(np.arctanh(1 / carlini_wagner_file.WIDER)) ** 2) - 0.36)
 # %% [markdown]
 # ## FAB
 #
-# FAB repairs DeepFool's short sight. It too steps to linearised boundaries, but each step is drawn towards $x$, and
-# whenever it has crossed a boundary it turns back a little and goes on, along the boundary, for something shorter:
+# FAB repairs this weakness of DeepFool. It also steps to linearised boundaries, but each step is pulled towards $x$.
+# Whenever FAB has crossed a boundary, it steps back a little towards $x$ and continues along the boundary, looking
+# for a shorter change:
 #
 # $$\delta \leftarrow \mathrm{clip}\left((1 - \alpha)(\delta + \eta\, d) + \alpha\, \eta\, d_x\right)$$
 #
-# with $d$ the way from $x + \delta$ to the linearised boundary, and $d_x$ the way there from $x$. Its steps respect the
-# box exactly (`nearest_point` again). It needs no c and no step size.
+# where $d$ is the step from $x + \delta$ to the linearised boundary, and $d_x$ is the step from $x$ to it. The steps
+# respect the box exactly (by `nearest_point` again). FAB needs no c and no step size.
 #
-# ## The same digit under all
+# ## The same digit under every attack
 #
-# One digit, and what each attack does to it. L-BFGS and JSMA are targeted by nature and aim at y + 1.
+# Here is what each attack does to one digit. L-BFGS and JSMA are always targeted; here they aim at y + 1.
 
 # %%
 target = (y + 1) % 10
@@ -356,7 +361,7 @@ for name, (own, attack) in attacks.items():
     ]
     lines.append([name, f"{aim.mean():.1f}", *sizes, f"{seconds:.1f}"])
 show.table(["attack", "success", "‖δ‖₀", "‖δ‖₁", "‖δ‖₂", "‖δ‖∞", "seconds"], lines)
-print("medians over those of the ten images that fell; bold: the norm that the attack makes small; 0 ≤ x + δ ≤ 1, no ε")
+print("medians over the fooled ones of ten images; bold: the norm that the attack minimises; 0 ≤ x + δ ≤ 1, no ε")
 
 # %%
 i, names = 4, list(changes)
@@ -373,11 +378,13 @@ figure.suptitle(f"A {y[i]} under every attack (δ: red up, blue down, full colou
 show.figure(figure, "08_every_attack", "One digit after each attack, and below it the change: dense, sparse or flat")
 
 # %% [markdown]
-# ℓ0 gives a few bright dots, ℓ1 few and grey ones, ℓ2 a soft shadow, ℓ∞ the same grey everywhere. No norm is the eye.
+# ℓ0 gives a few bright dots, ℓ1 a few grey ones, ℓ2 a soft shadow, and ℓ∞ the same grey everywhere. No norm measures
+# what the eye sees.
 #
 # ## From one digit to all classes
 #
-# The same digit again, aimed at each of the ten classes. The frame is green where the target is reached.
+# Here is the same digit again, aimed at each of the other nine classes. The frame is green where the attack reaches
+# the target.
 
 # %%
 many = np.repeat(x[i : i + 1], 9, axis=0)
@@ -403,8 +410,8 @@ show.figure(figure, "08_targeted_row", "One digit turned into each other class b
 # %% [markdown]
 # ## One run, every ε
 #
-# An attack in a set has to be run anew for each ε. Smallest changes need one run: an example stands at ε if its
-# smallest change is larger. So the sorted sizes *are* the curve of accuracy over ε.
+# An attack in a set has to be run again for each ε. For smallest changes one run is enough: the model withstands ε at
+# an example if the smallest change is larger than ε. So the sorted sizes *are* the curve of accuracy over ε.
 
 # %%
 xs, ys = data.x_test[:100], data.y_test[:100]
@@ -425,12 +432,12 @@ show.figure(figure, "08_sizes_are_a_curve", "Accuracy over ε from the sizes tha
 
 # %% [markdown]
 # **Exercise 8.6.** Make a smallest-change attack of your own: for each example, bisect ε and ask PGD. Compare its
-# median ℓ∞ size with FAB's. How many gradients did you pay for each binary digit of ε?
+# median ℓ∞ size with FAB's. How many gradients did each binary digit of ε cost?
 
 
 # %% tags=["answer"]
 def bisected(model, x, y, rounds=8, steps=20):
-    """The smallest change that PGD finds, ε halved in each round, example by example."""
+    """Return the smallest change that PGD finds; each round halves the interval of ε of each example."""
     low, high, best = np.zeros(len(x)), np.full(len(x), 0.5), np.zeros_like(x)
     for _ in range(rounds):
         eps = (low + high) / 2
@@ -439,20 +446,22 @@ def bisected(model, x, y, rounds=8, steps=20):
         )
         fooled = predict(model, x + found) != y
         best[fooled] = found[fooled]
-        low, high = np.where(fooled, low, eps), np.where(fooled, eps, high)
+        low = np.where(fooled, low, eps)
+        high = np.where(fooled, eps, high)
     return best
 
 
 mine = bisected(model, x, y)
 assert (predict(model, x + mine) != y).all()
 ratio = np.median(Linf(1).norm(mine)) / np.median(Linf(1).norm(changes["FAB ℓ∞"]))
-assert 0.9 < ratio < 1.2  # and each digit of ε cost 20 gradients
+assert 0.9 < ratio < 1.2  # and each binary digit of ε cost 20 gradients
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The papers' numbers belong to their own networks; ours to an MLP on little data. JSMA's are from its abstract;
-# L-BFGS's (as others quote them) are the root mean square change of a pixel, $\lVert r \rVert_2 / \sqrt{784}$.
+# The papers' numbers belong to their own networks, and ours belong to an MLP trained on little data. Those of JSMA
+# are from its abstract. Those of L-BFGS (as others quote them) are the root mean square change of a pixel,
+# $\lVert r \rVert_2 / \sqrt{784}$.
 
 # %%
 rng = np.random.default_rng(0)

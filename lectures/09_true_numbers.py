@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 9. How to know that a number is true
 #
-# "Robust accuracy 90 %" says that one attack failed on 90 % of the examples. Whether a better one would fail too is
-# the whole question. This chapter is about what can be checked.
+# "Robust accuracy 90 %" says that one attack failed on 90 % of the examples. Would a better attack fail too? That is
+# the whole question. This chapter is about what we can check.
 #
 # **You will learn**
 #
-# - to judge an attack by predicting again, inside the set, on the picture as it is stored;
+# - to judge an attack by predicting again, inside the set, on the image as it is stored;
 # - why only the worst case over attacks counts, example by example;
-# - the laws that every attack must keep, and how a contract finds the one that yours breaks;
-# - real bugs of real libraries, each with the law that kills it;
+# - the laws that every attack must satisfy, and how a contract finds the one that yours breaks;
+# - real bugs of real libraries, each with the law that catches it;
 # - the signs of masked gradients, on a model that is masked on purpose.
 #
 # It goes with the remark of the second deck that approaches "initially thought to be robust" have been "shown to be
@@ -46,18 +46,18 @@ print(f"networks trained on 5,000 images; attacked: the first {len(x)} test imag
 # %% [markdown]
 # ## The judge predicts again
 #
-# An attack reports a δ and nothing else. Whether it succeeded is decided by somebody else, from the model, $x$, $y$, δ
-# and the set: is δ in Δ(x), and is the label of $x + \delta$ another one?
+# An attack returns a δ and nothing else. A separate function decides whether it succeeded, from the model, $x$, $y$,
+# δ and the set: is δ in Δ(x), and is the label predicted for $x + \delta$ different from $y$?
 
 # %%
 show.source(judge)
 
 # %% [markdown]
-# The last word has the picture file. It holds 8 bits a pixel, so $x + \delta$ is rounded, and an attack that stops a
-# hair behind the boundary may be undone. `judge(..., bits=8)` predicts on the rounded image.
+# The image file has the last word. It stores 8 bits for each pixel, so $x + \delta$ is rounded, and this may undo an
+# attack that stops just behind the boundary. `judge(..., bits=8)` predicts on the rounded image.
 
 # %%
-free = L2(28.0).within(0, 1)  # holds every image: only the label counts here
+free = L2(28.0).within(0, 1)  # contains every image: only the label counts here
 smallest = {
     "DeepFool ℓ2, overshoot 0.02": deepfool,
     "DeepFool ℓ2, overshoot 0.0001": partial(deepfool, overshoot=1e-4),
@@ -72,12 +72,13 @@ for name, attack in smallest.items():
 show.table(["attack on the MLP", "fooled", "fooled after rounding to 8 bits", "median ‖δ‖₂"], lines)
 
 # %% [markdown]
-# **Exercise 9.1.** By how much can rounding to 8 bits change one pixel, and the ℓ2 size of δ over 784 pixels? For which
-# ε does rounding keep the ℓ∞ ball exactly, if $x$ comes from a picture file?
+# **Exercise 9.1.** By how much can rounding to 8 bits change one pixel, and the ℓ2 size of δ over 784 pixels? For
+# which ε does rounding never leave the ℓ∞ ball, if $x$ comes from an image file?
 
 # %% [markdown] tags=["answer"]
-# By half a level, 1/510, and the size by at most 28/510 = 0.055. For ε a whole number of levels, k/255: then
-# $x \pm \epsilon$ are levels themselves, and rounding never crosses them.
+# One pixel changes by at most half a level, 1/510, and the size by at most 28/510 = 0.055. Rounding never leaves the
+# ball if ε is a whole number of levels, k/255: then $x \pm \epsilon$ are levels themselves, and rounding never
+# crosses them.
 
 # %% tags=["answer"]
 levels, eps = np.rint(x * 255) / 255, 8 / 255
@@ -90,7 +91,8 @@ assert abs(stored - levels).max() <= eps + 1e-6
 # ## The worst case over attacks
 #
 # An attacker needs one attack that works, and may choose it for each example. So the robust accuracy is the share of
-# examples that *no* attack fools. It is at most the accuracy under the best single attack, and it is not an average.
+# examples on which *no* attack fools the model. It is at most the accuracy under the strongest single attack, and it
+# is not an average.
 
 # %%
 some = slice(0, 40)
@@ -106,17 +108,18 @@ attacks = {
 found = worst_case(robust, x[some], y[some], wide, attacks)
 alone = {name: robust_accuracy(robust, x[some], y[some], wide, [attack]) for name, attack in attacks.items()}
 lines = [[name, f"{alone.get(name, total):.2f}", f"{total:.2f}"] for name, _, total in found.rows()]
-show.table(["robust CNN", "accuracy after it alone", "after it and all above"], lines)
+show.table(["robust CNN", "accuracy after this attack alone", "after it and all above"], lines)
 mean = np.mean(list(alone.values()))
 print(f"{wide}, 40 test images; the CNN was trained for ε = 0.1, without a box. The average over the attacks,")
-print(f"{mean:.2f}, is the accuracy of nothing; the worst case is {found.accuracy:.2f}")
+print(f"{mean:.2f}, is the accuracy against no adversary at all; the worst case is {found.accuracy:.2f}")
 
 # %% [markdown]
-# **Exercise 9.2.** Two attacks leave 60 % standing each. Between which numbers lies the worst case? Give both extremes.
+# **Exercise 9.2.** Two attacks each leave an accuracy of 60 %. Between which two numbers does the worst case lie?
+# Give an example of each extreme.
 
 # %% [markdown] tags=["answer"]
-# Between 20 % (they fool different examples, 40 % each) and 60 % (they fool the same ones). The average is 60 %
-# in both cases and cannot tell them apart.
+# Between 20 % (they succeed on different examples, 40 % each) and 60 % (they succeed on the same ones). The average
+# is 60 % in both cases and cannot tell them apart.
 
 # %% tags=["answer"]
 first, second = np.arange(10) < 6, np.arange(10) >= 4
@@ -128,7 +131,8 @@ assert (first & second).mean() == 0.2
 #
 # If everybody tunes their own attack, numbers cannot be compared. AutoAttack (Croce and Hein, 2020) is a fixed worst
 # case of four attacks that need no tuning: APGD on cross-entropy, APGD on DLR towards each likely class, FAB towards
-# each, and Square, which uses no gradient. Each gets only what the others left standing. `standard` is that:
+# each, and Square, which uses no gradient. Each attack gets only the examples on which the earlier ones failed.
+# `standard` implements this:
 
 # %%
 show.source(_attacks)
@@ -139,7 +143,7 @@ for name, model in (("MLP", mlp), ("robust CNN", robust)):
         robust_accuracy(model, x[some], y[some], wide, attacks) for attacks in ([], [pgd], [pgd, quartet])
     )
     lines.append([name, f"{clean:.3f}", f"{by_pgd:.3f}", f"{by_all:.3f}"])
-show.table(["accuracy", "clean", "PGD-40", "PGD-40 and the four"], lines)
+show.table(["accuracy", "clean", "PGD-40", "PGD-40 and the four attacks"], lines)
 print(f"{wide}, 40 images; shortened: 20 steps, 3 targets, 200 queries (the paper's: 100, 9, 5,000)")
 
 # %% [markdown]
@@ -153,14 +157,14 @@ print(f"{wide}, 40 images; shortened: 20 steps, 3 targets, 200 queries (the pape
 show.table(["law", "in symbols or words"], [[name, law.formula.replace("|", "∣")] for name, law in LAWS.items()])
 
 # %% [markdown]
-# `assert_attack_contract` draws small models and images, looks for a case that breaks a law, and makes that case as
-# small as it can. Here is somebody's PGD in three drafts. Can you see what is wrong with each before the contract says
-# it?
+# `assert_attack_contract` draws small models and images, looks for a case that breaks a law, and shrinks that case as
+# far as it can. Here is someone's PGD in three drafts. Can you see what is wrong with each draft before the contract
+# tells you?
 
 
 # %%
 def draft_1(model, x, y, threat):
-    """Sign steps, cut off at ε."""
+    """Take steps along the sign and clip them at ε."""
     delta = np.zeros_like(x)
     for _ in range(8):
         _, g = loss_and_gradient(model, model.loss, x + delta, y)
@@ -169,7 +173,7 @@ def draft_1(model, x, y, threat):
 
 
 def draft_2(model, x, y, threat):
-    """The same in the pixel range too."""
+    """Do the same and stay in the pixel range too."""
     delta = np.zeros_like(x)
     for _ in range(8):
         _, g = loss_and_gradient(model, model.loss, x + delta, y)
@@ -178,7 +182,7 @@ def draft_2(model, x, y, threat):
 
 
 def draft_3(model, x, y, threat):
-    """And nonsense is refused, and the best iterate returned."""
+    """Also refuse invalid arguments and return the best iterate."""
     checks.attack(model, x, y, threat)
     delta = best = np.zeros_like(x)
     highest = model.loss.value(model.logits(x), y)
@@ -192,7 +196,7 @@ def draft_3(model, x, y, threat):
 
 
 def verdict(attack, threat, **promises):
-    """The sentence of the contract."""
+    """Return the sentence with which the contract judges an attack."""
     try:
         assert_attack_contract(attack, threat, **promises)
     except ContractError as error:
@@ -205,12 +209,12 @@ for draft in (draft_1, draft_2, draft_3):
 
 # %% [markdown]
 # **Exercise 9.3.** Write an attack of your own that promises `exact=True` for the ℓ2 ball without a box, and let the
-# contract judge it. Begin with $\epsilon g / \lVert g \rVert_2$. Which law do you meet first, which next?
+# contract judge it. Begin with $\epsilon g / \lVert g \rVert_2$. Which law does it break first, and which next?
 
 
 # %% tags=["answer"]
 def my_l2(model, x, y, threat):
-    """One step along the gradient, of length ε."""
+    """Return one step of length ε along the gradient."""
     checks.attack(model, x, y, threat)
     _, g = loss_and_gradient(model, model.loss, x, y)
     axes = tuple(range(1, g.ndim))
@@ -224,13 +228,13 @@ naive = verdict(lambda model, x, y, threat: threat.radius * x / np.sqrt((x * x).
 assert naive != "keeps every law"
 
 # %% [markdown]
-# **Exercise 9.4.** An attack that always returns δ = 0 is inside the set, changes nothing and is the same again. Which
-# promise must be made so that the contract catches it?
+# **Exercise 9.4.** An attack that always returns δ = 0 stays inside the set, does not modify its arguments and
+# returns the same result every time. Which promise must be made so that the contract catches it?
 
 
 # %% tags=["answer"]
 def lazy(model, x, y, threat):
-    """Nothing."""
+    """Return δ = 0."""
     checks.attack(model, x, y, threat)
     return np.zeros_like(x)
 
@@ -241,8 +245,8 @@ assert verdict(lazy, Linf(0.25), exact=True).startswith("the closed form")
 # %% [markdown]
 # ## The bug museum
 #
-# Users of other libraries met the bugs below. Each is shown as a few wrong lines of our own code, with the law that
-# kills it and the smallest counterexample. (`scratchadv museum` shows all of them.)
+# Users of other libraries met the bugs below. Each is reproduced by a few wrong lines of our own code and shown with
+# the law that catches it and the smallest counterexample. (`scratchadv museum` shows all of them.)
 
 # %%
 print(f"{len(EXHIBITS)} exhibits; five of them:\n")
@@ -251,44 +255,44 @@ for one in shown:
     print(f"{one.number}. {one.wrong} ({one.where})\n   {one.error()}\n")
 
 # %% [markdown]
-# Here is the code of one. Without the bug, the random start is the place where PGD begins; with it, the start is added
-# to a δ that may be as long as ε already.
+# Here is the code of one exhibit. Without the bug, PGD begins at the random start. With the bug, the start is added
+# to a δ that may already be as long as ε.
 
 # %%
 show.source(shown[0].make)
 
 # %% [markdown]
-# **Exercise 9.5.** "The class index is that in a list without the label": in which exhibit, killed by which law? Why do
-# tests on two classes never find it?
+# **Exercise 9.5.** "The class index is that in a list without the label": which exhibit has this bug, and which law
+# catches it? Why do tests with two classes never find it?
 
 # %% tags=["answer"]
 one = next(one for one in EXHIBITS if "class index" in one.wrong)
 assert one.law == "the closed form"
-assert one.error(bug=False) is None  # with two classes there is one other class, and no index to be wrong about
+assert one.error(bug=False) is None  # with two classes there is only one other class, so the index cannot be wrong
 
 # %% [markdown]
 # ## Masked gradients
 #
-# An attack that follows the gradient fails where the gradient shows nothing, though the model may be as fragile as
-# ever. We make such a model in a few lines: the MLP with its logits multiplied by 1,000. **It gives the same label to
-# every image**, so it is exactly as robust as before. But its softmax is so sure of itself that the cross-entropy
-# rounds to zero, and its gradient with it.
+# An attack that follows the gradient fails where the gradient carries no information, even if the model is as fragile
+# as ever. We make such a model in a few lines: the MLP with its logits multiplied by 1,000. **It gives every image
+# the same label as before**, so it is exactly as robust as before. But its softmax is so confident that the
+# cross-entropy and its gradient round to zero.
 
 
 # %%
 class Sharp:
-    """A model with its logits multiplied by 1,000: the same labels."""
+    """A model with its logits multiplied by 1,000: it predicts the same labels."""
 
     def __init__(self, model, factor=1000):
         self.model, self.factor = model, factor
         self.params, self.loss = model.params, model.loss
 
     def logits(self, x):
-        """Z times the factor."""
+        """Return the logits times the factor."""
         return self.factor * self.model.logits(x)
 
     def vjp_x(self, x):
-        """Z times the factor, and its pullback."""
+        """Return the logits times the factor, and their pullback."""
         z, pull = self.model.vjp_x(x)
         return self.factor * z, lambda dz: pull(self.factor * dz)
 
@@ -314,8 +318,9 @@ show.figure(
 )
 
 # %% [markdown]
-# A curve that does not go down to zero is the plainest sign: with ε large enough every image can be reached.
-# `signs_of_masking` looks for six signs. A sign is a reason to look, not a proof; no sign is no proof either.
+# A curve that does not fall to zero is the plainest sign, because with a large enough ε an attack can reach every
+# image. `signs_of_masking` looks for six signs. A sign is a reason to look closer, not a proof, and the absence of
+# signs proves nothing either.
 
 # %%
 black_box = partial(square, queries=300, rng=np.random.default_rng(0))
@@ -326,33 +331,32 @@ for name, model in (("MLP", mlp), ("masked MLP", masked)):
 show.table(["model", "sign", "in words"], lines)
 
 # %% [markdown]
-# The cure is an **adaptive** attack, one that knows the defence. Here it is enough to climb another loss, such as the
-# margin of the logits, or DLR, which does not change when the logits are multiplied.
+# The cure is an **adaptive** attack, one that is designed against the defence. Here it is enough to climb a different
+# loss, such as the margin of the logits, or DLR, which does not change when the logits are multiplied.
 #
-# **Exercise 9.6.** Mask the model in another way: let it round its input to 4 levels before the MLP sees it. What is
-# the true gradient? Which signs are found? Write an adaptive attack that pretends the rounding were not there on the
-# way back.
+# **Exercise 9.6.** Mask the model in another way: round the input to 4 levels before the MLP sees it. What is the
+# true gradient? Which signs are found? Write an adaptive attack that ignores the rounding in the backward pass.
 
 
 # %% tags=["answer"]
 class Rounding:
-    """The MLP behind a front that rounds to 4 levels: its true gradient is zero almost everywhere."""
+    """The MLP on images rounded to 4 levels: the true gradient is zero almost everywhere."""
 
     def __init__(self, model, honest=True):
         self.model, self.honest, self.params, self.loss = model, honest, model.params, model.loss
 
     def logits(self, x):
-        """Z of the rounded image."""
+        """Return the logits of the rounded image."""
         return self.model.logits(np.rint(3 * x) / 3)
 
     def vjp_x(self, x):
-        """Z, and the true pullback (zero), or that of the MLP alone."""
+        """Return the logits, and the true pullback (zero) or that of the MLP alone."""
         z, pull = self.model.vjp_x(np.rint(3 * x) / 3)
         return z, lambda dz: np.zeros_like(x) if self.honest else pull(dz)
 
 
 def through(model, x, y, threat):
-    """PGD on the model with the dishonest gradient."""
+    """Run PGD with the pullback that ignores the rounding."""
     return pgd(Rounding(model.model, honest=False), x, y, threat)
 
 
@@ -364,9 +368,9 @@ assert robust_accuracy(rounding, x, y, wide, [through]) < robust_accuracy(roundi
 # %% [markdown]
 # ## A report for others
 #
-# A number travels, its setting gets lost. `evaluate.report` writes one page of HTML that needs no network and has all
-# of it: the threat model with norm, ε and box; the table attack by attack; the curves over ε and over the steps;
-# examples; and the signs of masking.
+# A number is passed on, and its setting gets lost. `evaluate.report` writes one page of HTML that needs no network
+# and contains everything: the threat model with norm, ε and box; a table of the attacks; the curves over ε and over
+# the steps; examples; and the signs of masking.
 
 # %%
 show.FOLDER.mkdir(parents=True, exist_ok=True)
@@ -390,9 +394,9 @@ print(f"{page}: {page.stat().st_size // 1024} kB; accuracy {found.worst.accuracy
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# First the slides' own 0.845. It has no box: some of its pixels are below black or above white. As pictures, which is
-# what a camera or a file can deliver, the same model falls less often. All three numbers are true; they answer
-# different questions.
+# First comes the slides' own 0.845. It was measured without a box, so some pixels are below black or above white. If
+# we allow only real images, which a camera or a file can deliver, the same model is fooled less often. All three
+# numbers are true; they answer different questions.
 
 # %%
 pair = data.only(0, 1)
@@ -408,9 +412,9 @@ for name, threat, bits in settings:
 show.table(["0 against 1, error under δ*, ε = 0.2", "slides", "today"], lines)
 
 # %% [markdown]
-# Then the best-kept public record. Madry's challenge put a robust MNIST network (ε = 0.3 with box) before everyone. Its
-# accuracy fell with every better attack, and never came back. Ours can only fall too: each attack gets what the ones
-# above left standing.
+# Next comes the best-kept public record. Madry's challenge published a robust MNIST network (ε = 0.3 with box) for
+# everyone to attack. Its accuracy fell with every better attack and never rose again. Ours can only fall too, because
+# each attack gets only the examples on which the ones above failed.
 
 # %%
 restarts = {f"restart {seed}": partial(pgd, rng=np.random.default_rng(seed)) for seed in (1, 2, 3)}
@@ -423,5 +427,5 @@ ladder = [
     ("everything", "88.0 % (best known)", accuracy["the four"]),
 ]
 show.table(["accuracy", "Madry's challenge, ε = 0.3, box", f"the robust CNN here, ε = {wide.radius:g}, box"], ladder)
-print(f"here: {len(found.stands)} test images, each attack on what the ones above left; PGD of 40 steps, 3 restarts,")
-print("the four shortened as above")
+print(f"here: {len(found.stands)} test images, each attack on those left by the ones above;")
+print("PGD: 40 steps, 3 restarts; the four shortened as above")

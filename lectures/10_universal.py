@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 10. One perturbation for all
 #
-# Every attack so far looked at its image first. Now one change is computed once, and added to images that the attacker
-# has never seen.
+# Every attack so far computed a new perturbation for each image. Now one perturbation is computed once and added to
+# images that the attacker has never seen.
 #
 # **You will learn**
 #
-# - what a universal perturbation is, and that its success is counted without labels;
+# - what a universal perturbation is, and why its success is counted without labels;
 # - why on a linear model the worst $\delta$ for one class is the same for all its images;
 # - the algorithm of Moosavi-Dezfooli, and gradient ascent on the mean loss;
-# - the three kinds, single-class, multiple-class and fully universal, and why success falls as universality rises;
+# - the three kinds (single-class, multiple-class and fully universal), and why success falls as universality rises;
 # - the control that every such number needs: noise of the same size.
 #
 # It goes with the two slides "Universal adversarial examples" of the second deck.
@@ -37,25 +37,26 @@ x, y = data.x_train[:1000], data.y_train[:1000]
 unseen, labels = data.x_test[:1000], data.y_test[:1000]
 ball = Linf(0.2)
 threat = ball.within(*box)
-print("an MLP 784-200-10 trained on 5,000 images; δ is made on 1,000 training images and tried on 1,000 test images")
+print("an MLP 784-200-10 trained on 5,000 images; δ from 1,000 training images is tested on 1,000 test images")
 
 # %% [markdown]
 # ## Universal adversarial examples
 #
-# The slide: a single small image perturbation that fools a classifier on all natural images. "All" is too much to ask,
-# so it is counted. With $\hat{k}(x)$ the predicted class, the **fooling rate** of $\delta$ is
+# The slide speaks of a single small image perturbation that fools a classifier on all natural images. "All" is too
+# much to ask, so we count. If $\hat{k}(x)$ is the predicted class, the **fooling rate** of $\delta$ is
 #
 # $$\frac1N \sum_{i=1}^N 1[\hat{k}(x_i + \delta) \neq \hat{k}(x_i)], \qquad \lVert \delta \rVert \leq \epsilon.$$
 #
-# No label appears: whoever fools an image that was wrong before counts too. And there is one $\delta$ for $N$ images.
-# It lies in the ball, and $x_i + \delta$ is cut off at the pixel range, so each image gets its own part of it:
+# No label appears: a change of prediction also counts on an image that was misclassified before. And there is one
+# $\delta$ for $N$ images. It lies in the ball, and $x_i + \delta$ is clipped to the pixel range, so each image
+# receives its own part of it:
 
 # %%
 show.source(fooling_rate, applied, _applied)
 
 # %% [markdown]
 # **Exercise 10.1.** Can the fooling rate be larger than the error at $x + \delta$? Can it be smaller? Find an
-# inequality between the two and the error at $x$.
+# inequality between these two and the error at $x$.
 
 # %% tags=["answer"]
 noise = 0.3 * np.sign(np.random.default_rng(0).standard_normal(x[:1].shape, dtype=np.float32))
@@ -69,9 +70,10 @@ assert attacked - clean <= rate <= attacked + clean
 # %% [markdown]
 # ## The case that is exact
 #
-# Chapter 3: on a linear model the worst perturbation in the ball is $\delta^* = -y\, \epsilon\, \mathrm{sign}(\theta)$.
-# There is no $x$ in it. So for the images of one class it is universal already, and no other $\delta$ has a larger
-# loss on any of them. Gradient attacks on one $\delta$ must find it:
+# Chapter 3: on a linear model the worst perturbation in the ball is
+# $\delta^* = -y\, \epsilon\, \mathrm{sign}(\theta)$. It does not depend on $x$. So it is already universal for the
+# images of one class, and no other $\delta$ in the ball gives a larger loss on any of them. A gradient attack that
+# looks for one common $\delta$ must find it:
 
 # %%
 two = data.only(0, 1)
@@ -91,26 +93,27 @@ losses = [
     for delta in (exact(binary, two.x_test, two.y_test, ball), both)
 ]
 lines.append(["both", *(f"{loss:.5f}" for loss in losses)])
-print(f"logistic regression, 0 against 1, {ball}, no box; mean loss on the test images it was made on")
-show.table(["images", "each its own exact δ", "one δ for all"], lines)
+print(f"logistic regression, 0 against 1, {ball}, no box; mean loss on the test images on which δ was computed")
+show.table(["images", "the exact δ of each image", "one δ for all"], lines)
 
 # %% [markdown]
-# The third line is the price of universality: what pushes a 0 across the boundary pushes a 1 away from it. For linear
-# models with two classes a fully universal perturbation is hopeless; it can only take one side. Networks with ten
-# classes leave it more room.
+# The third line shows the price of universality: what pushes a 0 across the boundary pushes a 1 away from it. For
+# linear models with two classes a fully universal perturbation is hopeless, because it can fool the model on one
+# class only. Networks with ten classes give it more possibilities.
 
 # %% [markdown]
 # ## The algorithm of Moosavi-Dezfooli
 #
-# Go through the images. Where $\delta$ does not fool image $i$ yet, ask DeepFool (chapter 8) for the smallest extra
-# change that does, add it, and project back onto the ball:
+# Go through the images. If $\delta$ does not yet change the prediction on image $i$, let DeepFool (chapter 8) find
+# the smallest extra change that does, add it, and project back onto the ball:
 #
 # $$\delta \leftarrow \mathcal{P}(\delta + r_i), \qquad
 # r_i = \arg\min_r \left\{\lVert r \rVert_2 : \hat{k}(x_i + \delta + r) \neq \hat{k}(x_i)\right\}.$$
 #
-# Repeat until a share $1 - \delta$ (the paper's letter; 0.8) is fooled. The paper takes one image after the other. The
-# library does that too, and with `batch_size` above 1 DeepFool runs on all of a batch that stand and their $r_i$ are
-# added in turn: faster, and not quite the paper's.
+# Repeat until the fooling rate reaches $1 - \delta$ (here $\delta$ is the paper's letter for a number;
+# $1 - \delta = 0.8$). The paper takes one image after the other, and so does the library by default. With
+# `batch_size` above 1, DeepFool runs at once on all images of a batch that are not fooled yet, and their $r_i$ are
+# added in turn. This is faster, but not quite the paper's algorithm.
 
 # %%
 show.source(_aggregate)
@@ -134,23 +137,24 @@ print(f"300 training images, {threat}, seed 0")
 show.table(["batch size", "fooling rate after each pass", "on 1,000 unseen images"], lines)
 
 # %% [markdown]
-# It goes up and down: each image helps itself and may set others free. That is why the library returns the best pass.
+# The fooling rate goes up and down: the change for one image may restore the prediction on others. That is why the
+# library returns the best pass.
 
 # %% [markdown]
-# **Exercise 10.2.** The authors' published code "projects" on the $\ell_2$ ball by $\delta \leftarrow \xi\, \delta /
-# \lVert \delta \rVert_2$, whatever the length of δ. Compare with $\mathcal{P}$ for $\delta = (0.3, 0.4)$ and $\xi = 1$.
-# What does it change in the algorithm?
+# **Exercise 10.2.** The authors' published code "projects" onto the $\ell_2$ ball by
+# $\delta \leftarrow \xi\, \delta / \lVert \delta \rVert_2$, whatever the length of δ. Compare this with $\mathcal{P}$
+# for $\delta = (0.3, 0.4)$ and $\xi = 1$. How does it change the algorithm?
 
 # %% tags=["answer"]
 v = np.array([[0.3, 0.4]])
 assert np.allclose(L2(1).project(v), v)
 assert np.allclose(v / np.linalg.norm(v), [[0.6, 0.8]])
-print("after the first image δ has length ξ already, though DeepFool's change was as small as it could be")
+print("after the first image δ already has length ξ, although DeepFool made the smallest change that it could")
 
 # %% [markdown]
-# ## Up the mean loss
+# ## Ascent on the mean loss
 #
-# The other way needs no geometry. It is PGD with one $\delta$, whose gradient is the mean over a minibatch:
+# The other method needs no geometry. It is PGD with one $\delta$, whose gradient is the mean over a minibatch:
 #
 # $$\begin{aligned}
 # &\max_{\lVert \delta \rVert \leq \epsilon} \frac1N \sum_{i=1}^N L(y_i, f(x_i + \delta)), \\
@@ -158,8 +162,9 @@ print("after the first image δ has length ξ already, though DeepFool's change 
 # g = \frac1m \sum_{i=1}^m \nabla_\delta L(y_i, f(x_i + \delta)).
 # \end{aligned}$$
 #
-# It is how networks are trained, with $\delta$ in the place of $\theta$ and uphill. One detail: a black pixel cannot
-# get darker, so an image that wants it darker has no say in $g$.
+# Networks are trained in the same way; here $\delta$ takes the place of $\theta$, and the loss goes up. One detail
+# matters: a black pixel cannot get darker, so an image whose gradient would darken its black pixel adds nothing to
+# that component of $g$.
 
 # %%
 show.source(_gradient)
@@ -170,19 +175,19 @@ by_deepfool = universal(model, x, threat, passes=3, batch_size=50, candidates=4,
 signs = ball.linear_max(np.random.default_rng(0).standard_normal(x[:1].shape, dtype=x.dtype))
 own = pgd(model, unseen, labels, threat)
 lines = []
-for name, delta in (("random signs", signs), ("DeepFool, in batches of 50", by_deepfool), ("gradient", by_gradient)):
+for name, delta in (("random signs", signs), ("DeepFool, batches of 50", by_deepfool), ("gradient", by_gradient)):
     error = judge(model, unseen, labels, applied(delta, unseen, box), threat).success.mean()
     rates = (f"{fooling_rate(model, a, delta, box):.3f}" for a in (x, unseen))
     lines.append([name, *rates, f"{error:.3f}"])
 error = judge(model, unseen, labels, own, threat).success.mean()
-lines.append(["each image its own, PGD-40", "–", f"{fooling_rate(model, unseen, own):.3f}", f"{error:.3f}"])
+lines.append(["its own for each image, PGD-40", "–", f"{fooling_rate(model, unseen, own):.3f}", f"{error:.3f}"])
 print(f"1,000 training and 1,000 test images, {threat}, seed 0")
 show.table(["δ", "fooling rate, seen", "unseen", "error, unseen"], lines)
 
 # %% [markdown]
-# Two things to see. What was made on some images fools others nearly as often: the perturbation has found something
-# about the *network*, not about the images. And random signs of the same size do much less. A number without this
-# control says nothing.
+# The table shows two things. A perturbation computed on some images fools the network nearly as often on others: it
+# has captured a property of the *network*, not of the images. And random signs of the same size do much less. A
+# number without this control says nothing.
 
 # %%
 chosen = [int(np.flatnonzero((labels == k) & (predict(model, unseen) == k))[0]) for k in range(10)]
@@ -202,8 +207,8 @@ figure.suptitle(f"one δ for all: unseen images, 2-layer net, {threat}", fontsiz
 show.figure(figure, "10_one_for_all", "Ten digits under one perturbation, random, by DeepFool and by gradient")
 
 # %% [markdown]
-# **Exercise 10.3.** On a linear model, by how much does the best $\delta$ of the $\ell_\infty$ ball move the logit, and
-# by how much do random signs, typically? Compute both for the model above.
+# **Exercise 10.3.** On a linear model, how far does the best $\delta$ of the $\ell_\infty$ ball move the logit, and
+# how far do random signs typically move it? Compute both for the model above.
 
 # %% tags=["answer"]
 theta = binary.params["theta"].ravel()
@@ -216,18 +221,18 @@ print(f"ε‖θ‖₁ = {best:.2f}, ε‖θ‖₂ = {typical:.2f}: {best / typic
 # %% [markdown]
 # ## Single-class, multiple-class, fully universal
 #
-# The second slide's three kinds are the same function on other examples: those of one class, of $1 < N < k$ classes,
-# or of all. Ten classes are cut into groups of 1, 2, 5 and 10, and each group gets its $\delta$, with
-# the same number of steps.
+# The second slide's three kinds come from the same function, applied to the examples of one class, of $1 < N < k$
+# classes, or of all classes. We divide the ten classes into groups of 1, 2, 5 and 10, and compute one $\delta$ for
+# each group, with the same number of steps.
 #
-# Success must fall as the groups grow. For the best $\delta$ that is a theorem of one line, the maximum of a mean is
+# Success must fall as the groups grow. For the best $\delta$ this is a theorem of one line: the maximum of a mean is
 # at most the mean of the maxima:
 #
 # $$\max_\delta \frac12 \left( R_A(\delta) + R_B(\delta) \right) \leq
 # \frac12 \left( \max_\delta R_A(\delta) + \max_\delta R_B(\delta) \right).$$
 #
-# On unseen images, and with $\delta$ from an attack that is not exact, it is an observation (Vadillo and Santana made
-# it for speech).
+# On unseen images, and for a $\delta$ from an attack that is not exact, it is only an observation (Vadillo and
+# Santana made it for speech).
 
 # %%
 radii, curves, perturbations = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3), {}, {}
@@ -248,7 +253,7 @@ random = [fooling_rate(model, unseen, signs / ball.eps * eps, box) for eps in ra
 lines = [(name, rates, {"marker": "o", "ms": 4}) for name, rates in curves.items()]
 lines.append(("random signs", random, {"color": "0.6", "ls": ":"}))
 figure = plots.curves(radii, lines, "ε", "fooling rate, unseen")
-figure.axes[0].set_title("one δ for so many classes, 2-layer net, ℓ∞, 0 ≤ x + δ ≤ 1, seed 0", fontsize=10)
+figure.axes[0].set_title("one δ for each group of classes, 2-layer net, ℓ∞, 0 ≤ x + δ ≤ 1, seed 0", fontsize=10)
 show.figure(figure, "10_levels", "Fooling rate over ε, a curve for each number of classes that share a perturbation")
 
 # %%
@@ -262,19 +267,19 @@ figure.suptitle(f"universal perturbations of the 2-layer net, {ball}: red up, bl
 show.figure(figure, "10_perturbations", "The perturbations of the ten classes, and the one for all")
 
 # %% [markdown]
-# The ink of a class is turned down where it makes the class, and turned up where it would make another one.
+# The perturbation removes ink where it makes up the class, and adds ink where it would make up another class.
 
 # %% [markdown]
 # **Exercise 10.4.** Prove the inequality above. When does it hold with equality?
 
 # %% [markdown] tags=["answer"]
 # Let $\delta_0$ attain the maximum on the left. Then $R_A(\delta_0) \leq \max_\delta R_A(\delta)$ and likewise for
-# $B$; the mean of the two is the claim. Equality holds if and only if one $\delta$ maximises both: as for two groups of
-# images of the same class on a linear model.
+# $B$; the mean of the two is the claim. Equality holds if and only if one $\delta$ maximises both. An example is two
+# groups of images of the same class on a linear model.
 
 # %% [markdown]
-# **Exercise 10.5.** How many images does the attacker need? Make a fully universal $\delta$ on 10, 30, 100, 300 and
-# 1,000 images, with the same number of steps each, and try it on the unseen ones.
+# **Exercise 10.5.** How many images does the attacker need? Compute a fully universal $\delta$ on 10, 30, 100, 300
+# and 1,000 images, with the same number of steps each, and test it on the unseen ones.
 
 # %% tags=["answer"]
 counts, rates = (10, 30, 100, 300, 1000), []
@@ -291,8 +296,8 @@ assert min(rates) > fooling_rate(model, unseen, signs, box)
 # %% [markdown]
 # ## Targeted
 #
-# With a target the objective is that of chapter 6, $L(y) - L(y_{target})$, averaged over all images: whatever is shown,
-# the network is to say one and the same thing. Images of that class are left out.
+# With a target the objective is the one of chapter 6, $L(y) - L(y_{target})$, averaged over all images: the network
+# should give the same answer for every image. Images of the target class are left out.
 
 # %%
 wide = Linf(0.3).within(*box)
@@ -309,13 +314,14 @@ figure, axes = plots.figure_with_axes(1, 10, size=(1.1, 1.4))
 for axis, image, name, rate in zip(axes[0], images, data.class_names, rates, strict=True):
     plots.show_image(axis, image, (-0.3, 0.3), cmap="RdBu_r")
     axis.set_title(f"to {name}: {100 * rate:.0f} %", fontsize=9)
-figure.suptitle(f"fully universal and targeted, 2-layer net, {wide}; share of unseen images that say so", fontsize=10)
+figure.suptitle(f"fully universal and targeted, 2-layer net, {wide}; success on unseen images", fontsize=10)
 show.figure(figure, "10_targeted", "A targeted universal perturbation for each class, with its success")
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The slides give no numbers. The papers' belong to other data and networks; what carries over is the direction.
+# The slides give no numbers. The papers' numbers belong to other data and networks, so only the direction of the
+# effects can be compared.
 
 # %%
 lines = [

@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 11. Networks that attack
 #
-# Every attack so far solves a new problem for each image. Here the problem is solved once, for all images: a second
+# Most attacks so far solve a new problem for each image. Here the problem is solved once for all images: a second
 # network learns to attack the first, and then an attack is one forward pass.
 #
 # **You will learn**
 #
-# - the two forms of an adversarial transformation network: it makes the change (P-ATN), or the whole image (AAE);
-# - its loss, and the reranking $r_\alpha$ that says what the attacked network is to answer;
-# - how the gradient runs through two networks, of which only one is trained;
+# - the two forms of an adversarial transformation network: it produces the perturbation (P-ATN) or the whole image
+#   (AAE);
+# - its loss, and the reranking $r_\alpha$ that says what the attacked network should answer;
+# - how the gradient flows through two networks, of which only one is trained;
 # - targeted and untargeted ATNs, one for each target or one for all of them;
 # - ATNs trained against several networks, or against a substitute of a black box;
-# - what such an attack costs beside PGD.
+# - what such an attack costs, compared with PGD.
 #
 # It goes with the two slides "Adversarial transformation networks" of the second deck.
 
@@ -43,17 +44,17 @@ print(
 # ## Adversarial transformation networks
 #
 # Let $f$ be the network that is attacked, and $f(x)$ its probabilities. A generator $G$ with parameters of its own
-# turns x into $x'$. Its loss has one term for each of two wishes: $x'$ looks like x, and $f$ gives the answer that we
-# want:
+# turns x into $x'$. We want two things: $x'$ should look like x, and $f$ should give the answer that we want. The
+# loss of $G$ has one term for each:
 #
 # $$\min_G \sum_i \beta \lVert x_i' - x_i \rVert_2^2 + \lVert f(x_i') - r_\alpha(f(x_i), t) \rVert_2^2.$$
 #
-# No label occurs, only $f$'s own answers: the slide calls this **self-supervised**. β is the price of the change. There
-# is no ε, and no guarantee of a size: the size comes out of the bargain.
+# The loss contains no label, only $f$'s own answers: the slide calls this **self-supervised**. β is the price of the
+# change. There is no ε and no bound on the size of the change: it results from the trade-off between the two terms.
 #
-# What is wanted of $f(x')$? A one-hot vector for the target would be far from what $f$ says, and would cost a large
-# change. The **reranking** asks for less. It lifts the target to α times the largest entry, leaves the others in their
-# order, and normalises:
+# What should $f(x')$ be? A one-hot vector for the target would be far from $f(x)$ and would require a large change.
+# The **reranking** asks for less. It raises the target to α times the largest entry, keeps the order of the others,
+# and normalises:
 #
 # $$r_\alpha(y, t) = \frac{s}{\sum_k s_k}, \qquad
 # s_k = \begin{cases} \alpha \max_j y_j & k = t \\ y_k & \text{otherwise.} \end{cases}$$
@@ -71,8 +72,9 @@ show.table(["", "class 0", "class 1", "class 2", "class 3"], [[name, *row.round(
 # target lead? By how much for general α? What happens for $\alpha \to 1$?
 
 # %% [markdown] tags=["answer"]
-# $(1, \alpha, 0) / (1 + \alpha)$, so $(0.4, 0.6, 0)$. The lead is $(\alpha - 1) / (\alpha + 1)$, which is 0.2 here, and
-# goes to zero with α − 1: then the ATN learns to end on the boundary, and half of its images on the wrong side.
+# $(1, \alpha, 0) / (1 + \alpha)$, so $(0.4, 0.6, 0)$. The lead is $(\alpha - 1) / (\alpha + 1)$, which is 0.2 here,
+# and goes to zero with α − 1. Then the ATN learns to end on the boundary, and about half of its images end on the
+# wrong side of it.
 
 # %% tags=["answer"]
 np.testing.assert_allclose(rerank(np.array([[1.0, 0.0, 0.0]]), np.array([1])), [[0.4, 0.6, 0.0]])
@@ -80,31 +82,32 @@ np.testing.assert_allclose(rerank(np.array([[1.0, 0.0, 0.0]]), np.array([1])), [
 # %% [markdown]
 # ## Using NNs to generate adversarial examples
 #
-# The slide names two forms. The generator gives the **perturbation**, or it gives an **adversarial autoencoding**:
+# The slide names two forms. The generator produces the **perturbation**, or it produces an **adversarial
+# autoencoding**:
 #
 # $$\text{P-ATN: } x' = \tanh(x + G(x)), \qquad \text{AAE: } x' = G(x).$$
 #
-# Pixels lie in [0, 1]. So the library cuts a negative tanh off at 0, and ends the autoencoder with a logistic function.
-# Neither form may paint outside of the box.
+# Pixels lie in [0, 1]. So the library clips a negative tanh at 0, and ends the autoencoder with a logistic function.
+# Neither form can leave the box.
 
 # %%
 show.source(ATN._formed)
 
 # %% [markdown]
-# The gradient runs backwards through both networks: first through $f$ to $x'$, as in any attack, then through the
-# generator to its parameters, as in any training. The pullback of the one feeds the pullback of the other.
+# The gradient flows backward through both networks: first through $f$ to $x'$, as in any attack, then through the
+# generator to its parameters, as in any training. The pullback of $f$ feeds the pullback of the generator.
 
 # %%
 show.source(atn_loss)
 
 # %% [markdown]
-# **Exercise 11.2.** A P-ATN starts with $G = 0$. How far is $x'$ from x then, at a black pixel and at a white one?
-# What must $G$ give so that a white pixel stays nearly white, and why will it never be quite white?
+# **Exercise 11.2.** A P-ATN starts with $G = 0$. How far is $x'$ from x at a black pixel and at a white pixel? What
+# must $G$ produce to keep a white pixel nearly white, and why will it never be completely white?
 
 # %% [markdown] tags=["answer"]
-# $\tanh 0 = 0$ and $\tanh 1 = 0.76$: black stays, white becomes grey. $G = \operatorname{artanh}(x) - x$ would give x
-# back, and $\operatorname{artanh} 1 = \infty$. So part of the change that a P-ATN pays for has nothing to do with the
-# attack.
+# $\tanh 0 = 0$ and $\tanh 1 = 0.76$: black stays black and white becomes grey. $G = \operatorname{artanh}(x) - x$
+# would return x, but $\operatorname{artanh} 1 = \infty$. So part of the change that a P-ATN pays for has nothing to
+# do with the attack.
 
 # %% tags=["answer"]
 still = MLP((2, 2), dtype=np.float64)
@@ -114,7 +117,7 @@ np.testing.assert_allclose(ATN(still)(np.array([[0.0, 1.0]])), [[0.0, np.tanh(1.
 # %% [markdown]
 # ## Self-supervised: one target
 #
-# Now let us train some, all with target 3: both forms, and three prices β.
+# Now we train several ATNs with target 3: both forms, with several prices β.
 
 # %%
 epochs, target = 4, 3
@@ -123,13 +126,13 @@ fair = ys != target
 
 
 def trained(victims=(victim,), target=target, **more):
-    """A small ATN: one hidden layer of 100, which also sees the target where that is an input."""
+    """Train a small ATN with one hidden layer of 100 units; the target is an input if it varies."""
     start = MLP((784 + 10 * (target == "all"), 100, 784))
     return train_atn(list(victims), x, target=target, generator=start, **options, **more)
 
 
 def sizes(images, clean):
-    """The median ℓ2 size of the change."""
+    """Return the median ℓ2 size of the change."""
     return float(np.median(L2(1).norm(images - clean)))
 
 
@@ -142,7 +145,7 @@ for kind, title in (("perturbation", "P-ATN"), ("autoencoding", "AAE")):
         lines.append([title, f"{beta:g}", f"{100 * hit[fair].mean():.1f} %", f"{sizes(images, xs):.2f}"])
         pictures.append((f"{title}\nβ = {beta:g}", images))
 show.table(["form", "β", f"reach {target}", "median ‖x' − x‖₂"], lines)
-print(f"{epochs} epochs of Adam, step 0.002 falling to 0, batches of 50, α = 1.5; test images that are no {target}")
+print(f"{epochs} epochs of Adam, step 0.002 falling to 0, batches of 50, α = 1.5; test images that are not a {target}")
 
 # %%
 chosen = [int(np.flatnonzero((ys == k) & (predict(victim, xs) == ys))[0]) for k in range(10)]
@@ -152,19 +155,20 @@ for title, images in pictures:
     shown.append((title, images[chosen], [data.class_names[k] for k in label], label == ys[chosen]))
 figure = plots.before_and_after(shown, (0, 1))
 figure.suptitle(
-    f"Towards {target}: clean images, and what the ATNs make of them; above, what the MLP says", fontsize=10
+    f"Towards {target}: clean images and what the ATNs turn them into, with the MLP's predictions", fontsize=10
 )
 show.figure(figure, "11_one_target", "Digits, and the images of P-ATNs and AAEs for several prices of the change")
 
 # %% [markdown]
-# The forms attack in different ways. The P-ATN keeps the image and adds a haze. The AAE paints the image anew, which
-# costs a blur even where nothing is attacked: it is an autoencoder first.
+# The two forms attack in different ways. The P-ATN keeps the image and adds a haze. The AAE redraws the whole image,
+# which blurs it even where nothing is attacked, because it is an autoencoder in the first place.
 #
-# **Exercise 11.3.** What does an AAE learn for $\beta \to \infty$? And without any victim? Check that both
-# have the same gradient.
+# **Exercise 11.3.** What does an AAE learn for $\beta \to \infty$? What does it learn without any victim? Check that
+# both have the same gradient, up to the factor β.
 
 # %% [markdown] tags=["answer"]
-# The first term is all that counts: plain autoencoding. Divided by β, the gradients differ by a constant over β.
+# Only the first term counts, so the AAE learns plain autoencoding in both cases. After division by β the two
+# gradients differ by a constant divided by β.
 
 # %% tags=["answer"]
 few = xs[:20].astype(np.float64)
@@ -178,9 +182,9 @@ for name in plain:
 # %% [markdown]
 # ## Targeted or untargeted
 #
-# One network for each target is ten networks. Or the target is an input beside the image, one-hot, and is drawn anew
-# for each image and epoch. Untargeted, the library takes for t the class that $f$ finds second: the wrong answer that
-# is nearest.
+# One network for each target makes ten networks. Alternatively, the target is a second input, one-hot, which is drawn
+# again for each image in each epoch. For an untargeted ATN, the library takes as t the class with the second-largest
+# probability under $f$: the nearest wrong answer.
 
 # %%
 every, away = trained(target="all"), trained(target=None)
@@ -212,26 +216,27 @@ figure.suptitle("One P-ATN, one image, ten targets (green: the target is reached
 show.figure(figure, "11_all_targets", "A four changed by one network towards each of ten targets, and the changes")
 
 # %% [markdown]
-# **Exercise 11.4.** The untargeted ATN never sees y. On which images does it do harm to itself?
+# **Exercise 11.4.** The untargeted ATN never sees y. On which images does it help the victim?
 
 # %% [markdown] tags=["answer"]
-# On those that $f$ gets wrong already: there the second class is often the true one, and the ATN turns a wrong answer
-# into a right one. Compare:
+# On those that $f$ already gets wrong: there the second class is often the true one, and the ATN turns a wrong answer
+# into a right one. We count them:
 
 # %% tags=["answer"]
 wrong = predict(victim, xs) != ys
 mended = (predict(victim, away(xs))[wrong] == ys[wrong]).mean()
-print(f"of {wrong.sum()} images that the victim gets wrong, the untargeted ATN puts {100 * mended:.0f} % right")
+print(f"of {wrong.sum()} images that the victim gets wrong, the untargeted ATN corrects {100 * mended:.0f} %")
 
 # %% [markdown]
 # ## They can also be applied to a set of networks
 #
-# The second term becomes a sum over networks. The hope is that what fools several will fool one more.
+# The second term becomes a sum over networks. The hope is that an image which fools several networks will fool
+# another one too.
 #
 # ## Trained in a black-box manner
 #
-# If the victim shows its labels only, it has no gradient to train with. The attacker labels images with it, trains a
-# **substitute** on those, trains the ATN against the substitute, and tries it on the victim.
+# If the victim shows only its labels, the attacker has no gradient for the training. So the attacker lets the victim
+# label images, trains a **substitute** on them, trains the ATN against the substitute, and tries it on the victim.
 
 # %%
 substitute = MLP((784, 100, 10), rng=np.random.default_rng(7))
@@ -249,18 +254,19 @@ show.table(["trained against", *columns, "median ‖x' − x‖₂"], lines)
 print(f"P-ATN, target {target}, β = 0.005; the share of test images of other labels that reach it on each network")
 
 # %% [markdown]
-# **Exercise 11.5.** Sum or mean over the networks: is it the same loss? What would you change to make two victims cost
-# the same as one?
+# **Exercise 11.5.** Does it matter whether the loss takes the sum or the mean over the networks? What would you
+# change so that the price of the change for each victim is the same with two victims as with one?
 
 # %% [markdown] tags=["answer"]
-# With the mean, β counts more: $\beta D + \frac1m \sum L_f$ is $\frac1m (m \beta D + \sum L_f)$. So to compare m
-# victims with one at the same price of the change for each victim, take $m \beta$ with the sum.
+# It matters. With the mean, β counts more: $\beta D + \frac1m \sum L_f$ is $\frac1m (m \beta D + \sum L_f)$. So to
+# compare m victims with one at the same price of the change for each victim, use $m \beta$ with the sum.
 
 # %% [markdown]
 # ## What an attack costs
 #
-# PGD does the work for each image again, the ATN does it once. To compare them, PGD gets the ball that just holds the
-# median change of the ATN. Half of the ATN's changes are larger than that, and PGD's never.
+# PGD does its work again for each image, while the ATN is trained once. To compare them, we give PGD a ball whose
+# radius is the median size of the ATN's changes. Half of the ATN's changes are larger than that; those of PGD never
+# are.
 
 # %%
 few = slice(0, 300)
@@ -280,20 +286,23 @@ for title, attack in attacks.items():
 show.table(["attack", "reaches its target", "µs an image"], lines)
 
 # %% [markdown]
-# **Exercise 11.6.** A defender wants adversarial training against ATNs: a fresh ATN for every state of the network.
-# After how many images an ATN is the cheaper attack? And why is a network that resists one ATN not robust?
+# **Exercise 11.6.** A defender wants adversarial training against ATNs, with a new ATN for every state of the
+# network. From how many images on is an ATN the cheaper attack? And why is a network that resists one ATN not
+# necessarily robust?
 
 # %% [markdown] tags=["answer"]
-# Training takes about three passes through both networks for each image and epoch, PGD two passes through one for each
-# step. So with E epochs on N images the ATN is cheaper than PGD-40 from some $3 E N / (2 \cdot 40)$ images on, give or
-# take the size of the generator: less than the N that it learned from. But it is one attack of fixed habits. Robustness
-# is a statement about all changes in a set, and the strongest attack that is known is the one to ask.
+# Training takes about three passes through both networks for each image and epoch, and PGD takes two passes through
+# one network for each step. So with E epochs on N images the ATN is cheaper than PGD-40 from roughly
+# $3 E N / (2 \cdot 40)$ images on, depending on the size of the generator. This is fewer than the N images from which
+# it learned, if E is small. But an ATN is one attack with fixed habits. Robustness is a statement about all changes
+# in a set, so it must be tested with the strongest attack known.
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The slides give none. The paper's for MNIST are for networks of one target each; ours are those above. Victims,
-# generators and the amount of training differ, so only the direction can be compared: cheap changes, more success.
+# The slides give no numbers. The paper's numbers for MNIST are for networks with one target each, and ours are those
+# above. Victims, generators and the amount of training differ, so only the direction can be compared: the cheaper the
+# change, the higher the success.
 
 # %%
 paper = {0.01: "69 %", 0.005: "84 %", 0.001: "96 %"}

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 12. Black boxes
 #
-# Every attack so far took the model's gradient. Now the model stands behind a counter: we hand in images and get
-# answers, and each answer is counted.
+# Every attack so far used the model's gradient. Now the model is hidden: we hand in images and get answers, and each
+# answer is counted.
 #
 # **You will learn**
 #
 # - three levels of knowledge (logits, probabilities, labels) and what a budget of queries is;
 # - evolution: GenAttack and one-pixel, and the simpler random search Square;
-# - gradients from differences of scores (NES, SPSA), and how good they are for n questions;
+# - gradients from differences of scores (NES, SPSA), and how good they are after n queries;
 # - how a single label still gives the normal of the boundary (Boundary attack, HopSkipJump);
 # - how to learn a substitute from labels alone and attack that instead.
 #
@@ -44,27 +44,30 @@ model = quick(data, "2-layer")
 plan = blackbox.Plan(None, images=20, fewer=20, queries=2000, pixel_queries=801, rounds=5, epochs=10, substitute="")
 setup = blackbox.begin(model, data, plan, 0.15, 0)
 x, y, threat = setup.x, setup.y, setup.threat
-print(f"an MLP 784-200-10 trained on 5,000 images; the first {len(x)} test images that it classifies rightly; {threat}")
+print(
+    f"an MLP 784-200-10 trained on 5,000 images; the first {len(x)} test images that it classifies correctly; {threat}"
+)
 
 # %% [markdown]
 # ## Blackbox attacks
 #
-# The slide: "involve only access to the output of a target model, and not its internals". How much output?
+# The slide says that these attacks "involve only access to the output of a target model, and not its internals". How
+# much of the output do they see?
 #
-# | level | what is seen | who can do with it |
+# | level | what is seen | attacks that need no more |
 # | --- | --- | --- |
 # | logits | $z$ | Square, SPSA |
 # | probabilities | $p = \mathrm{softmax}(z)$ | GenAttack, one pixel, NES |
 # | labels | $\arg\max_k z_k$ | Boundary, HopSkipJump, a substitute |
 #
-# The library's black boxes, with what each has to see; scores are logits or probabilities:
+# These are the library's black-box attacks and what each of them sees; scores are logits or probabilities:
 
 # %%
 show.table(catalogue.HEADER, map(catalogue.cells, catalogue.by_family("black box")))
 
 # %% [markdown]
-# An oracle in the library is a model that shows one level and hides the rest, and that counts. A budget is kept before
-# the question is asked: an attack that wants more gets an error, not an answer.
+# In the library an oracle is a model that shows one level, hides the rest, and counts the queries. The oracle checks
+# the budget before it answers: an attack that asks for too much gets an error instead of an answer.
 
 # %%
 box = LabelOracle(model, queries=2)
@@ -80,12 +83,12 @@ except BudgetError as error:
     print("BudgetError:", error)
 
 # %% [markdown]
-# **Exercise 12.1.** Logits are probabilities up to what? Show that no difference of two logits is lost in the softmax,
-# so that the margin can be had from probabilities. When is it lost all the same?
+# **Exercise 12.1.** Up to what do the probabilities determine the logits? Show that the softmax preserves every
+# difference of two logits, so that the margin can be computed from the probabilities. When is it lost nevertheless?
 
 # %% [markdown] tags=["answer"]
-# $\log p_k = z_k - \log \sum_j e^{z_j}$: a shift, the same for all k. In float32 a probability below $10^{-45}$ is 0:
-# then a difference is gone, though the logits had it.
+# $\log p_k = z_k - \log \sum_j e^{z_j}$: the logits are determined up to a shift that is the same for all k. In
+# float32 a probability below $10^{-45}$ becomes 0. Then the difference is lost, although the logits had it.
 
 # %% tags=["answer"]
 z, scores = LogitOracle(model).scores(x), ProbabilityOracle(model).scores(x)
@@ -95,14 +98,15 @@ assert abs((z - scores) - (z - scores)[:, :1]).max() < 1e-2
 # %% [markdown]
 # ## Evolutionary algorithms
 #
-# "Include a variety of optimization methods such as evolutionary algorithms": keep a population of changes, let the fit
-# ones have children. **GenAttack** (Alzantot et al., 2019) takes the log-odds of the target as fitness:
+# The slide says that these attacks "include a variety of optimization methods such as evolutionary algorithms". Such
+# an algorithm keeps a population of changes, and the fitter ones have children. **GenAttack** (Alzantot et al., 2019)
+# uses the log-odds of the target as fitness:
 #
 # $$F(\delta) = \log p_t - \log \sum_{k \neq t} p_k, \qquad
 # P(\delta_i \text{ is a parent}) \propto e^{F(\delta_i)/\tau}.$$
 #
-# A child takes each pixel from one of two parents, some mutate, and the result is cut to Δ. The fittest lives on.
-# The search ends as soon as the label is the target.
+# A child takes each pixel from one of two parents, some pixels mutate, and the result is projected onto Δ. The
+# fittest member survives. The search ends as soon as the label is the target.
 
 # %%
 show.source(fitness)
@@ -123,25 +127,26 @@ figure.suptitle(f"GenAttack from a {label[0]} to a {target[0]}: population 4, {w
 show.figure(figure, "12_genattack", "A digit under GenAttack with growing budgets; the probability of the target grows")
 
 # %% [markdown]
-# **One pixel** (Su, Vargas and Sakurai, 2019) evolves a place and a value, by differential evolution: a child is
-# $v_{r_1} + F (v_{r_2} - v_{r_3})$ for three random members, and replaces its parent where the loss is larger. Most
-# CIFAR-10 images fell that way. Digits on a black ground are harder, so here are three pixels beside one. With
-# `solver="scipy"` the search is `scipy.optimize.differential_evolution`, one image after the other.
+# **One pixel** (Su, Vargas and Sakurai, 2019) evolves a place and a value by differential evolution: a child is
+# $v_{r_1} + F (v_{r_2} - v_{r_3})$ for three random members, and it replaces its parent if its loss is larger. Most
+# CIFAR-10 images could be attacked in this way. Digits on a black background are harder, so we compare three pixels
+# with one. With `solver="scipy"` the search is `scipy.optimize.differential_evolution`, one image after the other.
 
 # %%
 for k in (3, 1):
     delta = one_pixel(model, x, y, L0(k).within(0, 1), queries=1601, population=200, rng=np.random.default_rng(0))
     fell = predict(model, x + delta) != y
-    print(f"pixels: {k}; {fell.sum()} of {len(x)} images fall, population 200, 8 generations")
+    print(f"pixels: {k}; {fell.sum()} of {len(x)} images fooled, population 200, 8 generations")
 
 # %% [markdown]
-# **Exercise 12.2.** One pixel can be tried out: black and white at each of the 784 places are 1,568 questions. Which
-# images fall? Can differential evolution fool an image that this does not?
+# **Exercise 12.2.** For one pixel we can try everything: black and white at each of the 784 places make 1,568
+# queries. For which images does this fool the model? Can differential evolution succeed on an image where this search
+# does not?
 
 
 # %% tags=["answer"]
 def every_pixel(model, image):
-    """All images with one pixel black or white, ``(2 P, H, W, 1)``."""
+    """Return all images with one pixel made black or white, shape ``(2 P, H, W, 1)``."""
     tried = np.repeat(image.reshape(1, -1), 2 * image.size, axis=0)
     place = np.arange(image.size)
     tried[2 * place, place], tried[2 * place + 1, place] = 0, 1
@@ -149,31 +154,34 @@ def every_pixel(model, image):
 
 
 falls = np.array([(predict(model, every_pixel(model, image)) != k).any() for image, k in zip(x, y, strict=True)])
-print(f"{falls.sum()} of {len(x)} images fall to one black or white pixel")
-# a grey value may do what black and white do not, but hardly ever: most logits are almost linear in one pixel
+print(f"one black or white pixel changes the prediction of {falls.sum()} of {len(x)} images")
+# a grey value can succeed where black and white fail, but it is rare: most logits are almost linear in one pixel
 assert (fell & ~falls).sum() <= 1
 
 # %% [markdown]
 # ## Other search-based heuristics
 #
 # Evolution without crossover and with a population of one is random search. **Square** (Andriushchenko et al., 2020)
-# moves a random window of pixels to ±ε and keeps it if the loss grew. That the corners of the ℓ∞ ball are tried, and
-# windows instead of pixels, makes it the strongest of them. It is the last of the four attacks in `standard`.
+# moves a random window of pixels to ±ε and keeps the change if the loss has grown. It is the strongest of these
+# attacks, because it tries corners of the ℓ∞ ball, and windows instead of single pixels. It is the last of the four
+# attacks in `standard`.
 #
 # ## Gradients from differences
 #
-# A derivative along $u$ costs two questions, $\frac{1}{2\sigma}[L(x + \sigma u) - L(x - \sigma u)]$. **NES** averages
-# over Gaussian directions, **SPSA** over corners of a cube:
+# A derivative along $u$ costs two queries, $\frac{1}{2\sigma}[L(x + \sigma u) - L(x - \sigma u)]$. **NES** averages
+# over Gaussian directions, and **SPSA** averages over corners of a cube:
 #
 # $$g = \frac{1}{2 \sigma n} \sum_{i=1}^n [L(x + \sigma u_i) - L(x - \sigma u_i)]\, u_i, \qquad
 # \mathbb{E}\, g \approx \mathbb{E}[u u^T]\, \nabla L = \nabla L.$$
 #
-# Then PGD goes on as if $g$ were the gradient. How good is it? For n directions in P dimensions the cosine with the
-# true gradient is about $\sqrt{n / (n + P)}$: a tenth of the dimensions is enough for 0.3, which is enough to climb.
+# Then PGD continues as if $g$ were the gradient. How good is this estimate? For n directions in P dimensions its
+# cosine with the true gradient is about $\sqrt{n / (n + P)}$: with n = P/10 the cosine is 0.3, which is enough to
+# climb.
 
 # %%
 _, g_true = loss_and_gradient(model, margin, x[:1].astype(float), y[:1])
-rng, sigma = np.random.default_rng(0), 1e-3
+rng = np.random.default_rng(0)
+sigma = 1e-3
 counts = [5, 20, 80, 320, 1280]
 cosines = {"NES, normal": [], "SPSA, signs": []}
 for n in counts:
@@ -188,18 +196,18 @@ for name, values in cosines.items():
     axis.plot(counts, values, "o-", label=name)
 fine = np.geomspace(5, 1280, 100)
 axis.plot(fine, np.sqrt(fine / (fine + 784)), "k--", lw=1, label="√(n / (n + 784))")
-axis.set(xscale="log", xlabel="directions n (2 n questions)", ylabel="cosine with the gradient", ylim=(0, 1))
+axis.set(xscale="log", xlabel="directions n (2 n queries)", ylabel="cosine with the gradient", ylim=(0, 1))
 axis.legend(fontsize=9, frameon=False)
 axis.set_title("margin at a test image, MLP 784-200-10, σ = 0.001", fontsize=10)
 show.figure(figure, "12_estimates", "The cosine of estimated and true gradient grows with the number of directions")
 
 # %% [markdown]
-# **Exercise 12.3.** On a linear model with $L = \langle \theta, x \rangle$, what is $g$ exactly, and why does σ drop
-# out? Why must it not be tiny on a float32 network?
+# **Exercise 12.3.** On a linear model with $L = \langle \theta, x \rangle$, what is $g$ exactly, and why does σ
+# cancel? Why must σ not be tiny for a float32 network?
 
 # %% [markdown] tags=["answer"]
-# $g = \frac1n \sum_i u_i \langle u_i, \theta \rangle$: the difference is $2 \sigma \langle u_i, \theta \rangle$, and σ
-# cancels. A float32 logit has about seven digits, so a difference of size $10^{-6}$ is rounding.
+# $g = \frac1n \sum_i u_i \langle u_i, \theta \rangle$: the difference is $2 \sigma \langle u_i, \theta \rangle$, and
+# σ cancels. A float32 logit has about seven digits, so a difference of size $10^{-6}$ is mostly rounding.
 
 # %% tags=["answer"]
 theta, u = rng.standard_normal(6), rng.standard_normal((50, 6))
@@ -212,33 +220,36 @@ for sigma in (1e-3, 10.0):
 # ## Only the label
 #
 # With labels alone there is no loss to climb: nearly everywhere a small step changes nothing. But **on the boundary**
-# a small step changes everything. Decision-based attacks begin at an image that is wrong already (noise will do), go
-# straight towards x until the label turns, and then move along the boundary towards x.
+# a small step changes everything. Decision-based attacks begin at an image that is already misclassified (noise will
+# do), go straight towards x until just before the label changes back, and then move along the boundary towards x.
 #
-# The **Boundary attack** (Brendel et al., 2018) steps at random: aside on the sphere around x, then towards x. If both
-# still fool, it stays there. The two step sizes follow their success.
+# The **Boundary attack** (Brendel et al., 2018) takes random steps: first sideways on the sphere around x, then
+# towards x. It accepts the new point if both steps still fool the model. Each of the two step sizes is adapted to its
+# rate of success.
 
 # %%
 show.source(stepped_aside)
 
 # %% [markdown]
-# **HopSkipJump** (Chen et al., 2020) asks which way the boundary faces. Around a point on it, about half of all
-# directions $u_b$ fool, $\varphi_b = +1$, and half do not, $\varphi_b = -1$. Their difference points along the normal:
+# **HopSkipJump** (Chen et al., 2020) estimates the normal of the boundary. Around a point on it, about half of all
+# directions $u_b$ fool the model, $\varphi_b = +1$, and half do not, $\varphi_b = -1$. The difference between the two
+# groups points along the normal:
 #
 # $$g = \frac1B \sum_{b=1}^B (\varphi_b - \bar\varphi)\, u_b.$$
 #
-# Then it jumps along $g$ and halves the way back to x until it is on the boundary again. In the plane we can watch.
+# Then it jumps along $g$ and bisects the line back to x until it is on the boundary again. In the plane we can watch
+# this.
 
 
 # %%
 class Seen:
-    """A model of the plane that shows labels, and keeps the questions."""
+    """A model of the plane that shows only labels, and records the queries."""
 
     def __init__(self, model):
         self.model, self.points = model, []
 
     def predict(self, x):
-        """The labels."""
+        """Return the labels and record x."""
         self.points.extend(x)
         return predict(self.model, x)
 
@@ -249,7 +260,8 @@ plane_y = np.repeat(np.arange(3), 80)
 plane_x = centres[plane_y] + 0.35 * rng.standard_normal((240, 2))
 plane = MLP((2, 24, 3), "tanh", rng=rng, dtype=np.float64)
 training.fit(plane, plane_x, plane_y, epochs=150, optimizer=Adam(0.02), progress=False)
-point, start = np.array([[-0.15, 0.75]]), np.array([[1.35, -0.2]])
+point = np.array([[-0.15, 0.75]])
+start = np.array([[1.35, -0.2]])
 side = np.linspace(-1.6, 1.6, 401)
 grid = np.stack(np.meshgrid(side, side), axis=-1)
 regions = predict(plane, grid.reshape(-1, 2)).reshape(401, 401)
@@ -267,11 +279,11 @@ for axis, (name, attack) in zip(axes[0], attacks.items(), strict=True):
     axis.plot(*point[0], "ko", label="x")
     axis.plot(*start[0], "k^", mfc="none", label="start")
     axis.plot(*(point + delta)[0], "*", color=plots.WRONG, ms=12, label=f"x + δ, ‖δ‖₂ = {L2(1).norm(delta)[0]:.3f}")
-    axis.set(xticks=[], yticks=[], aspect="equal", title=f"{name}: {len(asked)} questions, later ones darker")
+    axis.set(xticks=[], yticks=[], aspect="equal", title=f"{name}: {len(asked)} queries, later ones darker")
     axis.legend(fontsize=9, loc="lower left")
 nearest = L2(1).norm(fab(plane, point, np.array([0]), box=None))[0]
 figure.suptitle(f"labels only, three classes in the plane; the nearest boundary is at {nearest:.3f} (FAB, white box)")
-show.figure(figure, "12_labels_in_the_plane", "All questions of the two attacks: along the boundary, and in hops")
+show.figure(figure, "12_labels_in_the_plane", "All queries of the two attacks: along the boundary, and in hops")
 
 # %%
 show.source(estimate)
@@ -294,13 +306,13 @@ for directions in (50, 500, 5000):
 print("cosines for 50, 500, 5,000 labels:", np.round(found, 3))
 assert found[0] < found[1] < found[2]
 off = predict(line, at + 0.1 * theta + 0.01 * u)
-assert (off == 1).all()  # all labels alike: φ − mean φ = 0, and nothing is learnt
+assert (off == 1).all()  # all labels are equal: φ − mean φ = 0, so the labels carry no information
 
 # %% [markdown]
 # ## How many queries?
 #
-# One question is one image handed in. All attacks with ε run on the same images; a curve says which share has fallen
-# after so many questions. The style of a line says what its attack sees.
+# One query is one image handed in. All attacks with ε run on the same images, and each curve shows the share of
+# images that fool the model after so many queries. The style of a line shows what its attack sees.
 
 # %%
 chosen = [attack for attack in blackbox.attacks(setup) if attack.key != "one_pixel"]
@@ -310,11 +322,13 @@ show.table(
     ["attack", "sees", "set", "success", "median queries", "mean size"],
     [[cell for i, cell in enumerate(line) if i in (0, 1, 2, 4, 5, 6)] for line in lines],
 )
-print(f"MLP 784-200-10, {plan.images} test images, at most {plan.queries:,} queries an image, 0 ≤ x + δ ≤ 1, seed 0")
+print(
+    f"MLP 784-200-10, {plan.images} test images, at most {plan.queries:,} queries for each image, 0 ≤ x + δ ≤ 1, seed 0"
+)
 figure = draw_success(setup, traced)
 figure.axes[0].set_title(f"{threat}; MLP 784-200-10", fontsize=10)
 show.figure(
-    figure, "12_success_over_queries", "Shares of fallen images over queries, for six attacks that see less and less"
+    figure, "12_success_over_queries", "Share of fooled images over queries, for six attacks that see less and less"
 )
 
 # %%
@@ -323,29 +337,30 @@ figure.axes[0].set_title("smallest change, 0 ≤ x + δ ≤ 1, 20 images, MLP 78
 show.figure(figure, "12_size_over_queries", "The ℓ2 size of the best change over queries, for two attacks on labels")
 
 # %% [markdown]
-# HopSkipJump's curve has stairs: it pays for an estimate, and then it hops. The white-box line is what the gradient
-# is worth.
+# HopSkipJump's curve has steps: the attack pays for an estimate, and then it hops. The distance to the white-box line
+# shows what the gradient is worth.
 #
 # ## A substitute
 #
-# Papernot et al. (2017) ask no questions about the image that is attacked at all. They let the victim label a few
-# inputs, train a network of their own on them, and ask about more where its output changes fastest:
+# Papernot et al. (2017) make no queries at all about the image that is attacked. They let the victim label a few
+# inputs, train a network of their own on them, and ask about further inputs in the directions in which its output
+# changes fastest:
 #
 # $$S_{\rho+1} = S_\rho \cup \{x + \lambda\, \mathrm{sgn}(J_F(x)[\tilde y(x)]) : x \in S_\rho\}.$$
 #
-# Then the substitute is attacked with gradients, and the change is handed to the victim. The victim may be anything
-# that answers. Here it is a classifier without any gradient: the class of the nearest of 2,000 training images.
+# Then they attack the substitute with gradients and show the result to the victim. The victim may be anything that
+# answers. Here it is a classifier without any gradient: it returns the class of the nearest of 2,000 training images.
 
 
 # %%
 class Nearest:
-    """One nearest neighbour: it has nothing but ``predict``."""
+    """A nearest-neighbour classifier that has only ``predict``."""
 
     def __init__(self, x, y):
         self.x, self.y = rows(x), y
 
     def predict(self, x):
-        """The labels."""
+        """Return the labels of the nearest training images."""
         distance = (self.x**2).sum(axis=1) - 2 * rows(x) @ self.x.T
         return self.y[distance.argmin(axis=1)]
 
@@ -375,29 +390,30 @@ print(
 )
 
 # %% [markdown]
-# With λ > 0, as in the paper, points move to where the substitute is surer of the label. With λ < 0 they cross its
-# boundaries, where it is not sure and a label says more.
+# With λ > 0, as in the paper, points move to where the substitute is more confident in the label. With λ < 0 they
+# move towards its boundaries, where it is uncertain and a label gives more information.
 #
-# With doubling, the queries double too. **Reservoir sampling** stops that: after σ rounds only κ points of S, drawn at
-# random, are moved.
+# If the set doubles in each round, so do the queries. **Reservoir sampling** prevents that: after σ rounds only κ
+# points of S, drawn at random, are moved.
 #
 # **Exercise 12.5.** How many queries do 150 points, 9 rounds, σ = 3 and κ = 400 cost, and how many without sampling?
 # Check your formula with `substitute`.
 
 # %% tags=["answer"]
-small, brief = MLP((784, 20, 10), rng=np.random.default_rng(0)), partial(train, epochs=2)
+small = MLP((784, 20, 10), rng=np.random.default_rng(0))
+brief = partial(train, epochs=2)
 found = substitute(victim, small, first, brief, rounds=9, sigma=3, kappa=400, rng=np.random.default_rng(0))
 expected = [150, 300, 600, 1200, *(1200 + 400 * k for k in range(1, 6))]
 print(found.sizes, "instead of", 150 * 2**8)
-# a point that is moved twice in the same way is there already and costs nothing, which is rare
+# # a point that moves to the same place twice is already in the set and costs no query; this is rare
 assert all(0.95 * most <= size <= most for size, most in zip(found.sizes, expected, strict=True))
 assert found.queries == found.sizes[-1] < 150 * 2**8
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The papers attack networks of their own. GenAttack's number is for targets at ε = 0.3 (recalled); the substitute's is
-# from the paper's abstract, for a network behind a web service.
+# The papers attack networks of their own. GenAttack's number is for targeted attacks with ε = 0.3 (recalled). The
+# substitute's number is from the paper's abstract, for a network behind a web service.
 
 # %%
 wide = replace(setup, eps=0.3)

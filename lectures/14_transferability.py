@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 14. Transferability
 #
-# An adversarial example is made on one model, and another model falls for it. Nobody gave that other model's weights
-# away. This chapter measures how often it happens, and what the number is worth.
+# An adversarial example is made on one model, and it also fools another model whose weights the attacker never saw.
+# This chapter measures how often that happens, and what the number tells us.
 #
 # **You will learn**
 #
 # - what a transfer matrix is, which examples it counts, and why it needs a control;
 # - why adversarial examples transfer at all: for two linear models the answer is a formula;
-# - the three ways of the slide: between models, between techniques, between tasks;
-# - how to attack a decision tree exactly and nearest neighbours smoothly, though they have no gradient;
+# - the slide's three kinds of transfer: between models, between techniques, between tasks;
+# - how to attack a decision tree exactly, and nearest neighbours by smoothing, although they have no gradient;
 # - when "it transfers" only means "anything works".
 #
 # It goes with the second deck's slide "Transferability".
@@ -48,9 +48,10 @@ print(f"networks: {QUICK.seeds} seeds, each with its own {QUICK.train:,} trainin
 # %% [markdown]
 # ## Transferability
 #
-# The slide says: adversarial examples made to fool one model can be used to fool others. Below, PGD makes its changes
-# on a *linear* model. Then networks look at them. They started from other random weights and were trained on other
-# images. The last row is a control: random noise, as large as the change, pixel for pixel.
+# The slide says that adversarial examples made to fool one model can be used to fool others. Below, PGD computes its
+# perturbations on a *linear* model, and then networks classify the images. The networks started from other random
+# weights and were trained on other images. The last row is a control: random noise with the same size as the
+# perturbation in every pixel.
 
 # %%
 (first, _), (second, _) = groups["models"]
@@ -62,7 +63,7 @@ noise = noise_like(delta, digits, threat, np.random.default_rng(0))
 
 
 def row(title, images, model):
-    """A row of the picture: the images with what the model says."""
+    """Return a row of the figure: the images with the labels that the model predicts."""
     said = predict(model, images)
     return title, images, [data.class_names[k] for k in said], said == labels
 
@@ -71,23 +72,23 @@ rows = [row("linear:\nmade on it", digits + delta, first["linear"])]
 rows += [row(f"{name},\nother data", digits + delta, model) for name, model in second.items()]
 rows.append(row("noise,\nCNN", digits + noise, second["CNN"]))
 figure = plots.before_and_after(rows, (0, 1))
-figure.suptitle(f"one δ for each digit, made on a linear model, ‖δ‖∞ ≤ {eps}; what five models say", fontsize=10)
+figure.suptitle(f"one δ for each digit, made on a linear model, ‖δ‖∞ ≤ {eps}; several models' predictions", fontsize=10)
 show.figure(
-    figure, "14_one_delta", "The same changed digits, and the labels that several models give them; noise below"
+    figure, "14_one_delta", "The same perturbed digits with the labels that several models predict; noise below"
 )
 
 # %% [markdown]
 # ## Between two linear models
 #
-# Why should that work? Take two linear models with one logit, $z = \theta^T x + \theta_0$ and
-# $z' = \theta'^T x + \theta'_0$. The exact attack on the first is $\delta^* = -y \epsilon\, \mathrm{sign}(\theta)$. On
-# the second it moves the logit by
+# Why does this work? Take two linear models with one logit, $z = \theta^T x + \theta_0$ and
+# $z' = \theta'^T x + \theta'_0$. The exact attack on the first is $\delta^* = -y \epsilon\, \mathrm{sign}(\theta)$.
+# On the second it moves the logit by
 #
 # $$\langle \theta', \delta^* \rangle = -y\, \epsilon\, \langle \theta', \mathrm{sign}(\theta) \rangle .$$
 #
-# Nothing else enters. The shift hurts if θ' has the *signs* of θ where its weights are large, and then it adds up over
-# all pixels. Random signs do not add up: they move $z'$ by zero on average, with standard deviation $\epsilon \lVert
-# \theta' \rVert_2$.
+# Nothing else matters. The shift hurts the second model if the large weights of θ' have the same *signs* as those of
+# θ; then it adds up over all pixels. Random signs do not add up: they move $z'$ by zero on average, with standard
+# deviation $\epsilon \lVert \theta' \rVert_2$.
 
 # %%
 rng = np.random.default_rng(0)
@@ -102,11 +103,11 @@ for own in (0.0, 1.0, 3.0):
     worst, random = eps * abs(other).sum(), eps * np.linalg.norm(other)
     lines.append([f"{100 * agree:.0f} %", f"{shift:.1f}", f"{-eps * other @ np.sign(theta):.1f}"])
     lines[-1] += [f"{-worst:.1f}", f"± {random:.1f}"]
-show.table(["signs that agree", "shift of z'", "the formula", "the worst there is", "random signs"], lines)
+show.table(["signs that agree", "shift of z'", "the formula", "the worst possible", "random signs"], lines)
 
 # %% [markdown]
-# **Exercise 14.1.** $\theta = (1, 1)$, $\theta' = (1, -2)$, no intercepts, $\epsilon = 1$, $y = +1$. Compute the shift
-# of $z'$ under the attack that was made for θ. Does it hurt the second model? Check it.
+# **Exercise 14.1.** $\theta = (1, 1)$, $\theta' = (1, -2)$, no intercepts, $\epsilon = 1$, $y = +1$. Compute the
+# shift of $z'$ under the attack on θ. Does it hurt the second model? Check your answer.
 
 # %% tags=["answer"]
 source, target = LogisticRegression(np.array([1.0, 1.0])), LogisticRegression(np.array([1.0, -2.0]))
@@ -117,14 +118,14 @@ assert target.logits(point + change)[0] - target.logits(point)[0] == 1.0  # <θ'
 
 # %% [markdown]
 # **Exercise 14.2.** Show that random signs move $z'$ by $\pm \epsilon \lVert \theta' \rVert_2$ (one standard
-# deviation), and that for normal weights the exact attack on $\theta'$ itself is $\sqrt{2 P / \pi}$ times as strong,
-# for P pixels. What is that for MNIST?
+# deviation). Show also that, for normally distributed weights and P pixels, the exact attack on $\theta'$ itself is
+# $\sqrt{2 P / \pi}$ times as strong. How much is that for MNIST?
 
 # %% [markdown] tags=["answer"]
 # The signs $s_j$ are independent with variance 1, so the variance of $\epsilon \sum_j \theta'_j s_j$ is
 # $\epsilon^2 \sum_j \theta'^2_j$. For normal weights $\lVert \theta' \rVert_1 \approx P \sqrt{2 / \pi}\, \sigma$ and
-# $\lVert \theta' \rVert_2 \approx \sqrt P\, \sigma$. With P = 784 the quotient is 22: that much stronger is a direction
-# that is meant than one that is not.
+# $\lVert \theta' \rVert_2 \approx \sqrt P\, \sigma$. With P = 784 the quotient is 22: the exact direction is that
+# many times stronger than a random one.
 
 # %% tags=["answer"]
 theta = np.random.default_rng(1).normal(size=784)
@@ -135,16 +136,16 @@ assert abs(abs(theta).sum() / np.linalg.norm(theta) / np.sqrt(2 * 784 / np.pi) -
 # %% [markdown]
 # ## What is counted
 #
-# A matrix has the models that the attack was **made on** as rows $s$ and those it is **tested on** as columns $t$. An
-# example that a model has wrong from the start says nothing. So a cell counts only those that both have right when
-# clean:
+# The rows $s$ of the matrix are the models on which the attack was **made**, and its columns $t$ are the models on
+# which it is **tested**. An example that a model misclassifies from the start tells us nothing. So a cell counts only
+# those clean examples that both models classify correctly:
 #
 # $$M_{st} = \frac{1}{|R_{st}|} \left|\left\{n \in R_{st} : f_t(x_n + \delta_n^{(s)}) \neq y_n\right\}\right|, \qquad
 # R_{st} = \{n : f_s(x_n) = y_n,\ f_t(x_n) = y_n\}.$$
 #
-# δ is made once on each source. The target is asked for labels only, so it may be anything. And every cell has a
-# control: noise as large as $\delta_n$, example by example. In a box even noise is not neutral: a black pixel can only
-# become brighter.
+# δ is computed once on each source. We ask the target only for labels, so it may be any classifier. And every cell
+# has a control: noise with the size of $\delta_n$, for each example. In a box even noise is not neutral, because a
+# black pixel can only become brighter.
 
 # %%
 show.source(Transfer.counted.fget, Transfer.success.fget, Transfer.control.fget, noise_like)
@@ -152,13 +153,14 @@ show.source(Transfer.counted.fget, Transfer.success.fget, Transfer.control.fget,
 # %% [markdown]
 # ## Transferability between different models
 #
-# The first way of the slide. Made on the models of one seed, tested on those of another: other start, other order,
-# other training images. "Itself" is the white box, the attack on the very model that it was made on.
+# This is the slide's first kind. The attacks are made on the models of one seed and tested on those of another, which
+# had another start, another order of the data, and other training images. "Itself" is the white-box attack on the
+# same model on which it was made.
 
 # %%
 between_models = measure_matrix("models", "pgd", groups["models"], x, y, eps, 0, pgd).transfers
 show.table(*tabulate(between_models))
-print(f"PGD-40, {setting}; per cent, mean ± standard deviation over {QUICK.seeds} seeds, in brackets the noise")
+print(f"PGD-40, {setting}; per cent, mean ± standard deviation over {QUICK.seeds} seeds, noise in brackets")
 
 # %%
 figure = heat_maps({f"PGD, ε = {eps}": between_models}, "Made on one seed, tested on another")
@@ -167,39 +169,39 @@ show.figure(
 )
 
 # %% [markdown]
-# The networks share neither weights nor data, only the task. The noise changes little, so it is the *direction* that
-# they have in common. As between linear models: signs that agree.
+# The networks share neither weights nor data, only the task. Noise of the same size does little, so what they have in
+# common is the *direction*. As with two linear models, the signs agree.
 #
 # **Exercise 14.3.** The success above counts all examples that both models have right. `carried` counts only those
-# that fooled their source. Which is larger, and why can it be no other way if most of what transfers has fooled its
-# source too?
+# that fooled their source. Which is larger? Why must it be so if most examples that fool the target have also fooled
+# their source?
 
 # %% tags=["answer"]
 one = between_models[0]
 assert (one.carried >= one.success - 0.05).all()
 fooled = (one.fooled & one.counted).sum()
 both = (one.fooled & one.counted & one.fell[:, None]).sum()
-print(f"{100 * both / fooled:.0f} % of what fools the target has fooled its source")
-# so the count above hardly changes, and the denominator becomes smaller
+print(f"{100 * both / fooled:.0f} % of the examples that fool the target have fooled their source")
+# so the numerator hardly changes, and the denominator becomes smaller
 
 # %% [markdown]
-# **Exercise 14.4.** One surrogate may be an odd one. Attack two models at once: write a model whose logits are the mean
-# of the logits of the 2-layer and the 4-layer network, run PGD on it, and test on the CNN of the other seed.
+# **Exercise 14.4.** A single surrogate may be unusual. Attack two models at once: write a model whose logits are the
+# mean of the logits of the 2-layer and the 4-layer network, run PGD on it, and test on the CNN of the other seed.
 
 
 # %% tags=["answer"]
 class Mean:
-    """The mean of the logits of several models."""
+    """A model whose logits are the mean of the logits of several models."""
 
     def __init__(self, *models):
         self.models, self.loss, self.params = models, models[0].loss, {}
 
     def logits(self, x):
-        """Z, ``(N, K)``."""
+        """Return the logits, shape ``(N, K)``."""
         return self.vjp_x(x)[0]
 
     def vjp_x(self, x):
-        """Z, and the mean of the pullbacks."""
+        """Return the logits and the mean of the pullbacks."""
         parts = [model.vjp_x(x) for model in self.models]
         n = len(parts)
         return sum(z for z, _ in parts) / n, lambda dz: sum(pull(dz / n) for _, pull in parts)
@@ -209,23 +211,24 @@ sources = {name: first[name] for name in ("2-layer", "4-layer")}
 sources["both"] = Mean(*sources.values())
 found = matrix(sources, {"CNN": second["CNN"]}, x, y, threat, pgd)
 lines = zip(sources, found.success[:, 0].round(3), found.control[:, 0].round(3), strict=True)
-show.table(["made on", "share of the CNN's fooled", "noise"], list(lines))
+show.table(["made on", "share that fools the CNN", "noise"], list(lines))
 assert found.success[2, 0] > found.control[2, 0]
 
 # %% [markdown]
 # ## Transferability between different machine learning techniques
 #
-# The second way. A decision tree has no gradient: its output is constant on boxes. That makes it easy. Each **leaf** is
-# a box, $a_j < x_j \leq b_j$ for the pixels on its path; the nearest point of a box is $x$ clipped to it, in every
-# norm; and the smallest change that fools is the smallest over the leaves of other classes. Exact, with no gradient.
+# This is the second kind. A decision tree has no gradient, because its output is constant on boxes. That makes an
+# exact attack easy. Each **leaf** is a box, $a_j < x_j \leq b_j$ for the pixels on its path. The nearest point of a
+# box is $x$ clipped to it, in every norm. And the smallest change that fools the tree is the smallest over the leaves
+# of other classes.
 
 # %%
 show.source(tree_attack, leaves)
 
 # %% [markdown]
-# Nearest neighbours are made smooth: every training example votes with weight $e^{-\lVert x - x_i \rVert^2 / T}$, and
-# PGD climbs the loss of that vote. Success is what the *real* neighbours say. Logistic regression and the linear SVM
-# are attacked by their scores. (This part needs scikit-learn: `pip install 'scratchadv[techniques]'`.)
+# Nearest neighbours are smoothed: every training example votes with weight $e^{-\lVert x - x_i \rVert^2 / T}$, and
+# PGD climbs the loss of that vote. The *real* neighbours decide about success. Logistic regression and the linear SVM
+# are attacked through their scores. (This part needs scikit-learn: `pip install 'scratchadv[techniques]'`.)
 
 # %%
 if "techniques" in groups:
@@ -236,11 +239,12 @@ if "techniques" in groups:
     show.figure(figure, "14_between_techniques", "Transfer between network, linear techniques, tree and neighbours")
 
 # %% [markdown]
-# Read the column of the decision tree with its control. Much "transfers" to the tree, and much of that *noise* does
-# too. Without the control all of it would be called transferability. A tree asks for one pixel at a time, and it may
-# cut a few grey levels above black: nothing adds up here, and nothing has to.
+# Read the column of the decision tree together with its control. Many examples "transfer" to the tree, but the
+# *noise* fools it on many of them too. Without the control we would call all of this transferability. A tree tests
+# one pixel at a time, and a threshold may be only a few grey levels above black. Nothing has to add up over the
+# pixels to cross it.
 #
-# Read the row of the tree too. Its exact attack moves a pixel or a few, by little, so nobody else notices.
+# Read the row of the tree too. Its exact attack moves one or a few pixels by a little, so no other model is affected.
 
 # %%
 if "techniques" in groups:
@@ -253,13 +257,13 @@ if "techniques" in groups:
     print(f"and it moves {np.median(pixels[sizes > 0]):.0f} pixels (median)")
 
 # %% [markdown]
-# **Exercise 14.5.** Which share of the tree's cuts lies below ten grey levels, where noise on black pixels crosses
-# them? What could be done to the images before the tree sees them? Try it.
+# **Exercise 14.5.** Which share of the tree's thresholds lies below ten grey levels, where noise on black pixels
+# crosses them? What could we do to the images before the tree sees them? Try it.
 
 # %% tags=["answer"]
 if "techniques" in groups:
     cuts = tree.tree_.threshold[tree.tree_.children_left >= 0]
-    print(f"{100 * (cuts < 10 / 255).mean():.0f} % of the cuts are below ten grey levels")
+    print(f"{100 * (cuts < 10 / 255).mean():.0f} % of the thresholds are below ten grey levels")
     noisy = x + noise_like(np.full_like(x, eps), x, threat, np.random.default_rng(0))
     for name, images in (("noise", noisy), ("noise, rounded to black, grey, white", np.rint(2 * noisy) / 2)):
         print(f"{name}: {100 * (predictions(tree, images) != y).mean():.0f} % wrong")
@@ -267,9 +271,9 @@ if "techniques" in groups:
 # %% [markdown]
 # ## Transferability between models that perform different tasks
 #
-# The third way. The same images, other questions: which digit, even or odd, five or more. The attack is made on the
-# network of one task, by its labels. Then the network of another task is asked its own question, and must answer it
-# wrongly.
+# This is the third kind. The images are the same, but the questions differ: which digit, even or odd, five or more.
+# The attack is made on the network of one task, with the labels of that task. It succeeds on the network of another
+# task if that network then answers its own question wrongly.
 
 # %%
 labels_of = {name: labels(y) for name, (_, labels) in TASKS.items()}
@@ -282,12 +286,13 @@ figure = heat_maps({f"PGD, ε = {eps}": between_tasks}, "Made for one question, 
 show.figure(figure, "14_between_tasks", "Transfer between three tasks on the same images, and the noise beside it")
 
 # %% [markdown]
-# Compare each cell with the diagonal, and with its noise. To make an even digit look odd, one has to make it look like
-# another digit, so the tasks have directions in common. But not all of them: a digit turned into another one may well
-# keep its answer to the other question. And where noise does as much as the attack, nothing has been transferred.
+# Compare each cell with the diagonal, and with the noise in the same cell. To make an even digit look odd, one has to
+# make it look like another digit, so the tasks have directions in common. But they do not share all of them: if a
+# digit turns into another one, the answer to the other question may stay the same. And where noise does as much as
+# the attack, nothing has been transferred.
 #
-# **Exercise 14.6.** Suppose the attack turns each digit into one of the nine others, each equally likely. In which
-# share of cases does the answer to "even or odd" change? And to "5 or more"?
+# **Exercise 14.6.** Suppose the attack turns each digit into one of the nine others, each equally likely. In what
+# share of cases does the answer to "even or odd" change? What is the share for "5 or more"?
 
 # %% tags=["answer"]
 for name in ("even or odd", "5 or more"):
@@ -298,22 +303,23 @@ for name in ("even or odd", "5 or more"):
 # %% [markdown]
 # ## What a transferred attack proves
 #
-# A model that falls to a transferred attack is not robust. A model that does not fall has shown nothing: its own white
-# box, the column "itself", is the test to pass. Transfer is the attacker's tool where the model is hidden
-# (chapter 12), and the defender's sign of **masked gradients** where it beats the white box (chapter 9).
+# A model that a transferred attack fools is not robust. For a model that it does not fool, nothing is proved: the
+# model must pass the white-box test, the column "itself". For the attacker, transfer is a tool when the model is
+# hidden (chapter 12). For the defender, a transferred attack that beats the white-box attack is a sign of **masked
+# gradients** (chapter 9).
 
 # %%
 mean, _ = over_seeds(between_models)
 itself, _ = over_seeds(between_models, "itself")
 masked = [name for i, name in enumerate(second) if mean[:, i].max() > itself[i]]
-print(f"models that a transferred attack hurts more than their own white box: {', '.join(masked) or 'none'}")
+print(f"models that a transferred attack fools more often than a white-box attack: {', '.join(masked) or 'none'}")
 
 # %% [markdown]
 # ## The slides' numbers beside today's
 #
-# The slide has no numbers. The paper that made the second way known has (Papernot et al. 2016, as others quote it; 37
-# from SVM to logistic regression from memory): its own models on MNIST, 50,000 training images, perturbations with
-# ε = 0.3. Ours are smaller, and have a control.
+# The slide gives no numbers. The paper that made the second kind known does (Papernot et al. 2016, as others quote
+# it; the 37 from SVM to logistic regression is from memory). It attacked its own models on MNIST, with 50,000
+# training images and ε = 0.3. Our models are smaller, and our numbers have a control.
 
 # %%
 if "techniques" in groups:

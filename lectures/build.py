@@ -25,26 +25,26 @@ with needed_by("lectures/build.py", "Jupyter's tools, pandoc and pygments", "lec
 
 CELL_SECONDS = 600
 AT_ONCE = min(2, os.cpu_count())
-# Chapters share the cores: BLAS threads of one would wait, spinning, for those of another.
+# # Chapters share the cores: otherwise the BLAS threads of one chapter would busy-wait for those of another.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": str(os.cpu_count() // AT_ONCE), **os.environ}
 
 
 class ChapterError(Exception):
-    """A chapter that does not run: its file, its cell and what was raised."""
+    """A chapter does not run: the message names its file, its cell and the error."""
 
 
 def main(arguments=None):
-    """The command; returns the exit status."""
+    """Run the command and return the exit status."""
     options = parser().parse_args(arguments)
     chapters = sorted(options.source.glob("[0-9][0-9]_*.py"))
     unknown = [number for number in options.only if not any(c.name.startswith(number) for c in chapters)]
     if unknown:
-        print(f"no chapter begins with {', '.join(unknown)} in {options.source}", file=sys.stderr)
+        print(f"no chapter in {options.source} begins with {', '.join(unknown)}", file=sys.stderr)
         return 2
     wanted = [c for c in chapters if not options.only or c.name.startswith(tuple(options.only))]
     errors = [] if options.no_run else asyncio.run(execute_all(wanted, options.out))
     write(options.source, chapters, options.out)
-    print(f"{options.out / 'index.html'}: open it in a browser")
+    print(f"{options.out / 'index.html'}: open this file in a browser")
     for error in errors:
         print(error, file=sys.stderr)
     problems = check(options.out) if options.check else []
@@ -54,11 +54,11 @@ def main(arguments=None):
 
 
 def parser():
-    """The arguments of the command."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description="Execute the chapters and write the site.")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "site", help="where the site goes")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NN", help="execute these chapters only")
-    parser.add_argument("--no-run", action="store_true", help="execute none: write the pages of the last run anew")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "site", help="the folder for the site")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NN", help="execute only these chapters")
+    parser.add_argument("--no-run", action="store_true", help="execute no chapter: write the last run's pages again")
     parser.add_argument("--check", action="store_true", help="then open every page in a headless Chromium")
     parser.add_argument("--source", type=Path, default=ROOT / "lectures", help="the folder with the chapters")
     return parser
@@ -81,7 +81,7 @@ async def execute_all(chapters, out):
 
 
 async def execute(chapter, notebook):
-    """Execute one chapter and write it as a notebook with outputs; its old notebook goes first."""
+    """Execute one chapter and write it as a notebook with outputs; its old notebook is deleted first."""
     notebook.unlink(missing_ok=True)
     nb = jupytext.read(chapter)
     started = [0]
@@ -90,7 +90,7 @@ async def execute(chapter, notebook):
         timeout=CELL_SECONDS,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(notebook.parents[1])}},  # what a chapter writes is part of the site
+        resources={"metadata": {"path": str(notebook.parents[1])}},  # files that a chapter writes are part of the site
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
     begun = time.perf_counter()

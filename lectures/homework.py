@@ -1,10 +1,10 @@
 """Hand out and grade the homework.
 
-    python lectures/homework.py new hw1 DIR                           # the assignment, for a student
-    python lectures/homework.py grade hw1 DIR [--results results.json]  # what it is worth
-    python lectures/homework.py package hw1 [--out hw1.zip]            # the autograder for Gradescope
+    python lectures/homework.py new hw1 DIR                             # the assignment, for a student
+    python lectures/homework.py grade hw1 DIR [--results results.json]  # the points of a submission
+    python lectures/homework.py package hw1 [--out hw1.zip]             # the autograder for Gradescope
 
-How it works is told in ``homework/README.md``; the code lies in ``homework/grading``.
+``homework/README.md`` explains how it works; the code is in ``homework/grading``.
 """
 
 import sys

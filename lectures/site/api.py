@@ -1,4 +1,4 @@
-"""The pages of the library: every public function, class and method from its docstring."""
+"""The pages of the library: every public function, class and method with its docstring."""
 
 import importlib
 import inspect
@@ -23,7 +23,7 @@ MODULES = {"scratchadv": scratchadv} | {
 
 
 def public(owner):
-    """The public functions and classes that a module defines, or the public methods and properties of a class."""
+    """Yield the public functions and classes that a module defines, or the public methods and properties of a class."""
     for name, thing in vars(owner).items():
         bare = _function(thing)
         if inspect.ismodule(owner):
@@ -35,7 +35,7 @@ def public(owner):
 
 
 def _function(thing):
-    """The function in a class method, a static method or a property."""
+    """Return the function in a class method, a static method or a property."""
     match thing:
         case classmethod() | staticmethod() | MethodType():
             return thing.__func__
@@ -47,10 +47,12 @@ def _function(thing):
 
 
 class Names:
-    """Where each public name of the library is documented."""
+    """The address at which each public name of the library is documented."""
 
     def __init__(self):
-        self.urls, self.bare, self.arguments = {}, {}, set()
+        self.urls = {}
+        self.bare = {}
+        self.arguments = set()
         for module in self.modules():
             page = f"api/{module.__name__}.html"
             self.urls[id(module)] = page
@@ -62,23 +64,23 @@ class Names:
                     self.urls |= {id(_function(m)): f"{page}#{name}.{method}" for method, m in public(thing)}
 
     def modules(self):
-        """The modules that have a page, in the reading order of the package, then the others by name."""
+        """Return the modules that have a page: first in the reading order of the package, then the others by name."""
         order = [found for path in re.findall(r"``([\w/.]+)``", scratchadv.__doc__) for found in _inside(path)]
         names = dict.fromkeys([*order, *sorted(MODULES)])
         return [MODULES[n] for n in names if (MODULES[n].__doc__ or "").strip() or any(public(MODULES[n]))]
 
     def find(self, dotted, called=None, scope=None):
-        """The address of a name, or None.
+        """Return the address of a name, or None.
 
         Parameters
         ----------
         dotted : str
             ``pgd``, ``Linf.project``, ``attacks.pgd``, ``attacks/exact.py``.
         called : bool, optional
-            Whether a bracket follows. A name that is not in the scope counts in code (not None) only where it is
-            called, and in prose only if no argument has that name.
+            Whether an opening bracket follows the name in code; None in prose. A name that is not in the scope is
+            found in code only if it is called, and in prose only if no argument has that name.
         scope : dict, optional
-            What names mean on the page; None for a name that the page defines itself.
+            The meaning of names on the page; None for a name that the page defines itself.
         """
         if path := re.fullmatch(r"(?:scratchadv/)?([\w/]+)(?:\.py|/)", dotted):
             return self.urls.get(id(MODULES.get(f"scratchadv.{path[1].replace('/', '.')}")))
@@ -98,13 +100,13 @@ class Names:
 
 
 def _inside(path):
-    """The names of the modules of a file, or of all in a folder."""
+    """Return the names of the module of a file, or of all modules in a folder."""
     name = "scratchadv." + path.removesuffix(".py").strip("/").replace("/", ".")
     return [n for n in MODULES if n == name or n.startswith(name + ".")]
 
 
 def module_rst(module):
-    """The page of a module as reStructuredText, without its title."""
+    """Return the page of a module as reStructuredText, without its title."""
     parts = [_docstring(module)]
     handed_out = {n: t for n in getattr(module, "__all__", []) if callable(t := getattr(module, n))}
     if handed_out:
@@ -114,7 +116,7 @@ def module_rst(module):
         if inspect.isclass(thing):
             parts += [_entry(method, f"{name}.{short}", 3) for short, method in public(thing)]
     text = "\n\n".join(parts)
-    # |δ| stands for itself; reStructuredText would look for a substitution of that name
+    # |δ| is meant literally, but reStructuredText would look for a substitution of that name
     bars = dict.fromkeys(re.findall(r"\|([^\s|`](?:[^|`\n]*[^\s|`])?)\|", text))
     return "\n".join([text, "", *(rf".. |{inside}| replace:: \|{inside}\|" for inside in bars)])
 
@@ -140,13 +142,13 @@ def _first_sentence(thing):
 
 
 def _entry(thing, name, level):
-    """Heading, signature, docstring and, for functions and classes, the source."""
+    """Return heading, signature, docstring and, for functions and classes, the source."""
     parts = [_raw(f'<h{level} id="{name}"><code>{name}</code></h{level}>')]
     if not isinstance(thing, (property, cached_property)):
         parts.append(_code("signature", name.split(".")[-1] + _signature(thing, level)))
     parts.append(_docstring(_function(thing)))
     if level == 2:
-        with suppress(OSError):  # what a decorator of hypothesis made has no source
+        with suppress(OSError):  # a function made by a decorator of hypothesis has no source
             code = _code("python", inspect.getsource(thing).rstrip())
             parts += [_raw('<details class="code"><summary>Source code</summary>'), code, _raw("</details>")]
     return "\n\n".join(parts)
@@ -155,7 +157,7 @@ def _entry(thing, name, level):
 def _signature(thing, level):
     try:
         signature = inspect.signature(_function(thing))
-    except ValueError:  # an exception has that of its base
+    except ValueError:  # an exception has the signature of its base
         return "(*args)"
     if level == 3 and not isinstance(thing, staticmethod):
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -163,7 +165,7 @@ def _signature(thing, level):
 
 
 def _docstring(thing):
-    """numpydoc to reStructuredText that pandoc reads: sections become definition lists."""
+    """Turn a numpydoc docstring into reStructuredText that pandoc reads: sections become definition lists."""
     text = inspect.getdoc(thing) or ""
     source = re.findall(r"^(Source|Reference)s?: (.*?)(?=\n\s*\n|\Z)", text, re.DOTALL | re.MULTILINE)
     text = re.sub(r"^(Source|Reference)s?: .*?(?=\n\s*\n|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -192,7 +194,7 @@ def _item(parameter):
 
 
 def _examples(text):
-    """Doctests as blocks of code."""
+    """Turn doctests into blocks of code."""
     found = re.compile(r"^>>> .*?(?=\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
     return found.sub(lambda block: _code("pycon", block[0]), text)
 

@@ -1,4 +1,4 @@
-"""What must hold of every page, seen in a headless Chromium: no raw formula, no request, no error, no broken link."""
+"""Check every page in a headless Chromium: no raw formula, no request, no error, no broken link."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from scratchadv.support.optional import needed_by
 
 PHONE = {"width": 390, "height": 844}
 
-# what the page itself can tell: text outside code and formulas, addresses, anchors, and how wide it is
+# # what the page itself can report: text outside code and formulas, addresses, anchors, and its width
 LOOK = r"""() => {
   const bare = document.body.cloneNode(true);
   bare.querySelectorAll("code, pre, math, script, style").forEach(e => e.remove());
@@ -26,13 +26,13 @@ LOOK = r"""() => {
 
 
 def browser():
-    """The path of a Chromium, or None."""
+    """Return the path of a Chromium, or None."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def check(out):
-    """The problems of all pages in a folder, each with the page's name; an empty list if there are none."""
+    """Return the problems of all pages in a folder, each with the page's name; an empty list if there are none."""
     with needed_by("--check", "Playwright", "lectures"):
         from playwright.sync_api import sync_playwright
 
@@ -48,8 +48,9 @@ def check(out):
 
 
 def _open(context, path):
-    """What is to be seen on one page, and what it asked for and complained of."""
-    page, heard = context.new_page(), []
+    """Return what one page contains, and its requests and errors."""
+    page = context.new_page()
+    heard = []
     page.on("request", lambda request: _is_local(request.url) or heard.append(f"asks the network for {request.url}"))
     page.on("console", lambda message: message.type == "error" and heard.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: heard.append(f"script: {error}"))

@@ -1,4 +1,4 @@
-"""The pages of the site: chapters, contents, map, homework, attacks, library."""
+"""The pages of the site: chapters, contents, map, homework, attacks and library."""
 
 import ast
 import base64
@@ -44,7 +44,7 @@ def write(source, chapters, out):
 
 
 class Site:
-    """What the pages share: folders, the names of the library, the pages that there are."""
+    """The data that pages share: the folders, the names of the library, and the list of pages."""
 
     def __init__(self, source, out):
         self.source, self.out, self.names = source, out, api.Names()
@@ -53,7 +53,7 @@ class Site:
         self.extra += ["homework.html"] * bool(self.homework)
 
     def write(self, stems):
-        """Write the pages; chapters by the names of their files without ending."""
+        """Write the pages; ``stems`` are the names of the chapters' files without their suffix."""
         for folder, old in (("", "*.html"), ("api", "*.html"), ("figures", "[0-9][0-9]_*-*.png")):
             (self.out / folder).mkdir(parents=True, exist_ok=True)
             for path in (self.out / folder).glob(old):
@@ -72,12 +72,12 @@ class Site:
         self.library()
 
     def pages(self, bodies, notebooks):
-        """Pages in a row, each with links to the previous and the next."""
+        """Write a series of pages, each with links to the previous and the next."""
         for before, (name, body), after in _with_neighbours(bodies.items()):
             self.page(name, body, before, after, notebooks.get(name))
 
     def page(self, name, body, before=None, after=None, notebook=None):
-        """One page; ``before`` and ``after`` are (name, body)."""
+        """Write one page; ``before`` and ``after`` are pairs (name, body)."""
         root = "../" * name.count("/")
         links = [(page, TITLES[page]) for page in ("index.html", *self.extra, "attacks.html", "api/index.html")]
         site = "".join(
@@ -87,18 +87,18 @@ class Site:
         filled = {"title": plain(_title(body)), "root": root, "site": site, "body": body}
         (self.out / name).write_text(PAGE.substitute(filled, footer=_footer(root, before, notebook, after)), "utf-8")
 
-    # One kind of page each
+    # One method for each kind of page
 
     def markdown(self, path, options=()):
-        """A file in Markdown as HTML."""
+        """Return a Markdown file as HTML."""
         return self.html(path.read_text("utf-8"), path.parent, None, options)
 
     def html(self, text, folder, scope=None, options=()):
-        """Markdown that stands in ``folder`` as HTML."""
+        """Return Markdown as HTML; its links are relative to ``folder``."""
         return to_html(text, "md", partial(self.names.find, scope=scope), partial(self.local, folder), options)
 
     def local(self, folder, href):
-        """The address in the site of a link to a file of the project; None where the site has no such page."""
+        """Return the address in the site of a link to a file of the project, or None if the site has no such page."""
         path, mark, anchor = href.partition("#")
         if re.match("[a-z]+:", href) or not path or (self.out / path).is_file():
             return href
@@ -111,13 +111,13 @@ class Site:
         return f"{MAP.get(target.name, f'{target.stem}.html')}{mark}{anchor}" if known else None
 
     def chapter(self, stem, nb):
-        """A notebook with outputs as HTML."""
+        """Return a notebook with outputs as HTML."""
         code = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "code")
         body = self.html(self.notebook_markdown(stem, nb), self.source, _scope(code))
         return re.sub(r'src="(?!figures/|[a-z]+:)([^"]+)"', self.copied, body)
 
     def notebook_markdown(self, stem, nb):
-        """A notebook as one text; its pictures are written as files."""
+        """Return a notebook as one Markdown text, and write its pictures as files."""
         pictures = iter(f"{stem}-{k}.png" for k in range(1, 1000))
         parts = []
         for answer, cells in groupby(nb.cells, lambda cell: "answer" in cell.metadata.get("tags", [])):
@@ -126,7 +126,7 @@ class Site:
         return "\n\n".join(parts)
 
     def cell(self, cell, pictures):
-        """One cell as markdown."""
+        """Return one cell as Markdown."""
         if cell.cell_type == "markdown":
             exercise = re.match(r"\*\*Exercise ([\d.]+?)\.?\*\*", cell.source)
             mark = f'<div class="exercise" id="exercise-{exercise[1].replace(".", "-")}">' if exercise else ""
@@ -134,7 +134,7 @@ class Site:
         return "\n\n".join([_fenced("python", cell.source), *(self.output(o, pictures) for o in cell.outputs)])
 
     def output(self, output, pictures):
-        """One output as markdown; what goes to stderr, such as bars of progress, stays in the notebook."""
+        """Return one output as Markdown; output to stderr, such as progress bars, stays in the notebook."""
         if output.output_type == "stream":
             return _fenced("output", output.text) if output.name == "stdout" else ""
         data = output.data
@@ -148,7 +148,7 @@ class Site:
         return _fenced("output", data["text/plain"])
 
     def contents(self, chapters):
-        """index.html: what each chapter says of itself, with its first picture."""
+        """Write index.html: the opening of each chapter, with its first picture."""
         cards = [self.markdown(HERE / "index.md")]
         for stem, (nb, body) in chapters.items():
             opening = self.html(nb.cells[0].source, self.source)
@@ -159,7 +159,7 @@ class Site:
         self.page("index.html", "\n".join(cards))
 
     def assignments(self):
-        """homework.html: the assignments, one after the other."""
+        """Return the body of homework.html: the assignments, one after the other."""
         texts = ["<h1>Homework</h1>"]
         for path in self.homework:
             name = path.parent.name
@@ -168,7 +168,7 @@ class Site:
         return "\n".join(texts)
 
     def library(self):
-        """The pages of the library in reading order, and their contents."""
+        """Write the pages of the library in reading order, and their table of contents."""
         bodies = {}
         for module in self.names.modules():
             name, link = module.__name__, partial(self.names.find, scope=vars(module))
@@ -177,7 +177,7 @@ class Site:
         self.pages({"api/index.html": self.library_contents(bodies), **bodies}, {})
 
     def library_contents(self, bodies):
-        """api/index.html: the modules with their first sentences."""
+        """Return the body of api/index.html: the modules with their first sentences."""
         rows = []
         for page, body in bodies.items():
             names = ", ".join(
@@ -185,17 +185,17 @@ class Site:
             )
             first = re.search("<p>.*?</p>|$", body, re.DOTALL)[0]
             rows.append(f'<dt><a href="{page}">{_title(body)}</a></dt><dd>{first}<p>{names}</p></dd>')
-        order = "The modules in the order in which to read them; those that help them follow by name."
+        order = "Here are the modules in the order in which to read them; the helper modules follow by name."
         return f"<h1>The library</h1><p>{order}</p><dl>{''.join(rows)}</dl>"
 
     def copied(self, found):
-        """Copy a picture that a chapter shows from a file."""
+        """Copy the picture file of a match, and return the new ``src`` attribute."""
         shutil.copy(self.source / found[1], self.out / "figures")
         return f'src="figures/{Path(found[1]).name}"'
 
 
 def _footer(root, before, notebook, after):
-    """Links to the previous page, the notebook and the next page, where there are such."""
+    """Return links to the previous page, the notebook and the next page, if they exist."""
     links = [
         (before and before[0], "prev", "Previous", before and _title(before[1])),
         (notebook, "alternate", "Teach from it", "Notebook"),
@@ -221,7 +221,7 @@ def _title(body):
 
 
 def _with_contents(body):
-    """With the list of sections before the first of them."""
+    """Return the body with a list of its sections before the first of them."""
     sections = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body, re.DOTALL)
     if len(sections) < 3:
         return body
@@ -236,7 +236,7 @@ def _fenced(language, text):
 
 
 def _scope(code):
-    """What the names of the library mean in a chapter; None for those that it defines itself."""
+    """Return the meaning of the library's names in a chapter; None for names that the chapter defines itself."""
     scope = {}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import | ast.ImportFrom) and "scratchadv" in ast.unparse(node):

@@ -1,4 +1,4 @@
-"""Text to HTML: pandoc reads it, pygments colours the code, and names of the library become links."""
+"""Convert text to HTML: pandoc reads it, pygments colours the code, and names of the library become links."""
 
 import html
 import re
@@ -25,39 +25,38 @@ CHAIN = re.compile(
 
 
 def to_html(text, form, link, local=lambda href: href, options=()):
-    """A fragment of HTML.
+    """Return the text as a fragment of HTML.
 
     Parameters
     ----------
     text : str
     form : {"md", "rst"}
     link : callable
-        ``link(name)`` is the address of a dotted name of the library, or None; in code ``link(name, called=…)``
-        also hears whether a bracket follows it.
+        ``link(name)`` is the address of a dotted name of the library, or None. In code the call is
+        ``link(name, called=…)``, which also says whether an opening bracket follows the name.
     local : callable
-        ``local(href)`` is the address in the site of a link of the text, or None.
+        ``local(href)`` is the address in the site of a link in the text, or None.
     options : list of str
-        More options of pandoc.
+        Further options for pandoc.
     """
     fragment = pypandoc.convert_text(
         text, "html5", format=READ[form], extra_args=[*OPTIONS, *options], verify_format=False
     )
     fragment = PARTS.sub(lambda part: _part(part, link, local), fragment)
     fragment = re.sub(r"<table.*?</table>", _scrolling("div", "table"), fragment, flags=re.DOTALL)
-    fragment = re.sub(
-        r"<mo [^>]*>∥</mo>", '<mo stretchy="false" lspace="0" rspace="0">‖</mo>', fragment
-    )  # \\| of a norm
+    norm_bar = '<mo stretchy="false" lspace="0" rspace="0">‖</mo>'
+    fragment = re.sub(r"<mo [^>]*>∥</mo>", norm_bar, fragment)
     fragment = re.sub(r'<mi mathvariant="normal">(?=\w\w)', '<mi class="word" mathvariant="normal">', fragment)
     return re.sub(r"<math .*?</math>[.,;:]?", _formula, fragment, flags=re.DOTALL)
 
 
 def plain(fragment):
-    """The text of a fragment, without formulas' sources."""
+    """Return the text of a fragment, without the sources of formulas."""
     return re.sub(r"<[^>]+>", "", re.sub(r"<annotation.*?</annotation>", "", fragment, flags=re.DOTALL))
 
 
 def _formula(found):
-    """A formula that scrolls inside itself where the page is too narrow for it; in a line, only a long one."""
+    """Return a formula that scrolls if the page is too narrow for it; of the formulas in a line, only the long ones."""
     if 'display="block"' in found[0]:
         return _scrolling("span", "formula")(found)
     return f'<span class="long">{found[0]}</span>' if len(re.findall("<m[ino]", found[0])) > 20 else found[0]
@@ -68,7 +67,7 @@ def _scrolling(tag, label):
 
 
 def _part(part, link, local):
-    """One link, heading, block of code or piece of code, with its links."""
+    """Return one link, heading, block of code or piece of code with its links."""
     if part["head"]:
         return part["head"]
     if part["href"] is not None:
@@ -84,7 +83,7 @@ def _part(part, link, local):
 
 
 def _linked(code, link):
-    """The address of a name in prose, or of the function in a call such as ``Linf(0.2)``."""
+    """Return the address of a name in prose, or of the function in a call such as ``Linf(0.2)``."""
     call = re.fullmatch(r"([\w.]+)\([^()]*\)", code)
     return link(call[1], called=True) if call else link(code)
 
@@ -103,7 +102,7 @@ def _lexer(language):
 
 
 def _chain(found, link):
-    """A dotted name in coloured code, linked where it is one of the library's."""
+    """Return a dotted name in coloured code, with a link if it is a name of the library."""
     dotted = re.sub(r"<[^>]+>", "", found["chain"])
     url = None if found["after"] and "." in found["after"] else link(dotted, called=bool(found["call"]))
     return found[0].replace(found["chain"], f'<a href="{url}">{found["chain"]}</a>') if url else found[0]

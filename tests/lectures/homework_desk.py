@@ -1,4 +1,4 @@
-"""What the tests of the homework share: submissions, and parts of a homework to grade them with."""
+"""Helpers that the tests of the homework share: submissions, and parts of a homework to grade them with."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ PROJECT = "    def project(self, delta):\n"
 
 
 def submit(folder, name, **changed):
-    """A folder with the library's answers, and some files otherwise; None leaves a file out."""
+    """Write a folder with the library's answers, in which some files are replaced; None leaves a file out."""
     texts = {**files(manifest.load(name), solved=True), **{f"{file}.py": text for file, text in changed.items()}}
     folder.mkdir(exist_ok=True)
     for file, text in texts.items():
@@ -27,9 +27,9 @@ def submit(folder, name, **changed):
 
 
 def only(name, *tests, hanging=()):
-    """The homework with some of its tests; those that are expected to hang have a short deadline.
+    """Return the homework with some of its tests; those that are expected to hang get a short deadline.
 
-    The others have more than they need: on a busy machine Python and hypothesis alone take seconds to start.
+    The others get more time than they need: on a busy machine Python and hypothesis alone take seconds to start.
     """
     homework = manifest.load(name)
     tests = [test for test in homework.tests if test.name in {*tests, *hanging}]
@@ -37,32 +37,32 @@ def only(name, *tests, hanging=()):
 
 
 def solved(name, file):
-    """The library's answers."""
+    """Return the library's answers."""
     return files(manifest.load(name), solved=True)[f"{file}.py"]
 
 
 def empty(name, file):
-    """The template."""
+    """Return the template."""
     return files(manifest.load(name))[f"{file}.py"]
 
 
 def in_project(body):
-    """The answers of hw1 with this body in Linf.project."""
+    """Return the answers of hw1 with this body in Linf.project."""
     before, after = solved("hw1", "norms").split(PROJECT, 1)
     return f"{before}{PROJECT}        {body}\n{after.partition(chr(10))[2].partition(chr(10))[2]}"
 
 
 def problems(marks):
-    """What went wrong in each test."""
+    """Return what went wrong in each test."""
     return {mark.test.name: mark.problem for mark in marks.marks}
 
 
 def run(*arguments, **options):
-    """The command, as a lecturer runs it."""
+    """Run the command as a lecturer runs it."""
     command = [sys.executable, str(LECTURES / "homework.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
 
 
 def graded(folder, name, tests, **changed):
-    """What went wrong in each of some tests of a submission, the library's answers but for some files."""
+    """Return what went wrong in each of some tests, for the library's answers with some files replaced."""
     return problems(grade(only(name, *tests), submit(folder / "hw", name, **changed)))

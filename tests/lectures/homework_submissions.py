@@ -1,4 +1,4 @@
-"""Submissions to try the grader on: mistakes that students make, and tricks that graders have fallen for."""
+"""Submissions that test the grader: mistakes that students make, and tricks that have fooled graders."""
 
 # Mistakes: the file, what stands there, what the mistake puts in its place, and a test that must fail for it.
 MISTAKES = {

@@ -1,4 +1,4 @@
-"""Laws of the lectures' site: what is built from a chapter, and that the checks see what is wrong with a page."""
+"""Laws of the lectures' site: what is built from a chapter, and that the checks find what is wrong with a page."""
 
 import importlib
 import importlib.util
@@ -66,7 +66,7 @@ def chapters(folder, **texts):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site of two chapters and a map, and the status of the command that made it."""
+    """Return the site of two chapters and a map, and the exit status of the command that made it."""
     source, out = tmp_path_factory.mktemp("lectures"), tmp_path_factory.mktemp("site")
     chapters(source, c07_small=CHAPTER, c08_next=NEXT)
     (source / "SLIDES.md").write_text(NOTES, "utf-8")
@@ -85,7 +85,7 @@ def page(site):
 
 
 def test_outputs_are_on_the_page(page, site):
-    """What is printed, the source, the table and the figure with its description"""
+    """The printed text, the source, the table and the figure with its description are on the page"""
     assert "printed &lt;here&gt;" in page
     assert "The projection" in page or "clip(δ" in page
     assert "<td>a</td>" in page
@@ -106,7 +106,7 @@ def test_headings_have_the_anchors_of_github(page):
 
 
 def test_answers_are_folded(page):
-    """Exercise, then one <details> with both cells of the answer"""
+    """After the exercise comes one <details> with both cells of the answer"""
     assert 'id="exercise-7-1"' in page
     (answer,) = re.findall(r"<details.*?</details>", page, re.DOTALL)
     assert "It is." in answer
@@ -115,7 +115,7 @@ def test_answers_are_folded(page):
 
 
 def test_links_lead_to_pages_of_the_site(page):
-    """A chapter, a file of the library; a file without a page is text"""
+    """Links lead to a chapter and to a file of the library; a link to a file without a page becomes text"""
     assert '<a href="08_next.html#the-end">there</a>' in page
     assert '<a href="api/scratchadv.sets.norms.html#Linf">' in page
     assert "a test" in page
@@ -123,7 +123,7 @@ def test_links_lead_to_pages_of_the_site(page):
 
 
 def test_neighbours_are_linked(site, page):
-    """The first chapter knows the next, the last the previous, and each its notebook"""
+    """The first chapter links to the next, the last to the previous, and each to its notebook"""
     assert 'rel="next" href="08_next.html"' in page
     assert 'rel="prev"' not in page
     assert 'rel="prev" href="07_small.html"' in (site / "08_next.html").read_text("utf-8")
@@ -155,7 +155,7 @@ def test_notebooks_hold_outputs_and_hide_answers(site):
 
 @pytest.mark.slow
 def test_no_run_writes_the_pages_anew_and_keeps_the_outputs(tmp_path, site):
-    """--no-run needs no kernel; --only of what is not there is an error"""
+    """--no-run needs no kernel; --only with a chapter that does not exist is an error"""
     source = chapters(tmp_path, c07_small="# %%\nraise SystemExit\n")
     out = tmp_path / "out"
     (out / "notebooks").mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_no_run_writes_the_pages_anew_and_keeps_the_outputs(tmp_path, site):
 
 @pytest.mark.slow
 def test_a_chapter_that_raises_is_named_with_its_cell(tmp_path, capsys):
-    """Status 1, the file, the number of the cell, what was raised; the other chapters are there, its own page is not"""
+    """Status 1, the file, the number of the cell and the error; the other chapters have pages, this one has none"""
     source, out = chapters(tmp_path, c08_next=NEXT, c09_wrong=RAISES), tmp_path / "out"
     assert build.main(["--source", str(source), "--out", str(out)]) == 1
     message = capsys.readouterr().err
@@ -186,7 +186,7 @@ def find():
 
 
 def test_names_lead_to_their_entries(find):
-    """A function, a method, an inherited one, a file; what is private, unknown or ambiguous leads nowhere"""
+    """Functions, methods, inherited methods and files have links; private, unknown and ambiguous names have none"""
     norms = "api/scratchadv.sets.norms.html"
     assert find("pgd") == find("attacks.pgd") == "api/scratchadv.attacks.gradient.pgd.html#pgd"
     assert find("Linf.project") == f"{norms}#Linf.project"
@@ -205,7 +205,7 @@ def test_an_argument_in_prose_is_no_function_of_that_name(find):
 
 
 def test_in_code_a_name_is_what_the_page_imports_or_calls(find):
-    """fit by its import; rows only where it is called; nothing that the page defines itself"""
+    """fit is found by its import, rows only where it is called, and no name that the page defines itself"""
     from scratchadv import training
 
     assert find("fit", called=True, scope={"fit": training.fit}) == "api/scratchadv.training.fitting.html#fit"
@@ -236,7 +236,7 @@ def test_every_public_name_has_an_entry(site):
 
 
 def test_modules_are_in_reading_order():
-    """The sets are first, the linear problem before training, and no module is missing"""
+    """The sets come first, the linear problem comes before training, and no module is missing"""
     names = [module.__name__.removeprefix("scratchadv.") for module in api.Names().modules()]
     assert names[0] == "sets"
     assert names.index("robust_logistic") < names.index("training.fitting") < names.index("support.archive")
@@ -300,7 +300,7 @@ def test_docstrings_become_sections(find):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Skips where the checks cannot run."""
+    """Skip the test where the checks cannot run."""
     if not importlib.util.find_spec("playwright"):
         pytest.skip("playwright is not installed")
     if not check.browser():
@@ -336,7 +336,7 @@ GOOD = (
 
 @pytest.fixture(scope="module")
 def problems(browser, tmp_path_factory):
-    """What the checks say of wrong pages and good ones."""
+    """Return what the checks report about wrong pages and good ones."""
     folder = tmp_path_factory.mktemp("pages")
     written(folder, "good.html", GOOD)
     written(folder, "other.html", '<p id="there">')

@@ -38,7 +38,7 @@ each_homework = pytest.mark.parametrize("name", manifest.names())
 
 
 def elsewhere(homework, folder):
-    """The homework with its tests copied to another folder."""
+    """Return the homework with its tests copied to another folder."""
     folder.mkdir()
     for name in ("public_tests.py", "hidden_tests.py"):
         (folder / name).write_text((homework.folder / name).read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def elsewhere(homework, folder):
 
 @each_homework
 def test_points_and_tests(name):
-    """8 to 14 tests, 100 points, some of them visible."""
+    """There are 8 to 14 tests with 100 points, some of them visible."""
     homework = manifest.load(name)
     assert homework.points == 100
     assert 8 <= len(homework.tests) <= 14
@@ -59,7 +59,7 @@ def test_points_and_tests(name):
 
 @each_homework
 def test_template_is_the_solution_without_bodies(name):
-    """Outside the listed functions nothing changes; inside the docstring stays and the rest goes."""
+    """Outside the listed functions nothing changes; inside them the docstring stays and the rest is removed."""
     homework = manifest.load(name)
     modules = [file.module for file in homework.files]
     for file in homework.files:
@@ -103,7 +103,7 @@ def test_handed_out_files_are_whole(name, tmp_path):
 
 
 def test_new_refuses_what_is_not_empty(tmp_path):
-    """Nothing of a student's is written over."""
+    """No file of a student is overwritten."""
     (tmp_path / "norms.py").write_text("mine")
     told = run("new", "hw1", tmp_path)
     assert told.returncode == 2
@@ -114,7 +114,7 @@ def test_new_refuses_what_is_not_empty(tmp_path):
 
 @pytest.mark.parametrize(("answers", "status"), [(True, 0), (False, 1)])
 def test_students_run_the_public_tests(answers, status, tmp_path):
-    """``pytest public_tests.py`` in the folder passes with the answers, and fails without."""
+    """``pytest public_tests.py`` in the folder passes with the answers, and fails without them."""
     hand_out(manifest.load("hw1"), tmp_path / "hw", solved=answers)
     pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "public_tests.py"]
     assert subprocess.run(pytest_run, cwd=tmp_path / "hw", capture_output=True, check=False).returncode == status
@@ -126,7 +126,7 @@ def test_students_run_the_public_tests(answers, status, tmp_path):
 @pytest.mark.slow
 @each_homework
 def test_empty_template_has_no_points(name, tmp_path):
-    """Every test fails, and says what is not written yet; the answers beside the file do not help."""
+    """Every test fails and says what is not written yet; the answers beside the file do not help."""
     homework = manifest.load(name)
     hand_out(homework, tmp_path / "hw")
     (tmp_path / "hw" / "solution").mkdir()
@@ -182,7 +182,7 @@ def test_an_error_costs_only_the_tests_of_its_file(tmp_path):
 
 
 def test_a_missing_function_is_named(tmp_path):
-    """What is not there is said."""
+    """The message names what is missing."""
     text = solved("hw2", "risk").replace("def gradient(", "def gradiant(")
     found = problems(
         grade(
@@ -195,7 +195,7 @@ def test_a_missing_function_is_named(tmp_path):
 
 
 def test_a_wrong_answer_is_told_with_the_smallest_example(tmp_path):
-    """The message says what was asked, what came, and for which arguments."""
+    """The message says what was asked, what the answer was, and for which arguments."""
     folder = submit(tmp_path / "hw", "hw1", norms=in_project("return delta"))
     (problem,) = problems(grade(only("hw1", "test_linf_project"), folder)).values()
     assert problem.startswith("Linf(0).project([[0.125]]) should be [[0]], but is [[0.125]]")
@@ -221,7 +221,7 @@ def test_nothing_at_import_gains_points(trick, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("trick", IN_A_FUNCTION)
 def test_nothing_in_a_function_gains_points(trick, tmp_path):
-    """It costs the test of that function, and not that of another."""
+    """It costs the test of that function, but not the test of another."""
     folder = submit(tmp_path / "hw", "hw1", norms=in_project(IN_A_FUNCTION[trick]))
     begun = time.monotonic()
     found = problems(grade(only("hw1", "test_l2_project", hanging=["test_linf_project"]), folder))
@@ -244,7 +244,7 @@ def test_nothing_in_a_function_gains_points(trick, tmp_path):
     ],
 )
 def test_the_reason_is_said(trick, words, tmp_path):
-    """In plain words, also to somebody who meant no harm: the answers with the trick on top have no points either."""
+    """The message is plain, also for someone who meant no harm: the answers with the trick on top get no points."""
     folder = submit(tmp_path / "hw", "hw1", norms=f"{AT_IMPORT[trick]}\n{solved('hw1', 'norms')}")
     hangs = "loop" in trick
     homework = only("hw1", hanging=["test_l1_project"]) if hangs else only("hw1", "test_l1_project")
@@ -253,14 +253,14 @@ def test_the_reason_is_said(trick, words, tmp_path):
 
 
 def test_files_that_are_no_files(tmp_path):
-    """A link, a pipe, a folder, a giant, bytes and nothing at all are named, and nothing hangs."""
+    """A link, a pipe, a folder, a huge file, bytes and a missing file are named, and nothing hangs."""
     folder, answers = submit(tmp_path / "hw", "hw1", norms=None), tmp_path / "answers.py"
     answers.write_text(solved("hw1", "norms"))
     file = folder / "norms.py"
     making = {
         "missing": lambda: None,
         "cannot be read": lambda: file.symlink_to(answers),
-        "no ordinary file": lambda: os.mkfifo(file),
+        "not an ordinary file": lambda: os.mkfifo(file),
         "bytes, more than": lambda: file.write_bytes(b"#" * (2 << 20)),
         "not a text": lambda: file.write_bytes(b"\xff\xfe\x00"),
     }
@@ -292,7 +292,7 @@ def test_files_beside_the_submission_shadow_nothing(tmp_path):
 
 
 def test_the_tests_are_not_in_reach_and_cannot_be_replaced(tmp_path):
-    """The folder of the test process is empty; whoever finds the tests on the disk writes too late."""
+    """The folder of the test process is empty; code that finds the tests on the disk writes too late."""
     homework = only("hw1", "test_linf_project", "test_l1_project", "test_l1_projection_is_nearest")
     homework, tests = elsewhere(homework, tmp_path / "tests"), tmp_path / "tests"
     trick = f"""
@@ -312,7 +312,7 @@ for name in ("public_tests.py", "hidden_tests.py"):
 
 
 def test_nothing_is_left_running(tmp_path):
-    """Children in sessions of their own, which hold the pipe, and sixty-four that spin, end with the test."""
+    """Children in sessions of their own, which hold the pipe, and sixty-four busy children end with the test."""
     trick = f"""
 import os, time
 for each in range(6):
@@ -331,7 +331,7 @@ while True: pass
 
 
 def test_a_child_in_the_background_costs_nothing_and_ends(tmp_path):
-    """The right answers and a forgotten process: the points count, the process ends, nobody waits for it."""
+    """With the right answers and a forgotten process the points count, the process ends, and nobody waits for it."""
     trick = f"""
 import os, time
 if os.fork() == 0:
@@ -348,7 +348,7 @@ while not os.path.exists({str(tmp_path / "pid")!r}): time.sleep(0.01)
 
 
 def alive(pid):
-    """Whether the process runs; a zombie does not."""
+    """Return whether the process runs; a zombie does not."""
     stat_file = Path("/proc", pid, "stat")
     return stat_file.exists() and stat_file.read_text().rpartition(")")[2].split()[0] != "Z"
 
@@ -397,7 +397,7 @@ def test_results_are_gradescopes(text, tmp_path):
 
 
 def check_results(path, score):
-    """The form that Gradescope's documentation gives."""
+    """The results have the format that Gradescope's documentation gives."""
     table = json.loads(path.read_text(encoding="utf-8"))
     assert table["score"] == score == sum(test["score"] for test in table["tests"])
     assert set(table) == {"score", "execution_time", "output", "visibility", "tests"}
@@ -411,7 +411,7 @@ def check_results(path, score):
 
 
 def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    """Where writing fails, what was there before stays."""
+    """If writing fails, the old file stays."""
     marks = grade(only("hw1"), submit(tmp_path / "hw", "hw1"))
     target = tmp_path / "out" / "results.json"
     results.write(marks, target)
@@ -424,7 +424,7 @@ def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_output_is_bounded(tmp_path):
-    """A message of a hundred megabytes is cut."""
+    """A message of a hundred megabytes is cut off."""
     folder = submit(tmp_path / "hw", "hw1", norms="raise ValueError('x' * 10**8)")
     (problem,) = problems(grade(only("hw1", "test_l1_project"), folder)).values()
     assert 1000 < len(problem) < 5000
@@ -461,7 +461,7 @@ def test_package_grades_as_gradescope_does(tmp_path):
 
 
 def test_answers_are_plain_arrays():
-    """array_of lets floats through, in the right shape, and nothing that only looks like them."""
+    """array_of accepts floats in the right shape, and nothing that only looks like them."""
     import numpy as np
 
     assert checking.array_of(np.ones((1, 2), np.float32), (1, 2)).dtype == float
@@ -480,7 +480,7 @@ def test_answers_are_plain_arrays():
 
 
 def test_arguments_must_not_change():
-    """answer() hands out copies and looks at them afterwards."""
+    """answer() passes copies of the arguments and checks them afterwards."""
     import numpy as np
 
     def clear(v):

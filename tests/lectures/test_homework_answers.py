@@ -1,4 +1,4 @@
-"""The library's answers are out of reach, no test can be made easier, honest mistakes are told as what they are."""
+"""The library's answers are out of reach, no test can be made easier, and honest mistakes get honest messages."""
 
 import sys
 import types
@@ -24,7 +24,7 @@ THREE = ("test_linf_project", "test_l1_projection_is_nearest", "test_l0_projecti
 @pytest.mark.slow
 @pytest.mark.parametrize("trick", ANSWERS_FROM_ELSEWHERE)
 def test_the_answers_are_nowhere_in_the_library(trick, tmp_path):
-    """Whatever is found in the place of the answers is worth what the template is worth: nothing."""
+    """Whatever code finds in the place of the answers is worth as much as the template: nothing."""
     text = f"{empty('hw1', 'norms')}\n{ANSWERS_FROM_ELSEWHERE[trick]}\n"
     found = graded(tmp_path, "hw1", THREE, norms=text)
     assert all(found.values()), found
@@ -33,7 +33,7 @@ def test_the_answers_are_nowhere_in_the_library(trick, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("trick", ["a neighbour's names", "a default", "the file"])
 def test_looking_for_answers_costs_those_nothing_who_have_their_own(trick, tmp_path):
-    """A file with answers may look around as long as nothing is refused to it."""
+    """A file with answers may look around as long as it does not ask for anything forbidden."""
     lines = ANSWERS_FROM_ELSEWHERE[trick].splitlines()
     text = "\n".join([solved("hw1", "norms"), "try:", *(f"    {line}" for line in lines), "except OSError: pass", ""])
     assert not any(graded(tmp_path, "hw1", THREE[:2], norms=text).values())
@@ -93,13 +93,13 @@ assert all(isinstance(value, Ball) for value in balls)
     ],
 )
 def test_other_homeworks_do_not_give_the_answer_away(name, file, test, answer, tmp_path):
-    """Functions and modules of the library that would be an answer are emptied or refused."""
+    """Functions of the library that would be an answer are emptied, and such modules are refused."""
     text = f"{empty(name, file)}\n{answer}\n"
     assert graded(tmp_path, name, [test], **{file: text})[test]
 
 
 def test_an_emptied_function_is_named(tmp_path):
-    """Who calls the library's function is told that it is empty, not that the own one is not written."""
+    """A student who calls the library's function reads that it is empty, not that the student's own is not written."""
     text = "from scratchadv.attacks import fgsm\n\ndef exact(*arguments):\n    return fgsm(*arguments)\n"
     (problem,) = graded(tmp_path, "hw2", ["test_exact_by_hand"], linear=text).values()
     assert problem.startswith("scratchadv.attacks.gradient.fgsm.fgsm is empty while this homework is graded"), problem
@@ -121,7 +121,7 @@ def test_what_is_served_is_the_template(name):
 
 
 def test_built_on_follows_what_modules_hold(monkeypatch):
-    """A module that holds a function, a class, an instance or a module of a replaced one is built on it."""
+    """A module that holds a function, a class, an instance or a module of a replaced module is built on it."""
     made = {name: types.ModuleType(f"house.{name}") for name in ("cellar", "floor", "roof", "shed", "garden")}
     exec("class Stone: pass\nstone = Stone()", vars(made["cellar"]))
     made["floor"].brick = made["cellar"].stone
@@ -142,7 +142,7 @@ def test_built_on_follows_what_modules_hold(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("trick", EASIER_TESTS)
 def test_nothing_makes_the_tests_easier(trick, tmp_path):
-    """Zeros fail, and what was done to let them pass is named."""
+    """Zeros fail, and the message names the trick that should have let them pass."""
     text = f"{empty('hw1', 'norms')}\n{ZEROS}\n{EASIER_TESTS[trick]}\n"
     found = graded(tmp_path, "hw1", THREE, norms=text)
     assert all(found.values()), found
@@ -159,7 +159,7 @@ def test_nothing_makes_the_tests_easier(trick, tmp_path):
     ],
 )
 def test_what_was_changed_is_named(trick, words, tmp_path):
-    """The answers with the trick below them have no points, and the message says why."""
+    """The answers with the trick below them get no points, and the message says why."""
     test = "test_l0_projection_is_nearest" if "number" in trick else "test_linf_project"
     text = f"{solved('hw1', 'norms')}\n{EASIER_TESTS[trick]}\n"
     (problem,) = graded(tmp_path, "hw1", [test], norms=text).values()
@@ -167,7 +167,7 @@ def test_what_was_changed_is_named(trick, words, tmp_path):
 
 
 def _space():
-    """A module of the tests with something of each kind in it."""
+    """Return a test module that contains something of each kind."""
     module = types.ModuleType("public_tests")
     text = """
 import functools
@@ -223,7 +223,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_picture_sees_every_change(change):
-    """Values are compared, not names: a change in place is a change, and nothing else is."""
+    """Values are compared, not names: a change in place counts, and nothing else does."""
     module = _space()
     picture = frozen.Picture({"public_tests": module, "numpy": np})
     assert picture.first_change() is None
@@ -241,7 +241,7 @@ def test_a_picture_allows_what_objects_compute_later():
 
 
 def test_a_picture_of_somebody_elses_module_allows_its_caches():
-    """Private plain values and containers of other modules may change; functions and public numbers may not."""
+    """Private plain values and containers of other modules may change, but functions and public numbers may not."""
     module = types.ModuleType("elsewhere")
     exec("_count, cache, LIMIT = 0, {}, 5\ndef f(a, b=1): return a\ndef g(): pass", vars(module))
     picture = frozen.Picture({"elsewhere": module})
@@ -259,7 +259,7 @@ def test_a_picture_of_somebody_elses_module_allows_its_caches():
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ODD_ENDS)
 def test_an_example_that_is_not_answered_is_a_failure(end, tmp_path):
-    """Whatever ends the example otherwise than with an answer costs the test, with the right answers elsewhere too."""
+    """Whatever ends an example without an answer costs the test, even if all other answers are right."""
     lines = ODD_ENDS[end].replace("\n", "\n    ")
     text = in_project(f"if abs(delta).max() > 1:\n            {lines}\n        return delta.clip(-self.eps, self.eps)")
     found = graded(tmp_path, "hw1", ["test_linf_project", "test_l2_project"], norms=text)
@@ -277,7 +277,7 @@ def test_a_refused_example_is_told(tmp_path):
 
 @pytest.mark.parametrize("callback", ["staticmethod(hypothesis.reject)", "functools.partial(hypothesis.assume, False)"])
 def test_a_refusal_without_a_frame_of_the_students_is_a_failure_too(callback, tmp_path):
-    """Where a test calls hypothesis under the name of a method of the student's, the example still counts."""
+    """If a test calls hypothesis under the name of a student's method, the example still counts."""
     text = f"{solved('hw3', 'scalar')}\nimport functools, hypothesis\nValue.tanh = {callback}\n"
     test = "test_backward_agrees_with_differences_on_any_program"
     (problem,) = graded(tmp_path, "hw3", [test], scalar=text).values()
@@ -285,7 +285,7 @@ def test_a_refusal_without_a_frame_of_the_students_is_a_failure_too(callback, tm
 
 
 def test_a_test_without_examples_is_not_passed():
-    """``watch`` counts the examples that the test was tried on to the end."""
+    """``watch`` counts the examples that the test has completed."""
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 
@@ -325,7 +325,7 @@ HONEST = {
 
 @pytest.mark.parametrize("mistake", HONEST)
 def test_an_error_at_import_is_told_as_what_it_is(mistake, tmp_path):
-    """In every test the same words: file, line and message; never that answers differ."""
+    """Every test reports the same file, line and message, and never that answers differ."""
     text, *words = HONEST[mistake]
     found = graded(tmp_path, "hw1", ["test_linf_project", "test_l1_project"], norms=f"{text}\n{solved('hw1', 'norms')}")
     for problem in found.values():
@@ -336,7 +336,7 @@ def test_an_error_at_import_is_told_as_what_it_is(mistake, tmp_path):
 
 
 def test_an_error_late_in_the_file_is_told_too(tmp_path):
-    """Also where all functions are defined before it."""
+    """The same holds if all functions are defined before the error."""
     text = f"{solved('hw1', 'norms')}\nprint(Linf(1).project([1.0, 'a']))\n"
     (problem,) = graded(tmp_path, "hw1", ["test_linf_project"], norms=text).values()
     assert problem.startswith("norms.py cannot be imported")
@@ -355,7 +355,7 @@ def test_an_error_late_in_the_file_is_told_too(tmp_path):
     ],
 )
 def test_an_honest_import_costs_nothing(lines, tmp_path):
-    """Also of modules that are built on the student's own file, before anything in it is defined."""
+    """The same holds for modules that are built on the student's own file, before it has defined anything."""
     text = f"{lines}\n{solved('hw1', 'norms')}"
     assert graded(tmp_path, "hw1", ["test_l1_project"], norms=text) == {"test_l1_project": ""}
 
@@ -390,6 +390,6 @@ def pgd(model, x, y, threat, **options):
 
 
 def test_an_empty_submission_and_one_that_is_only_spaces(tmp_path):
-    """What is missing is named."""
+    """The message names what is missing."""
     found = graded(tmp_path, "hw1", ["test_linf_project"], norms="   \n")
     assert found["test_linf_project"].startswith("AttributeError: norms.py has no Linf")

@@ -1,4 +1,4 @@
-"""The homework's commands on bad days: interrupted, without memory or room, into pipes, on terminals that know no ε."""
+"""The homework's commands under bad conditions: interrupts, full memory or disks, pipes, terminals without ε."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ FAST = "import os; os._exit(3)"  # a submission that is graded quickly
 
 
 def alive(pid):
-    """Whether the process runs; a zombie does not."""
+    """Return whether the process runs; a zombie does not."""
     stat_file = Path("/proc", pid, "stat")
     return stat_file.exists() and stat_file.read_text().rpartition(")")[2].split()[0] != "Z"
 
@@ -69,7 +69,7 @@ def test_an_error_is_one_line_and_a_status(error, status, words, monkeypatch, ca
 
 
 def test_nobody_reads_on(tmp_path):
-    """A closed pipe ends the command without a traceback, and the results are written all the same."""
+    """A closed pipe ends the command without a traceback, and the results are written nevertheless."""
     folder = submit(tmp_path / "hw", "hw1", norms=FAST)
     reader, writer = os.pipe()
     os.close(reader)
@@ -84,7 +84,7 @@ def test_nobody_reads_on(tmp_path):
     "encoding", ["cp1252", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ascii", "utf-8"))]
 )
 def test_a_terminal_of_another_encoding_loses_nothing(encoding, tmp_path):
-    """Characters that it does not have are written as their numbers."""
+    """Characters that the terminal does not have are written as their numbers."""
     folder = submit(tmp_path / "hw", "hw1", norms=empty("hw1", "norms")[:0] + "raise ValueError('ε \\ud83d')")
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     told = subprocess.run([*COMMAND, "grade", "hw1", folder], env=environment, capture_output=True, check=False)
@@ -98,7 +98,7 @@ def test_a_terminal_of_another_encoding_loses_nothing(encoding, tmp_path):
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("fails_at", ["write", "move"])
 def test_new_leaves_all_or_nothing(there, fails_at, tmp_path, monkeypatch):
-    """On a full disk the folder is as it was, and those above it too."""
+    """On a full disk the folder and those above it stay as they were."""
     folder = tmp_path / "a" / "hw"
     if there:
         folder.mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_new_writes_nothing_beside_its_files(tmp_path):
 
 
 def test_package_leaves_the_old_zip_where_it_fails(tmp_path, monkeypatch):
-    """An error in the middle leaves what was there, and no part of the new one."""
+    """An error in the middle leaves the old file, and no part of the new one."""
     target = tmp_path / "hw1.zip"
     target.write_text("old")
 
@@ -145,7 +145,7 @@ def test_package_leaves_the_old_zip_where_it_fails(tmp_path, monkeypatch):
 
 
 def test_package_into_a_pipe_and_through_a_link(tmp_path):
-    """A pipe stays a pipe, the zip comes out of it whole, and words go elsewhere; a link stays a link."""
+    """A pipe stays a pipe and delivers the whole zip file, while messages go elsewhere; a link stays a link."""
     out = subprocess.run([*COMMAND, "package", "hw1", "--out", "/dev/stdout"], capture_output=True, check=False)
     assert out.returncode == 0
     assert b"written" in out.stderr
@@ -168,7 +168,7 @@ def test_package_into_a_pipe_and_through_a_link(tmp_path):
 
 
 def test_package_on_a_full_device(tmp_path):
-    """One line, the exit status 2, and the device is still one."""
+    """The command prints one line and exits with status 2, and the device is still a device."""
     told = run("package", "hw1", "--out", "/dev/full")
     assert told.returncode == 2
     assert "No space left" in told.stderr
@@ -177,7 +177,7 @@ def test_package_on_a_full_device(tmp_path):
 
 
 def test_results_into_a_pipe(tmp_path):
-    """``--results`` writes through a pipe, and the marks in words come out as always."""
+    """``--results`` writes through a pipe, and the marks in words are printed as usual."""
     folder, pipe = submit(tmp_path / "hw", "hw1", norms=FAST), tmp_path / "pipe"
     os.mkfifo(pipe)
     grader = subprocess.Popen([*COMMAND, "grade", "hw1", folder, "--results", pipe], stdout=-1, text=True)
@@ -206,6 +206,6 @@ def test_results_that_cannot_be_written_after_the_work_lose_no_marks(tmp_path):
 
 
 def test_readable_text_is_left_alone():
-    """Only what a terminal should not get is written in Python's notation."""
+    """Only characters that a terminal should not receive are written in Python's notation."""
     assert processes.readable("‖δ‖ ≤ ε\n  ok") == "‖δ‖ ≤ ε\n  ok"
     assert processes.readable("\x1b[2J\ud800\u202e\0") == "\\x1b[2J\\ud800\\u202e\\x00"

@@ -1,6 +1,6 @@
 """Homeworks 3 to 5: the solution gets all points, the empty template none, and every wrong solution loses some.
 
-All in this process, without the grader's: the student's modules are put where the tests look for them.
+Everything runs in this process, without the grader: the student's modules are put where the tests look for them.
 """
 
 import importlib
@@ -18,7 +18,7 @@ NAMES = ["hw3", "hw4", "hw5"]
 
 @pytest.fixture
 def desk(monkeypatch):
-    """``desk(homework, texts)`` puts a solution on the table; what comes back tries one of its tests."""
+    """``desk(homework, texts)`` loads a solution and returns a function that runs one of its tests."""
     monkeypatch.syspath_prepend(HOMEWORKS)
     for name in ("checking", "public_tests", "hidden_tests", "scalar", "tape", "fgsm", "pgd", "fitting", "laws"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -27,7 +27,7 @@ def desk(monkeypatch):
 
 
 def lay_out(homework, texts):
-    """Load the student's files, texts by name, and then the tests; a function from a test's name to its error."""
+    """Load the student's files and then the tests; return a function from a test's name to its error."""
     execute("checking", (HOMEWORKS / "grading" / "checking.py").read_text(encoding="utf-8"))
     settings.register_profile("quick homework", settings.get_profile("homework"), phases=[Phase.generate])
     settings.load_profile("quick homework")
@@ -54,7 +54,7 @@ def execute(name, text):
 
 
 def load(homework, *, solved):
-    """The homework, and its files as they are handed out."""
+    """Return the homework, and its files as they are handed out."""
     manifest, hand_out = (importlib.import_module(f"grading.{name}") for name in ("manifest", "hand_out"))
     read = manifest.load(homework)
     return read, hand_out.files(read, solved=solved)
@@ -62,7 +62,7 @@ def load(homework, *, solved):
 
 @pytest.mark.parametrize("homework", NAMES)
 def test_points_add_up(homework, desk):
-    """100 in all, for 8 to 14 tests, and 30 to 40 for those that students see; ``test_homework.py`` grades them"""
+    """There are 100 points for 8 to 14 tests, 30 to 40 of them for visible tests; ``test_homework.py`` grades them"""
     read, _ = load(homework, solved=True)
     assert read.points == 100
     assert 8 <= len(read.tests) <= 14
@@ -195,7 +195,7 @@ WRONG_LAWS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("homework", "file", "old", "new", "test"), WRONG)
 def test_a_wrong_solution_loses_points(homework, file, old, new, test, desk):
-    """One line of the solution is another, and the test that is about it fails"""
+    """If one line of the solution is replaced by a wrong one, the test that is about it fails"""
     _, solution = load(homework, solved=True)
     error = desk(homework, solution | {f"{file}.py": changed(solution[f"{file}.py"], old, new)})
     assert error(test) is not None
@@ -204,7 +204,7 @@ def test_a_wrong_solution_loses_points(homework, file, old, new, test, desk):
 @pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "law"), WRONG_LAWS)
 def test_a_wrong_law_loses_points(old, new, law, desk):
-    """A law that is too weak lets a bug pass, one that is too strict refuses a correct attack"""
+    """A law that is too weak lets a bug pass, and one that is too strict refuses a correct attack"""
     read, solution = load("hw5", solved=True)
     error = desk("hw5", {"laws.py": changed(solution["laws.py"], old, new)})
     assert any(error(test.name) for test in read.tests if test.name.startswith(f"test_{law}_kills"))
@@ -214,7 +214,7 @@ def test_a_wrong_law_loses_points(old, new, law, desk):
     "body", ["return None", "raise AssertionError('no attack is right')", "assert attack.__name__"]
 )
 def test_laws_that_do_not_look_are_worth_nothing(body, desk):
-    """A law that always raises, and laws that never do: no points at all"""
+    """A law that always raises and laws that never do get no points at all"""
     read, _ = load("hw5", solved=True)
     laws = "".join(f"def {name}(attack, threat):\n    {body}\n\n\n" for name in read.files[0].functions)
     error = desk("hw5", {"laws.py": laws})
@@ -229,13 +229,13 @@ def test_laws_that_do_not_look_are_worth_nothing(body, desk):
     ],
 )
 def test_objects_that_are_equal_to_everything_gain_nothing(homework, texts, tests, desk):
-    """What is no number and no array is refused before it is compared"""
+    """An answer that is neither a number nor an array is refused before it is compared"""
     read, _ = load(homework, solved=True)
     error = desk(homework, texts)
     assert [test.name for test in read.tests[:tests] if not error(test.name)] == []
 
 
 def changed(text, old, new):
-    """The text with one place changed; it must be there."""
+    """Return the text with one place changed; the place must exist."""
     assert old in text, f"{old!r} is not in the solution any more"
     return text.replace(old, new, 1)

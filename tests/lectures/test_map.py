@@ -1,4 +1,4 @@
-"""The map from slides to code: every section, function and test that it names is there."""
+"""The map from slides to code: every section, function and test that it names exists."""
 
 import ast
 import inspect
@@ -14,14 +14,14 @@ DECKS = ROOT.parent / "shared" / "slides"
 
 
 def rows(name):
-    """The rows of all tables of a file, each a list of cells."""
+    """Return the rows of all tables of a file, each as a list of cells."""
     lines = (LECTURES / name).read_text("utf-8").splitlines()
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
     return [row for row in cells if not set("".join(row)) <= set("-: ") and row[-1] not in ("test", "shape")]
 
 
 def find(dotted):
-    """What a dotted name stands for."""
+    """Return the object that a dotted name stands for."""
     module, names = dotted, []
     while True:
         try:
@@ -36,7 +36,7 @@ def find(dotted):
 
 
 def anchors(chapter):
-    """The addresses of a chapter's headings, as sites for Markdown make them."""
+    """Return the addresses of a chapter's headings, as sites for Markdown make them."""
     text = (LECTURES / chapter).read_text("utf-8")
     return {
         re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
@@ -45,13 +45,13 @@ def anchors(chapter):
 
 
 def functions_in(path):
-    """The names of the test functions of a file, also those in classes."""
+    """Return the names of the functions of a file, including those in classes."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def missing(row):
-    """What a row of the map names and what does not exist."""
+    """Yield the names in a row of the map that do not exist."""
     for chapter, anchor in re.findall(r"\]\((\w+\.py)#([^)]*)\)", " ".join(row)):
         if not (LECTURES / chapter).exists() or anchor not in anchors(chapter):
             yield f"{chapter}#{anchor}"
@@ -67,7 +67,7 @@ def missing(row):
 
 @pytest.mark.parametrize("name", ["SLIDES.md", "NOTATION.md"])
 def test_what_the_map_names_exists(name):
-    """Sections, functions and tests."""
+    """All sections, functions and tests in the map exist."""
     assert len(rows(name)) > 20
     assert {row[1]: found for row in rows(name) if (found := list(missing(row)))} == {}
 
@@ -83,7 +83,7 @@ def test_every_slide_has_code_or_says_that_it_is_not_built():
 
 
 def test_names_of_the_notation_are_arguments():
-    """Where a row has a name, the function beside it takes an argument of that name."""
+    """If a row has a name, the function beside it takes an argument of that name."""
     for symbol, _, name, where, _ in rows("NOTATION.md"):
         if name:
             thing = find(where.strip("`"))
@@ -101,13 +101,13 @@ def test_names_of_the_notation_are_arguments():
     ],
 )
 def test_the_check_can_fail(cell):
-    """Each kind of name is missed where it does not exist."""
+    """A name of each kind is reported if it does not exist."""
     assert len(list(missing(["1", "a slide", cell]))) == 1
 
 
 @pytest.mark.skipif(not DECKS.exists(), reason="the text of the slides is not at hand")
 def test_the_map_has_every_slide_of_the_first_deck_in_order():
-    """The first deck's titles, one a slide, in the order of the map; the references are one row."""
+    """The first deck's titles are those of the map, in the same order; the references are one row."""
     text = (DECKS / "lmu_adversarial_examples.txt").read_text("utf-8")
     titles = [re.sub(r"[*#]", "", line).strip().lower() for line in text.splitlines() if re.match(r"##? ", line)]
     slides = [title for title in titles if title != "references"]

@@ -1,4 +1,4 @@
-"""What the tests of all homeworks share: the settings of hypothesis, and answers as plain arrays.
+"""Helpers that the tests of all homeworks share: the settings of hypothesis, and answers as plain arrays.
 
 Importing this file makes hypothesis try the same examples for everyone, in every run.
 """
@@ -21,14 +21,14 @@ settings.load_profile("homework")
 
 
 def array_of(value, shape, what="the answer"):
-    """The value as a plain array of floats; anything else is an error in plain words.
+    """Return the value as a plain array of floats; anything else raises an error in plain words.
 
     Parameters
     ----------
     value : array, or float for shape ``()``
     shape : tuple
     what : str
-        What the message calls the value.
+        The name of the value in messages.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def array_of(value, shape, what="the answer"):
 
 
 def answer(function, *arguments, shape, what="the answer"):
-    """What the function makes of its arguments, as :func:`array_of`; arrays among them must stay as they are."""
+    """Return the function's value at these arguments as :func:`array_of` does; it may not change arrays among them."""
     given = [argument.copy() if type(argument) is np.ndarray else argument for argument in arguments]
     value = array_of(function(*given), shape, what)
     for argument, after in zip(arguments, given, strict=True):
@@ -55,12 +55,12 @@ def answer(function, *arguments, shape, what="the answer"):
 
 
 def close(found, expected, atol=1e-9):
-    """Whether two plain arrays are the same up to rounding."""
+    """Return whether two plain arrays are equal up to rounding."""
     return bool((abs(np.asarray(found) - expected) <= atol * np.maximum(1, abs(np.asarray(expected)))).all())
 
 
 def said(array):
-    """An array as a student would type it: [3, -4], or [[1, 2], [3, 4]]."""
+    """Return an array as a student would type it: [3, -4], or [[1, 2], [3, 4]]."""
     array = np.asarray(array)
     if array.ndim == 0:
         return f"{array.item() + 0.0:.6g}"

@@ -1,7 +1,6 @@
 """One test in its own process. The parent passes this text by ``python -c`` and everything else by standard input.
 
-What is to be believed goes back through a pipe, after a secret that was read before the first line of the student's
-code ran.
+The verdict goes back through a pipe, after a secret that was read before the first line of the student's code ran.
 """
 
 import json
@@ -13,7 +12,7 @@ WORDS = 4000
 
 
 def load(texts):
-    """Make the package ``inside`` from the texts of its modules, without a folder.
+    """Make the package ``inside`` from the texts of its modules, without a folder on disk.
 
     Parameters
     ----------

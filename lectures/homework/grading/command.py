@@ -13,7 +13,7 @@ from .package import package
 
 
 def main(arguments=None):
-    """Run the command; the exit status is 0 where it did its work, however poor the homework."""
+    """Run the command; return the exit status, which is 0 if the command worked, however poor the homework is."""
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -22,7 +22,8 @@ def main(arguments=None):
         options.command(manifest.load(options.homework), options)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on, and Python need not say so
+        # nobody reads the output any more: let Python's flush at exit write to nothing instead of raising again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -43,7 +44,7 @@ def _new(homework, options):
 
 def _grade(homework, options):
     if not options.folder.is_dir():
-        raise ValueError(f"{options.folder} is no folder")
+        raise ValueError(f"{options.folder} is not a folder")
     if options.results:
         results.prepare(options.results)
     marks = grade(homework, options.folder, user=options.user)
@@ -60,7 +61,7 @@ def _package(homework, options):
 
 
 def _is_stdout(path):
-    """Whether a file goes where words would go, as with ``--out /dev/stdout``."""
+    """Return whether a path is the standard output, as with ``--out /dev/stdout``."""
     try:
         return bool(path) and os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
     except OSError:
@@ -73,7 +74,7 @@ def _parser():
     new = commands.add_parser("new", help="write the assignment into an empty folder")
     new.add_argument("homework", metavar="hwN")
     new.add_argument("folder", type=Path)
-    new.add_argument("--solved", action="store_true", help="with the library's answers, to try the grader")
+    new.add_argument("--solved", action="store_true", help="with the library's answers, to try out the grader")
     new.set_defaults(command=_new)
     marks = commands.add_parser("grade", help="grade a folder")
     marks.add_argument("homework", metavar="hwN")
@@ -81,8 +82,8 @@ def _parser():
     marks.add_argument("--results", type=Path, help="also write Gradescope's results.json here")
     marks.add_argument("--user", help="run the student's code as this user (for root)")
     marks.set_defaults(command=_grade)
-    bundle = commands.add_parser("package", help="make the autograder zip for Gradescope")
+    bundle = commands.add_parser("package", help="write the autograder for Gradescope as a zip file")
     bundle.add_argument("homework", metavar="hwN")
-    bundle.add_argument("--out", type=Path, help="the zip (default: hwN.zip here)")
+    bundle.add_argument("--out", type=Path, help="the zip file (default: hwN.zip in this folder)")
     bundle.set_defaults(command=_package)
     return parser

@@ -1,4 +1,4 @@
-"""``grade``: one process a test, no points until they are proved."""
+"""``grade``: run each test in a process of its own, and give no points until they are proved."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Mark:
-    """What a test gave, and why not more."""
+    """The points for one test, and why there are not more."""
 
     test: Test
     score: float
@@ -33,7 +33,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """Those of all tests of a homework, in the manifest's order."""
+    """The marks for all tests of a homework, in the order of the manifest."""
 
     title: str
     marks: tuple[Mark, ...]
@@ -46,12 +46,12 @@ class Marks:
 
     @property
     def points(self):
-        """What could be had."""
+        """The largest possible sum of points."""
         return sum(mark.test.points for mark in self.marks)
 
 
 def grade(homework, folder, *, user=None):
-    """Grade what lies in ``folder``.
+    """Grade the submission in ``folder``.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def grade(homework, folder, *, user=None):
     adopt_orphans()
     files = [submitted(file, Path(folder)) for file in homework.files]
     without = without_answers(homework)
-    tasks = [{**_task(test, files), **without} for test in homework.tests]  # all is read before any of it runs
+    tasks = [{**_task(test, files), **without} for test in homework.tests]  # everything is read before any of it runs
     marks = tuple(_mark(test, task, user) for test, task in zip(homework.tests, tasks, strict=True))
     return Marks(homework.title, marks, time.monotonic() - begun)
 
 
 def submitted(file, folder):
-    """The student's file as text, or what is wrong with it."""
+    """Return the student's file as text, or what is wrong with it."""
     name = f"{file.name}.py"
     source, problem = None, None
     try:
@@ -83,7 +83,7 @@ def submitted(file, folder):
     except FileNotFoundError:
         problem = f"{name} is missing"
     except UnicodeDecodeError:
-        problem = f"{name} is not a text in UTF-8"
+        problem = f"{name} is not a text file in UTF-8"
     except (OSError, ValueError) as error:
         problem = f"{name} cannot be read: {error}"
     return {
@@ -98,7 +98,7 @@ def submitted(file, folder):
 
 
 def without_answers(homework):
-    """What makes the answers unreachable: templates in the place of modules, modules to refuse, files not to open.
+    """Return what makes the answers unreachable: templates to serve, modules to refuse, files that may not be opened.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def without_answers(homework):
     Returns
     -------
     dict
-        Parts of a task, all of it JSON.
+        A part of a task, which can be written as JSON.
     """
     ours = [file for file in (*homework.files, *homework.emptied) if file.module.partition(".")[0] == "scratchadv"]
     refused = [module for file in homework.files for module in file.refused]
@@ -121,32 +121,32 @@ def without_answers(homework):
 
 
 def _place(module):
-    """The file of a module and, for a package, its folders as text."""
+    """Return the file of a module and, for a package, its folders as text."""
     spec = importlib.util.find_spec(module)
     folders = spec.submodule_search_locations
     return Path(spec.origin), None if folders is None else [str(folder) for folder in folders]
 
 
 def _files_of(module):
-    """The file of a module, or all files of a package."""
+    """Return the file of a module, or all files of a package."""
     file, folders = _place(module)
     return [file, *(source for folder in folders or () for source in Path(folder).rglob("*.py"))]
 
 
 def _read(path):
-    """The text of an ordinary file, of at most a megabyte; a link or a pipe is none."""
+    """Return the text of an ordinary file of at most one megabyte; refuse a link or a pipe."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is no ordinary file")
+            raise ValueError("it is not an ordinary file")
         if about.st_size > MOST_BYTES:
             raise ValueError(f"it has {about.st_size} bytes, more than {MOST_BYTES}")
         return file.read(MOST_BYTES).decode("utf-8-sig")
 
 
 def _tests(source):
-    """The file that has the test, after the public ones, from which it may import."""
+    """Return the texts of the public tests and of the file with the test, which may import from them."""
     public = source.with_name("public_tests.py")
     return {path.stem: path.read_text(encoding="utf-8") for path in dict.fromkeys((public, source))}
 
@@ -165,7 +165,7 @@ def _task(test, files):
 
 
 def _packages():
-    """Where NumPy, hypothesis and this library lie; not where the homework lies."""
+    """Return the folders of NumPy, hypothesis and this library, but not those of the homework."""
     homework = Path(__file__).parents[2]
     folders = [Path(folder) for folder in sys.path if Path(folder).is_absolute()]
     return [str(f) for f in folders if not f.is_relative_to(homework)] + [str(Path(scratchadv.__file__).parents[1])]

@@ -1,4 +1,4 @@
-"""``new``: the folder that a student gets."""
+"""``new``: write the folder that a student receives."""
 
 import os
 import tempfile
@@ -12,20 +12,20 @@ CONFTEST = '"""pytest reads this first: the same examples for everyone."""\n\nim
 
 
 def hand_out(homework, folder, *, solved=False):
-    """Write the assignment into ``folder``, all of it or nothing.
+    """Write the assignment into ``folder``, completely or not at all.
 
     Parameters
     ----------
     homework : Homework
     folder : str or path
-        Must be empty, or not there.
+        It must be empty or not exist.
     solved : bool
-        With the answers, to try the grader.
+        Write the answers too, to try out the grader.
 
     Raises
     ------
     ValueError
-        If something lies in the folder.
+        If the folder is not empty.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -50,7 +50,7 @@ def hand_out(homework, folder, *, solved=False):
 
 
 def _write_all(texts, folder):
-    """Write all files into a folder inside of this one, and then move them; moving needs no room."""
+    """Write all files into a folder inside this one and then move them; moving needs no disk space."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as inside:
         for name, text in texts.items():
@@ -60,14 +60,14 @@ def _write_all(texts, folder):
 
 
 def files(homework, *, solved=False):
-    """The files to hand in, name to text: templates, or the library's own."""
+    """Return the files to hand in, as a dict from name to text: templates, or the library's own files."""
     modules = [file.module for file in homework.files]
     write = solution if solved else template
     return {f"{file.name}.py": write(file, modules) for file in homework.files}
 
 
 def readme(homework):
-    """The assignment, with its table of points."""
+    """Return the text of the assignment, with its table of points."""
     file = homework.folder / "README.md"
     text = file.read_text(encoding="utf-8") if file.exists() else f"# {homework.title}\n"
     table = points_table(homework)
@@ -75,7 +75,7 @@ def readme(homework):
 
 
 def points_table(homework):
-    """The tests, what they ask and what they give, as Markdown."""
+    """Return a table of the tests, what they ask and their points, as Markdown."""
     lines = ["| test | what it asks | points | |", "| --- | --- | ---: | --- |"]
     for test in homework.tests:
         where = "in `public_tests.py`" if test.source.name == "public_tests.py" else "hidden"

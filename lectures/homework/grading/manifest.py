@@ -1,4 +1,4 @@
-"""What a homework is: ``hwN/homework.toml``, read and checked before anything is handed out or graded."""
+"""The description of a homework, ``hwN/homework.toml``, read and checked before anything is handed out or graded."""
 
 import ast
 import tomllib
@@ -11,7 +11,7 @@ VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 @dataclass(frozen=True)
 class File:
-    """A module that the student writes: functions to empty, names to take out, and what it may not import either."""
+    """A module that the student writes: functions to empty, names to remove, and modules that it may not import."""
 
     module: str
     functions: tuple[str, ...]
@@ -26,7 +26,7 @@ class File:
 
 @dataclass(frozen=True)
 class Emptied:
-    """Functions of another module that give an answer away: nobody can call them while this homework is graded."""
+    """Functions of another module that give an answer away and cannot be called while this homework is graded."""
 
     module: str
     functions: tuple[str, ...]
@@ -35,7 +35,7 @@ class Emptied:
 
 @dataclass(frozen=True)
 class Test:
-    """A law and its points; ``seconds`` of processor time, and at most twice as long by the clock."""
+    """A law and its points; ``seconds`` limits the processor time, and twice that the time by the clock."""
 
     name: str
     points: float
@@ -48,7 +48,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Homework:
-    """Files to write, and tests that they are worth points in."""
+    """The files to write and the tests that give points for them."""
 
     folder: Path
     title: str
@@ -58,22 +58,22 @@ class Homework:
 
     @property
     def points(self):
-        """All there are."""
+        """The sum of the points of all tests."""
         return sum(test.points for test in self.tests)
 
 
 def names():
-    """The homeworks there are."""
+    """Return the names of all homeworks."""
     return sorted(path.parent.name for path in HOMEWORKS.glob("*/homework.toml"))
 
 
 def load(name):
-    """The homework called ``name``.
+    """Return the homework called ``name``.
 
     Raises
     ------
     ValueError
-        If there is none, or its tests and its manifest do not agree.
+        If there is no such homework, or if its tests and its manifest do not agree.
     """
     if name not in names():
         raise ValueError(f"there is no homework {name!r}; there are {', '.join(names())}")
@@ -102,7 +102,7 @@ def _test(entry, about, source):
 
 
 def _laws(path):
-    """The test functions of a file: name to what it says of itself and the file."""
+    """Return the test functions of a file: a dict from name to the first line of the docstring and the file."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     laws = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     return {node.name: ((ast.get_docstring(node) or node.name).splitlines()[0], path) for node in laws}

@@ -1,4 +1,4 @@
-"""``package``: the autograder as a zip for Gradescope, which unpacks it into /autograder/source."""
+"""``package``: write the autograder as a zip file for Gradescope, which unpacks it into /autograder/source."""
 
 import zipfile
 from pathlib import Path
@@ -27,7 +27,7 @@ RUN = """#!/usr/bin/env bash
 # Gradescope runs this for each submission.
 AUTOGRADER=${{AUTOGRADER:-/autograder}}
 PYTHON=${{PYTHON:-$AUTOGRADER/venv/bin/python}}
-STUDENT=${{STUDENT-nobody}} # who runs the student's code, where the grader is root; empty: the grader itself
+STUDENT=${{STUDENT-nobody}} # the user who runs the student's code if the grader is root; empty: the grader itself
 user=()
 if [ "$(id -u)" = 0 ] && [ -n "$STUDENT" ]; then
     chmod 700 "$AUTOGRADER/source" "$AUTOGRADER/submission" "$AUTOGRADER/results"
@@ -40,7 +40,9 @@ exec "$PYTHON" lectures/homework.py grade {name} "$AUTOGRADER/submission" \\
 
 
 def package(homework, path):
-    """Write the zip, whole or not at all: two scripts, the grader, this homework with its tests, and the library.
+    """Write the zip file, completely or not at all.
+
+    It contains two scripts, the grader, this homework with its tests, and the library.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def package(homework, path):
 
 
 def _files(folder):
-    """The sources in a folder, without what Python or hypothesis left there."""
+    """Return the source files in a folder, without the files that Python or hypothesis left there."""
     kept = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".toml", ".md"))
     return [path for path in kept if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
 

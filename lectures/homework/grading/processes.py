@@ -1,4 +1,4 @@
-"""The parent's side of one test: a child with a deadline, and nothing of it left behind."""
+"""The parent's side of one test: run a child with a deadline, and leave nothing of it behind."""
 
 import ctypes
 import json
@@ -21,22 +21,22 @@ ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 
 
 def adopt_orphans():
-    """Become the parent of what a child leaves behind, so that it can be found (Linux)."""
+    """Become the parent of processes that a child leaves behind, so that they can be found (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
 
 
 def run_child(task, seconds, user=None):
-    """Let a child do the task; believe only what follows the secret.
+    """Let a child do the task, and believe only the verdict that follows the secret.
 
     Parameters
     ----------
     task : dict
-        For ``child.py``, all of it JSON.
+        The task for ``child.py``, which can be written as JSON.
     seconds : float
-        Of processor time; the deadline is twice as long, for a machine of which we have half a core.
+        Processor time; the deadline by the clock is twice as long, because we may have only half a core.
     user : str, optional
-        Run as this user. For a grader that is root.
+        Run as this user, for which the grader must be root.
 
     Returns
     -------
@@ -80,12 +80,12 @@ def _environment(folder):
 
 
 def _identity(user):
-    """What makes ``Popen`` change to the user."""
+    """Return the arguments that make ``Popen`` change to the user."""
     return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def _finish(child, text, seconds):
-    """Whether the child ended before the deadline."""
+    """Return whether the child ended before the deadline."""
     try:
         child.communicate(text, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -104,7 +104,7 @@ def _how_it_ended(ended, code, seconds):
 
 
 def _believe(said, secret, otherwise):
-    """The verdict that follows the secret, and nothing else."""
+    """Return the verdict that follows the secret; without the secret, the test has failed."""
     with suppress(ValueError, KeyError, TypeError):
         text = said.decode()
         if text.startswith(secret):
@@ -114,12 +114,12 @@ def _believe(said, secret, otherwise):
 
 
 def readable(text):
-    """The text with what no terminal should get, half a surrogate pair or an escape, in its Python notation."""
+    """Return the text with characters that a terminal cannot show, such as escapes, in Python's notation."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def processes_allowed(user):
-    """How many threads the user may have in all; the system counts those that run already."""
+    """Return how many threads the user may have in all; the system counts those that already run."""
     return MOST_PROCESSES if user is not None else _threads_of(os.getuid()) + MOST_PROCESSES
 
 
@@ -133,12 +133,13 @@ def _threads_of(uid):
 
 
 def descendants():
-    """The processes that descend from this one (Linux; elsewhere none is known)."""
+    """Return the processes that descend from this one (on Linux; elsewhere none is known)."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
-    found, new = set(), {os.getpid()}
+    found = set()
+    new = {os.getpid()}
     while new:
         new = {process for process, parent in parents.items() if parent in new} - found
         found |= new
@@ -146,17 +147,17 @@ def descendants():
 
 
 def end_all(group, before, patience=10):
-    """End the child's group, and whatever descends from us and did not before."""
+    """Kill the child's group, and every descendant of this process that is not in ``before``."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     deadline = time.monotonic() + patience
     while (left := descendants() - before) and time.monotonic() < deadline:
-        for kind in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: what is stopped makes no new ones
+        for kind in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: a stopped process starts no new ones
             for process in left:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(process, kind)
         for process in left - {group}:
             with suppress(ChildProcessError):
                 os.waitpid(process, os.WNOHANG)
-        if left == {group}:  # ended, and waited for by the caller
+        if left == {group}:  # it has ended, and the caller waits for it
             break

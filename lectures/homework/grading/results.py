@@ -7,7 +7,7 @@ from scratchadv.support import files
 
 
 def in_words(marks):
-    """A line for each test, and below it what went wrong."""
+    """Return one line for each test, and below it what went wrong."""
     lines = [marks.title, ""]
     for mark in marks.marks:
         lines.append(f"{mark.score:4g} of {mark.test.points:<3g} {mark.test.name}: {mark.test.about}")
@@ -16,7 +16,7 @@ def in_words(marks):
 
 
 def for_gradescope(marks):
-    """The marks as Gradescope's table."""
+    """Return the marks in the format of Gradescope."""
     tests = [
         {
             "name": mark.test.name,
@@ -38,13 +38,13 @@ def for_gradescope(marks):
 
 
 def prepare(path):
-    """Make the folder of ``results.json``, and refuse before the work a path that cannot be written."""
+    """Make the folder of ``results.json``, and refuse a path that cannot be written before the work begins."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     files.check_writable(path)
 
 
 def write(marks, path):
-    """Write ``results.json``, whole or not at all; into a pipe or a device directly."""
+    """Write ``results.json``, completely or not at all; write directly into a pipe or a device."""
     prepare(path)
     with files.whole(path, encoding="utf-8") as file:
         file.write(json.dumps(for_gradescope(marks), indent=2, ensure_ascii=True) + "\n")

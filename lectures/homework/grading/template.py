@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def solution(file, modules=()):
-    """The library's file as one that stands alone: relative imports turned into absolute ones.
+    """Return the library's file as a file that stands alone, with absolute imports in place of relative ones.
 
     Parameters
     ----------
     file : File
     modules : collection of str
-        The modules of the homework: they are imported by their short names, from beside the file.
+        The modules of the homework: they lie beside the file and are imported by their short names.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def solution(file, modules=()):
 
 
 def template(file, modules=(), *, whole=False):
-    """The file of :func:`solution` with the listed functions emptied, and without the names to be removed.
+    """Return the file of :func:`solution` with the listed functions emptied and without the names to be removed.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def template(file, modules=(), *, whole=False):
     modules : collection of str
         As for :func:`solution`.
     whole : bool
-        Names to be removed are emptied instead: other modules may import them.
+        Empty the names to be removed instead, because other modules may import them.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def template(file, modules=(), *, whole=False):
     Raises
     ------
     ValueError
-        If the module does not have what the homework lists.
+        If the module lacks a name that the homework lists.
     """
     lines = solution(file, modules).splitlines(keepends=True)
     found = dict(_definitions(ast.parse("".join(lines))))
@@ -61,7 +61,7 @@ def template(file, modules=(), *, whole=False):
 
 
 def _definitions(tree, prefix=""):
-    """All functions and classes with their dotted names."""
+    """Yield all functions and classes with their dotted names."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield prefix + node.name, node
@@ -100,7 +100,7 @@ def _replace(lines, first, last, statement):
 
 
 def _absolute(node, package, modules):
-    """The lines of an import that works from anywhere."""
+    """Return the lines of an import that works from anywhere."""
     source = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
     if source in modules:
         return [f"from {source.rpartition('.')[2]} import {_aliases(node.names)}"]

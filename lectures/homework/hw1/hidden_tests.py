@@ -1,4 +1,4 @@
-"""The hidden tests of homework 1: projections are nearest, best points are best, also in the pixel range."""
+"""The hidden tests of homework 1: projections are nearest points and best points are best, also in the pixel range."""
 
 from itertools import combinations
 
@@ -16,7 +16,7 @@ TINY = 1e-9
 
 @st.composite
 def in_the_range(draw):
-    """One example in [0, 1], a vector of its shape, and a radius."""
+    """Draw one example in [0, 1], a vector of its shape, and a radius."""
     size = draw(st.integers(1, 4))
     row = st.lists(numbers(0, 1), min_size=size, max_size=size)
     v = st.lists(numbers(), min_size=size, max_size=size)
@@ -24,15 +24,16 @@ def in_the_range(draw):
 
 
 def inside(delta, name, eps):
-    """Whether one row lies in the ball, by NumPy's norm."""
+    """Return whether one row lies in the ball, by NumPy's norm."""
     return np.linalg.norm(delta[0], ORDER[name]) <= eps + TINY
 
 
 def nearer(v, p, name, eps, low, high):
-    """A point of ball ∩ [low, high] that is nearer to v than p is, or None; all are single rows.
+    """Return a point of ball ∩ [low, high] that is nearer to v than p is, or None; all arrays are single rows.
 
-    p is the nearest if no step towards the best point along v − p comes nearer (the variational inequality). That best
-    point is found here by one multiplier: clip(g / λ, low, high) for ℓ2, the best corner for ℓ∞, a fill for ℓ1.
+    p is the nearest point if no step towards the best point in the direction v − p comes nearer (the variational
+    inequality). The best point is clip(g / λ, low, high) with one multiplier λ for ℓ2, and the best corner for ℓ∞; for
+    ℓ1 the components are filled in the order of |g|.
     """
     g = v - p
     u = BEST[name](g, eps, low, high)
@@ -73,7 +74,7 @@ BEST = {"Linf": _best_linf, "L2": _best_l2, "L1": _best_l1}
 
 
 def hold_in_the_range(name, x, v, eps):
-    """project on ball ∩ box gives a point of it, and no point of it is nearer."""
+    """Check that project onto ball ∩ box returns a point of it, and that no point of it is nearer."""
     low, high = -x[0], 1 - x[0]
     delta_set = getattr(student, name)(eps).within(0, 1).at(x)
     what = f"{name}({eps:g}).within(0, 1).at({said(x)}).project({said(v)})"
@@ -81,7 +82,7 @@ def hold_in_the_range(name, x, v, eps):
     assert inside(p, name, eps), f"{what} is {said(p)}, outside the ball"
     assert ((p[0] >= low - TINY) & (p[0] <= high + TINY)).all(), f"{what} is {said(p)}, so x + δ leaves [0, 1]"
     better = nearer(v[0], p[0], name, eps, low, high)
-    assert better is None, f"{what} is {said(p)}, but {said(better)} lies in the set too, and nearer"
+    assert better is None, f"{what} is {said(p)}, but {said(better)} lies in the set too and is nearer"
 
 
 @given(st.sampled_from(EPS), vectors())
@@ -91,14 +92,14 @@ def test_l1_projection_is_nearest(eps, v):
     assert inside(p, "L1", eps), f"{what} is {said(p)}, outside the ball"
     far = np.full(v.shape[1], 1e3)
     better = nearer(v[0], p[0], "L1", eps, -far, far)
-    assert better is None, f"{what} is {said(p)}, but {said(better)} lies in the ball too, and nearer"
+    assert better is None, f"{what} is {said(p)}, but {said(better)} lies in the ball too and is nearer"
 
 
 @given(st.integers(0, 4), vectors())
 def test_l0_projection_is_nearest(k, v):
-    """No vector with at most k components is nearer to δ than its projection"""
+    """No vector with at most k components that are not zero is nearer to δ than its projection"""
     p, what = call(student.L0(k), "project", v)
-    assert (p != 0).sum() <= k, f"{what} is {said(p)}, which has more than {k} components"
+    assert (p != 0).sum() <= k, f"{what} is {said(p)}, which has more than {k} components that are not zero"
     size = v.shape[1]
     kept = [np.isin(np.arange(size), chosen) * v for chosen in combinations(range(size), min(k, size))]
     best = min(kept, key=lambda u: ((v - u) ** 2).sum())
@@ -107,7 +108,7 @@ def test_l0_projection_is_nearest(k, v):
 
 
 def hold_best(name, eps, g):
-    """linear_max lies in the ball, and nothing in the ball gains more: its gain is ε times the dual norm."""
+    """Check that linear_max lies in the ball and that no point gains more: its gain is ε times the dual norm."""
     u, what = call(getattr(student, name)(eps), "linear_max", g)
     assert inside(u, name, eps), f"{what} is {said(u)}, outside the ball"
     gain, most = (g * u).sum(), eps * np.linalg.norm(g[0], DUAL[name])
@@ -153,7 +154,7 @@ def test_images_of_float32_row_by_row():
             shape = v.shape[:1] if method == "support" else v.shape
             together = answer(function, v, shape=shape, what=what)
             alone = [answer(function, v[i : i + 1], shape=(1, *shape[1:]), what=what)[0] for i in range(len(v))]
-            assert close(together, np.array(alone), 1e-6), f"{what}: a row is another one when it is alone"
+            assert close(together, np.array(alone), 1e-6), f"{what}: the answer for a row differs when the row is alone"
 
 
 @given(in_the_range())

@@ -1,4 +1,4 @@
-"""The tests of homework 1 that you see: examples to check with paper and pencil, and two laws."""
+"""The public tests of homework 1: examples to check with paper and pencil, and two laws."""
 
 import norms as student
 import numpy as np
@@ -10,23 +10,23 @@ EPS = (0.0, 0.25, 1.0, 2.5)
 
 
 def numbers(low=-3, high=3):
-    """Eighths, with many zeros and ties among them."""
+    """Draw multiples of 1/8, with many zeros and ties among them."""
     return st.integers(8 * low, 8 * high).map(lambda n: n / 8)
 
 
 def vectors(low=-3, high=3, least=1):
-    """One example of up to five components, as a batch of one row."""
+    """Draw one example of up to five components, as a batch of one row."""
     return st.lists(numbers(low, high), min_size=least, max_size=5).map(lambda row: np.array([row]))
 
 
 def call(ball, method, v, shape=None):
-    """What ``ball.method(v)`` gives, and its name in words."""
+    """Return the answer of ``ball.method(v)``, and the call in words."""
     what = f"{type(ball).__name__}({ball.radius:g}).{method}({said(v)})"
     return answer(getattr(ball, method), v, shape=v.shape if shape is None else shape, what=what), what
 
 
 def expect(ball, method, v, expected):
-    """Hold the answer against the expected one."""
+    """Compare the answer with the expected one."""
     v, expected = np.array(v), np.array(expected)
     found, what = call(ball, method, v, expected.shape)
     assert close(found, expected), f"{what} should be {said(expected)}, but is {said(found)}"
@@ -34,13 +34,13 @@ def expect(ball, method, v, expected):
 
 @given(st.sampled_from(EPS), vectors())
 def test_linf_project(eps, v):
-    """Every component is cut off at −ε and ε"""
+    """Every component is clipped at −ε and ε"""
     expect(student.Linf(eps), "project", v, [[min(max(vj, -eps), eps) for vj in v[0]]])
 
 
 @given(st.sampled_from(EPS), vectors())
 def test_l2_project(eps, v):
-    """Inside nothing moves; from outside it goes straight towards 0, up to length ε"""
+    """A point inside does not move; a point outside moves straight towards 0 until its length is ε"""
     expect(student.L2(1), "project", [[3.0, 4.0]], [[0.6, 0.8]])
     expect(student.L2(5), "project", [[3.0, 4.0], [-6.0, 8.0]], [[3.0, 4.0], [-3.0, 4.0]])
     length = np.sqrt((v**2).sum())
@@ -48,7 +48,7 @@ def test_l2_project(eps, v):
 
 
 def test_l1_project():
-    """Shrink every component by the same λ, those that reach 0 stay there"""
+    """Every component shrinks by the same λ, and those that reach 0 stay there"""
     expect(student.L1(1), "project", [[3.0, 4.0]], [[0.0, 1.0]])
     expect(student.L1(1), "project", [[1.0, -1.0]], [[0.5, -0.5]])
     expect(student.L1(3), "project", [[1.0, -3.0, 2.0]], [[0.0, -2.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The hidden tests of homework 2: the attack is the worst there is, the objective is the loss under it."""
+"""The hidden tests of homework 2: no attack is stronger, and the objective is the loss under this attack."""
 
 import linear as student_exact
 import numpy as np
@@ -17,13 +17,13 @@ balls = st.tuples(st.sampled_from([Linf, L2, L1]), st.sampled_from([0.25, 0.0, 0
 
 
 def numbers(low, high):
-    """Quarters, with many zeros and ties among them."""
+    """Draw multiples of 1/4, with many zeros and ties among them."""
     return st.integers(4 * low, 4 * high).map(lambda n: n / 4)
 
 
 @st.composite
 def problems(draw, low=-2, high=2):
-    """theta, theta0, x, y: a linear model and up to three examples with their labels."""
+    """Draw theta, theta0, x and y: a linear model and up to three examples with their labels."""
     size, n = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     theta = draw(st.lists(numbers(-3, 3), min_size=size, max_size=size))
     x = draw(st.lists(st.lists(numbers(low, high), min_size=size, max_size=size), min_size=n, max_size=n))
@@ -32,22 +32,22 @@ def problems(draw, low=-2, high=2):
 
 
 def margins(theta, theta0, x, y):
-    """y(θᵀx + θ0), written out."""
+    """Return y(θᵀx + θ0), written out."""
     return np.array([label * ((row * theta).sum() + theta0) for row, label in zip(x, y, strict=True)])
 
 
 def psi(m):
-    """log(1 + exp(−m))."""
+    """Return log(1 + exp(−m))."""
     return np.maximum(-m, 0) + np.log1p(np.exp(-abs(m)))
 
 
 def norms(ball, delta):
-    """NumPy's norm of each row."""
+    """Return NumPy's norm of each row."""
     return np.linalg.norm(delta, ORDER[type(ball)], axis=1)
 
 
 def harm_in_the_range(theta, x, y, eps):
-    """How much an example's margin can fall if no pixel moves by more than ε, and none leaves [0, 1]."""
+    """Return how far each margin can fall if no pixel moves by more than ε and none leaves [0, 1]."""
     towards = -y[:, None] * theta
     room = np.minimum(eps, np.where(towards > 0, 1 - x, x))
     return (abs(theta) * room).sum(axis=1)
@@ -55,7 +55,7 @@ def harm_in_the_range(theta, x, y, eps):
 
 @given(problems(), balls)
 def test_nothing_in_the_set_hurts_more(problem, ball):
-    """δ lies in Δ, and the margin falls by ε‖θ‖ in the dual norm, which is all that it can fall"""
+    """δ lies in Δ, and the margin falls by ε‖θ‖ in the dual norm, which is the most that it can fall"""
     theta, theta0, x, y = problem
     delta, what = attack(theta, theta0, x, y, ball)
     assert (norms(ball, delta) <= ball.eps + 1e-9).all(), f"{what} is {said(delta)}, outside the set"
@@ -66,7 +66,7 @@ def test_nothing_in_the_set_hurts_more(problem, ball):
 
 @given(problems(0, 1), st.sampled_from([0.25, 0.0, 0.5, 2.0]))
 def test_exact_in_the_pixel_range(problem, eps):
-    """With 0 ≤ x + δ ≤ 1 the attack uses all the room that is left, and no more"""
+    """With 0 ≤ x + δ ≤ 1 the attack moves each pixel as far as the range allows, and no farther"""
     theta, theta0, x, y = problem
     delta, what = attack(theta, theta0, x, y, Linf(eps).within(0, 1))
     pixels = x + delta
@@ -78,7 +78,7 @@ def test_exact_in_the_pixel_range(problem, eps):
 
 
 def test_exact_keeps_images_and_refuses_networks():
-    """Images in float32 give δ of their shape in float32; a network is a TypeError"""
+    """For images in float32, δ has their shape and is in float32; a network raises TypeError"""
     x, y = np.full((2, 2, 2, 1), 0.5, np.float32), np.array([1, -1])
     theta = np.array([[[1.0], [-2.0]], [[0.0], [3.0]]], np.float32)
     delta = student_exact.exact(LogisticRegression(theta, 0.5), x.copy(), y.copy(), Linf(0.25))
@@ -88,7 +88,7 @@ def test_exact_keeps_images_and_refuses_networks():
     expected = -0.25 * np.sign(theta) * y.reshape(2, 1, 1, 1)
     assert close(delta, expected), f"δ should be {said(expected)}, but is {said(delta)}"
     network, flat = MLP((4, 3, 2)), x.reshape(2, 4)
-    instead = "gives an answer"
+    instead = "returns an answer"
     try:
         student_exact.exact(network, flat, np.array([0, 1]), Linf(0.25))
     except TypeError:
@@ -109,7 +109,7 @@ def test_worst_margin_is_the_dual_norm(problem, ball):
 
 @given(problems(0, 1), st.sampled_from([0.25, 0.0, 0.5, 2.0]))
 def test_worst_margin_in_the_pixel_range(problem, eps):
-    """With 0 ≤ x + δ ≤ 1 each example loses what its own room allows"""
+    """With 0 ≤ x + δ ≤ 1 each example loses what its own range allows"""
     theta, theta0, x, y = problem
     found, what = call("worst_margin", *problem, Linf(eps).within(0, 1), y.shape)
     expected = margins(theta, theta0, x, y) - harm_in_the_range(theta, x, y, eps)
@@ -117,7 +117,7 @@ def test_worst_margin_in_the_pixel_range(problem, eps):
 
 
 def mean_loss(theta, theta0, x, y, ball):
-    """The objective, written out."""
+    """Return the objective, written out."""
     worst = margins(theta, theta0, x, y) - ball.eps * np.linalg.norm(theta.ravel(), DUAL[type(ball)])
     return psi(worst).mean()
 
@@ -143,14 +143,14 @@ def test_objective_at_large_margins():
 
 
 def smooth(problem, ball):
-    """The problem moved to where the objective has a gradient: no θ_j is 0, and one is the largest."""
+    """Move the problem to where the objective has a gradient: no θ_j is 0, and a single |θ_j| is the largest."""
     theta, theta0, x, y = problem
     theta = theta + 0.03 * (1 + np.arange(len(theta)))
     return (theta, theta0, x, y), ball
 
 
 def gradients(problem, ball):
-    """The student's gradient in θ and θ0, and what was asked in words."""
+    """Return the student's gradient in θ and θ0, and the call in words."""
     theta, theta0, x, y = problem
     what = f"gradient({said(theta)}, {theta0:g}, x={said(x)}, y={said(y)}, {ball})"
     pair = student.gradient(theta.copy(), theta0, x.copy(), y.copy(), ball)

@@ -1,4 +1,4 @@
-"""The tests of homework 2 that you see: examples to check with paper and pencil."""
+"""The public tests of homework 2: examples to check with paper and pencil."""
 
 import linear as student_exact
 import numpy as np
@@ -10,32 +10,32 @@ from scratchadv.sets import L1, L2, Linf
 
 
 def attack(theta, theta0, x, y, threat):
-    """The student's δ, and what was asked in words."""
+    """Return the student's δ, and the call in words."""
     what = f"exact(LogisticRegression({said(theta)}, {theta0:g}), x={said(x)}, y={said(y)}, {threat})"
     model = LogisticRegression(theta.copy(), theta0)
     return answer(student_exact.exact, model, x, y, threat, shape=x.shape, what=what), what
 
 
 def expect_attack(x, y, threat, expected):
-    """Hold the attack on θ = (2, −1), θ0 = 0.5 against the expected one."""
+    """Compare the attack on θ = (2, −1), θ0 = 0.5 with the expected one."""
     found, what = attack(np.array([2.0, -1.0]), 0.5, np.array(x), np.array(y), threat)
     assert close(found, expected), f"{what} should be {said(expected)}, but is {said(found)}"
 
 
 def call(name, theta, theta0, x, y, ball, shape=()):
-    """The student's ``worst_margin`` or ``objective``, and what was asked in words."""
+    """Return the student's ``worst_margin`` or ``objective``, and the call in words."""
     what = f"{name}({said(theta)}, {theta0:g}, x={said(x)}, y={said(y)}, {ball})"
     return answer(getattr(student, name), theta, theta0, x, y, ball, shape=shape, what=what), what
 
 
 def expect(name, theta, theta0, x, y, ball, expected):
-    """Hold the answer against the expected one."""
+    """Compare the answer with the expected one."""
     found, what = call(name, np.array(theta), theta0, np.array(x), np.array(y), ball, np.shape(expected))
     assert close(found, expected), f"{what} should be {said(expected)}, but is {said(found)}"
 
 
 def test_exact_by_hand():
-    """δ* = −y ε sign(θ) for ℓ∞; against θ for ℓ2; the largest weight for ℓ1; cut by the pixel range"""
+    """δ* = −y ε sign(θ) for ℓ∞; along −y θ for ℓ2; at the largest weight for ℓ1; clipped by the pixel range"""
     x, y = [[0.5, 0.5], [0.5, 0.5]], [1, -1]
     expect_attack(x, y, Linf(0.25), [[-0.25, 0.25], [0.25, -0.25]])
     root = np.sqrt(5)

@@ -32,7 +32,7 @@ SMOOTH = {
 
 @st.composite
 def programs(draw):
-    """Steps, each of one or two of the results so far, so that results are used several times."""
+    """Draw steps, each on one or two of the results so far, so that results are used several times."""
     steps = []
     for size in range(2, 2 + draw(st.integers(1, 8))):
         pick = st.integers(0, size - 1)
@@ -41,19 +41,19 @@ def programs(draw):
 
 
 def smooth(drawn):
-    """Whether no relu of the program is at its kink, which has no derivative."""
+    """Return whether no relu of the program is near its kink, where it has no derivative."""
     program, *inputs = drawn
     results = results_of(program, inputs, 1)
     return all(abs(results[i]) > 1e-3 for name, i, _ in program if name == "relu {}")
 
 
 def run(program, inputs, side):
-    """The last result, on Values (side 0) or on plain numbers (side 1)."""
+    """Return the last result, on Values (side 0) or on plain numbers (side 1)."""
     return results_of(program, inputs, side)[-1]
 
 
 def results_of(program, inputs, side):
-    """The inputs and the results of all steps; halved at each step, so that they stay small."""
+    """Return the inputs and the results of all steps; each result is halved, so that the numbers stay small."""
     results = list(inputs)
     for name, i, j in program:
         z = BINARY[name](results[i], results[j]) if name in BINARY else UNARY[name][side](results[i])
@@ -62,25 +62,25 @@ def results_of(program, inputs, side):
 
 
 def written(program):
-    """The program in words."""
+    """Return the program in words."""
     names = ["x", "y", *(f"v{i}" for i in range(len(program)))]
     steps = [f"v{k} = ({name.format(names[i], names[j])}) / 2" for k, (name, i, j) in enumerate(program)]
     return "; ".join(steps)
 
 
 def vectors(n):
-    """Arrays of n numbers."""
+    """Draw arrays of n numbers."""
     return st.lists(numbers, min_size=n, max_size=n).map(np.array)
 
 
 def along(f, primals, directions, h=1e-5):
-    """The slope of f along the directions, by central differences."""
+    """Return the slope of f along the directions, by central differences."""
     ahead, behind = (f(*(x + s * h * v for x, v in zip(primals, directions, strict=True))) for s in (1, -1))
     return (ahead - behind) / (2 * h)
 
 
 def fails(error, call, what):
-    """Ask for an error of this type."""
+    """Check that the call raises an error of this type."""
     try:
         call()
     except error:
@@ -93,7 +93,8 @@ def fails(error, call, what):
 @given(st.tuples(programs(), numbers, numbers).filter(smooth))
 def test_backward_agrees_with_differences_on_any_program(drawn):
     """∂L/∂x = (L(x + h) − L(x − h)) / 2h for small h"""
-    (program, x, y), h = drawn, 1e-6
+    program, x, y = drawn
+    h = 1e-6
     by_x = (run(program, (x + h, y), 1) - run(program, (x - h, y), 1)) / (2 * h)
     by_y = (run(program, (x, y + h), 1) - run(program, (x, y - h), 1)) / (2 * h)
     a, b = value_of(x), value_of(y)
@@ -107,7 +108,7 @@ def test_backward_agrees_with_differences_on_any_program(drawn):
 
 @given(numbers, numbers)
 def test_backward_begins_anew_each_time(x, y):
-    """A second backward gives what the first gave, and another output's gradients are its own"""
+    """A second backward gives the same gradients, and each output has gradients of its own"""
     a, b = value_of(x), value_of(y)
     z = a * b
     z.backward()
@@ -121,7 +122,7 @@ def test_backward_begins_anew_each_time(x, y):
 
 
 def test_a_chain_of_100000_values_and_a_ladder():
-    """x + 1 + … + 1 has slope 1; x doubled 60 times has slope 2⁶⁰, and is not walked 2⁶⁰ times"""
+    """x + 1 + … + 1 has slope 1; x doubled 60 times has slope 2⁶⁰, without a walk along all 2⁶⁰ paths"""
     x = z = value_of(1)
     for _ in range(DEEP):
         z = z + 1
@@ -146,7 +147,7 @@ def test_a_chain_of_100000_values_and_a_ladder():
 @settings(max_examples=30)
 @given(vectors(3), vectors(3), vectors(3), numbers)
 def test_the_pullback_is_linear_and_can_be_called_again(x, g, h, a):
-    """pull(g + a h) = pull(g) + a pull(h), in any order, and pull changes nothing"""
+    """pull(g + a h) = pull(g) + a pull(h), in any order, and pull does not change its argument"""
     tape, ops = engine()
     _, pull = tape.vjp(lambda x: ops.sin(x) * x[::-1], x)
     kept = g.copy()
@@ -162,7 +163,7 @@ def test_the_pullback_is_linear_and_can_be_called_again(x, g, h, a):
 @settings(max_examples=30)
 @given(st.sampled_from([*SMOOTH]), st.sampled_from([*SMOOTH]), vectors(3))
 def test_the_product_rule(u, v, x):
-    """(u v)' = u' v + u v', and the same with the derivatives of the textbook"""
+    """(u v)' = u' v + u v', with the derivatives from the textbook"""
     tape, ops = engine()
     slopes = {
         "sin x": np.cos(x),
@@ -196,7 +197,7 @@ def test_vjp_agrees_with_differences_where_arrays_are_broadcast(first, second, s
     same_array(z, f(x, y), f"the value {where}")
     g = rng.standard_normal(z.shape).round(2)
     for name, gradient, direction in (("x", pull(g)[0], (v, 0 * w)), ("y", pull(g)[1], (0 * v, w))):
-        what = f"the gradient by {name} {where}"
+        what = f"the gradient in {name} {where}"
         gradient = plain_array(gradient, first if name == "x" else second, float, what)
         found = float((gradient * (v if name == "x" else w)).sum())
         slope = float((g * along(f, (x, y), direction)).sum())
@@ -227,7 +228,7 @@ def test_a_chain_of_100000_tensors_and_a_ladder():
 @settings(max_examples=20)
 @given(vectors(2), vectors(2), vectors(2))
 def test_gradients_of_gradients(x, u, v):
-    """<u, H v> = <H u, v>, H v agrees with differences of the gradient, and an outer call sees what an inner one did"""
+    """<u, H v> = <H u, v>, H v agrees with differences of gradients, and an outer call differentiates an inner one"""
     tape, ops = engine()
 
     def f(x):
@@ -237,7 +238,8 @@ def test_gradients_of_gradients(x, u, v):
         return tape.grad(lambda x: (tape.grad(f)(x) * v).sum())(x)
 
     where = f"for f = Σ sin(x) · (x reversed) + exp(-Σ x² / 8) at x = {x.tolist()}"
-    hu, hv = times_hessian(u), times_hessian(v)
+    hu = times_hessian(u)
+    hv = times_hessian(v)
     by_differences = along(tape.grad(f), (x,), (v,))
     same_array(hv, by_differences, f"H v {where}, v = {v.tolist()} (by differences)", accuracy=1e-5)
     close(float((u * hv).sum()), float((np.array(hu, float) * v).sum()), f"<u, H v> {where}, which should be <H u, v>,")
@@ -252,28 +254,28 @@ def test_gradients_of_gradients(x, u, v):
 
 
 def test_what_vjp_gives_back_and_what_it_refuses():
-    """Shape and dtype of each primal, memory of its own, and errors that come before wrong numbers"""
+    """Gradients have the shape and dtype of their primal and memory of their own; wrong arguments raise errors"""
     tape, ops = engine()
     x, y = np.array([1.0, 2.0]), np.array([[3.0], [4.0]], np.float32)
     by_x, by_y = tape.vjp(lambda x, y: x * y, x, y)[1](np.ones((2, 2)))
-    same_array(by_x, [7.0, 7.0], "the gradient by x of z = x y, x = [1, 2], y = [[3], [4]], g = 1")
-    same_array(by_y, np.array([[3.0], [3.0]], np.float32), "the gradient by y of the same, y of float32,")
+    same_array(by_x, [7.0, 7.0], "the gradient in x of z = x y, x = [1, 2], y = [[3], [4]], g = 1")
+    same_array(by_y, np.array([[3.0], [3.0]], np.float32), "the gradient in y of the same z, with y in float32,")
     g = np.ones(2)
     (gradient,) = tape.vjp(lambda x: x, x)[1](g)
     same_array(gradient, g, "pull(g) of the identity")
     gradient += 1
     same_array(g, np.ones(2), "g after the result of pull(g) was changed in place")
-    same_array(tape.vjp(lambda x: x * x, 3.0)[1](1.0)[0], np.float64(6), "the gradient of x² by a float, x = 3")
+    same_array(tape.vjp(lambda x: x * x, 3.0)[1](1.0)[0], np.float64(6), "the gradient of x² in a float, x = 3")
     first, second = tape.vjp(lambda a, b: a * a * b, x, x)[1](g)
-    same_array(first, 2 * x * x, "the gradient by a of a² b, where a and b are the same array [1, 2],")
-    same_array(second, x * x, "the gradient by b of a² b, where a and b are the same array [1, 2],")
+    same_array(first, 2 * x * x, "the gradient in a of a² b, where a and b are the same array [1, 2],")
+    same_array(second, x * x, "the gradient in b of a² b, where a and b are the same array [1, 2],")
     fails(
         ValueError, lambda: tape.vjp(lambda x: x * x, x)[1](np.ones((2, 1))), "pull(g) with g of another shape than z"
     )
-    fails(TypeError, lambda: tape.vjp(lambda x: np.ones(2), x), "vjp of an f that returns an array and no tensor")
+    fails(TypeError, lambda: tape.vjp(lambda x: np.ones(2), x), "vjp of an f that returns an array instead of a tensor")
     fails(TypeError, lambda: tape.vjp(lambda x: x * x, np.array([1, 2])), "vjp at integers")
     fails(ValueError, lambda: tape.value_and_grad(lambda x: x * x)(x), "value_and_grad of an f that is not scalar")
     value, slope = tape.value_and_grad(lambda x, k, p=1: k * (x**p).sum())(x, 10.0, p=2)
     close(float(value), 50.0, "value_and_grad(f)(x, 10, p=2) for f = k Σ xᵖ, x = [1, 2], the value")
     same_array(slope, 20 * x, "value_and_grad(f)(x, 10, p=2) for f = k Σ xᵖ, x = [1, 2], the gradient")
-    same_array(tape.vjp(lambda x: ops.exp(x), x)[0], np.exp(x), "the value that vjp gives for exp")
+    same_array(tape.vjp(lambda x: ops.exp(x), x)[0], np.exp(x), "the value that vjp returns for exp")

@@ -1,4 +1,4 @@
-"""The tests of homework 3 that you see: the operations, and cases that can be checked with paper and pencil."""
+"""The public tests of homework 3: the operations, and cases to check with paper and pencil."""
 
 import functools
 import importlib
@@ -24,24 +24,24 @@ UNARY = {
 
 
 def value_of(x):
-    """A ``Value`` of the student's."""
+    """Return a ``Value`` of the student's class."""
     return importlib.import_module("scalar").Value(float(x))
 
 
 def number(a, what):
-    """A Python float; what is no plain number fails."""
+    """Return a number as a Python float; anything else fails."""
     assert type(a) in (int, float, np.float64), f"{what} should be a number, but is of type {type(a).__name__}"
     return float(a)
 
 
 def close(found, expected, what, accuracy=1e-9):
-    """Hold two numbers against each other."""
+    """Compare a number with the expected one."""
     found = number(found, what)
     assert abs(found - expected) <= accuracy * (1 + abs(expected)), f"{what} should be {expected:.10g}, but is {found}"
 
 
 def plain_array(a, shape, dtype, what):
-    """A NumPy array with this shape and dtype; all else fails."""
+    """Return a NumPy array with this shape and dtype; anything else fails."""
     plain = type(a) in (np.ndarray, np.float64, np.float32)
     assert plain, f"{what} should be a NumPy array, but is of type {type(a).__name__}"
     a = np.array(a)
@@ -51,7 +51,7 @@ def plain_array(a, shape, dtype, what):
 
 
 def same_array(found, expected, what, accuracy=1e-9):
-    """Hold an array against the expected one, its shape and dtype too."""
+    """Compare an array with the expected one, including its shape and dtype."""
     expected = np.array(expected)
     found = plain_array(found, expected.shape, expected.dtype, what)
     far = ~(abs(found - expected) <= accuracy * (1 + abs(expected)))
@@ -59,28 +59,30 @@ def same_array(found, expected, what, accuracy=1e-9):
 
 
 def parents(z, what):
-    """The pairs (x, ∂z/∂x) of a ``Value``, checked."""
+    """Check and return the pairs (x, ∂z/∂x) of a ``Value``."""
     kind = type(value_of(0))
     assert type(z) is kind, f"{what} should be a Value, but is of type {type(z).__name__}"
     pairs = list(z.parents)
     for pair in pairs:
         assert len(pair) == 2, f"the parents of {what} should be pairs (x, slope), but one is {pair!r}"
-        assert type(pair[0]) is kind, f"the first of a pair in the parents of {what} should be a Value"
+        assert type(pair[0]) is kind, f"the first entry of each pair in the parents of {what} should be a Value"
     return pairs
 
 
 def engine():
-    """The student's tape.py, and the library's table of rules on top of it."""
+    """Return the student's tape.py, and the library's table of rules on top of it."""
     tape = importlib.import_module("tape")
     return tape, _rules_on(tape)
 
 
 @functools.cache
 def _rules_on(tape):
-    """A second copy of the module of rules, which takes the student's tape for the library's."""
+    """Return a second copy of the module of rules, which imports the student's tape instead of the library's."""
     spec = importlib.util.spec_from_file_location("scratchadv.engine.ops_on_your_tape", library_ops.__file__)
-    ops, name = importlib.util.module_from_spec(spec), "scratchadv.engine.tape"
-    library_tape, sys.modules[name] = sys.modules[name], tape
+    ops = importlib.util.module_from_spec(spec)
+    name = "scratchadv.engine.tape"
+    library_tape = sys.modules[name]
+    sys.modules[name] = tape
     try:
         spec.loader.exec_module(ops)
     finally:
@@ -90,7 +92,7 @@ def _rules_on(tape):
 
 @given(numbers, numbers)
 def test_the_values_of_the_six_operations(x, y):
-    """Values are computed as Python computes them, with a number on either side too"""
+    """Values are those that Python computes, also with a plain number on either side"""
     a, b = value_of(x), value_of(y)
     close((a + b).data, x + y, f"(Value({x}) + Value({y})).data")
     close((a + y).data, x + y, f"(Value({x}) + {y}).data")
@@ -103,13 +105,13 @@ def test_the_values_of_the_six_operations(x, y):
 
 @given(numbers, numbers)
 def test_the_slopes_of_the_six_operations(x, y):
-    """``parents`` holds (x, ∂z/∂x) for each x that z was computed from"""
+    """``parents`` holds (x, ∂z/∂x) for each x from which z was computed"""
     a, b = value_of(x), value_of(y)
     for name, z, by_x, by_y in (("x + y", a + b, 1, 1), ("x * y", a * b, y, x)):
         slopes = {id(p): slope for p, slope in parents(z, name)}
         assert set(slopes) == {id(a), id(b)}, f"the parents of z = {name} should be x and y"
-        close(slopes[id(a)], by_x, f"the slope of {name} by x at x = {x}, y = {y}")
-        close(slopes[id(b)], by_y, f"the slope of {name} by y at x = {x}, y = {y}")
+        close(slopes[id(a)], by_x, f"the slope of {name} in x at x = {x}, y = {y}")
+        close(slopes[id(b)], by_y, f"the slope of {name} in y at x = {x}, y = {y}")
     close(sum(slope for _, slope in parents(a * a, "x * x")), 2 * x, f"the sum of the slopes of x * x at x = {x}")
     for name, (f, _, slope) in UNARY.items():
         pairs = parents(f(a), name)
@@ -135,7 +137,7 @@ def test_backward_on_paper(x, y):
 
 
 def test_what_was_copied_is_added_up():
-    """undo_broadcasting(g, x) sums g over new axes and axes of length 1, and gives x's shape and dtype"""
+    """undo_broadcasting(g, x) sums g over new axes and axes of length 1, and returns x's shape and dtype"""
     tape = importlib.import_module("tape")
     g = np.arange(6.0).reshape(2, 3)
     for shape, expected in (
@@ -156,7 +158,7 @@ def test_what_was_copied_is_added_up():
 @settings(max_examples=30)
 @given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=4))
 def test_vjp_on_paper(rows):
-    """z = x y + x²: pull(g) = (g (y + 2 x), g x), and zero for what f does not use"""
+    """z = x y + x²: pull(g) = (g (y + 2 x), g x), and zero for an argument that f does not use"""
     tape, _ = engine()
     x, y, g = np.array(rows).T
     where = f"z = x y + x² at x = {x.tolist()}, y = {y.tolist()}"
@@ -165,9 +167,9 @@ def test_vjp_on_paper(rows):
     gradients = pull(g)
     assert type(gradients) is tuple, f"pull(g) should be a tuple, but is of type {type(gradients).__name__}"
     assert len(gradients) == 3, f"pull(g) should have one gradient for each of 3 primals, but has {len(gradients)}"
-    same_array(gradients[0], g * (y + 2 * x), f"the gradient by x for {where}, g = {g.tolist()}")
-    same_array(gradients[1], g * x, f"the gradient by y for {where}, g = {g.tolist()}")
-    same_array(gradients[2], np.zeros((2, 1)), "the gradient by a primal that f does not use")
+    same_array(gradients[0], g * (y + 2 * x), f"the gradient in x for {where}, g = {g.tolist()}")
+    same_array(gradients[1], g * x, f"the gradient in y for {where}, g = {g.tolist()}")
+    same_array(gradients[2], np.zeros((2, 1)), "the gradient in a primal that f does not use")
     value, slope = tape.value_and_grad(lambda x: (x * x).sum())(x)
     same_array(value, (x * x).sum(), f"the value of f = Σ x² at x = {x.tolist()}, by value_and_grad")
     same_array(slope, 2 * x, f"the gradient of f = Σ x² at x = {x.tolist()}, by value_and_grad")

@@ -20,19 +20,19 @@ from scratchadv.training.optim import SGD
 
 
 class Opposite:
-    """Minus the logistic loss, to climb down."""
+    """Minus the logistic loss: to climb it is to descend the logistic loss."""
 
     def value(self, z, y):
-        """−L, shape ``(N,)``."""
+        """Return −L, shape ``(N,)``."""
         return -logistic.value(z, y)
 
     def grad(self, z, y):
-        """−∂L/∂z."""
+        """Return −∂L/∂z, shape ``(N,)``."""
         return -logistic.grad(z, y)
 
 
 def fails(call, what):
-    """Ask for a ValueError."""
+    """Check that the call raises ValueError."""
     try:
         call()
     except ValueError:
@@ -45,7 +45,7 @@ def fails(call, what):
 @settings(max_examples=60)
 @given(linear_problems())
 def test_pgd_is_exact_on_linear_models(problem):
-    """From zero PGD reaches the loss of the exact attack, up to 2 % of what is to be gained"""
+    """From zero PGD reaches the loss of the exact attack, up to 2 % of the possible gain"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     theta = model.params["theta"].tolist()
     where = f"for θ = {theta}, θ0 = {model.params['theta0']}, x = {x.tolist()}, y = {y.tolist()}, {threat}"
@@ -61,7 +61,7 @@ def test_pgd_is_exact_on_linear_models(problem):
 @settings(max_examples=40)
 @given(seeds, threats, st.integers(1, 4), st.booleans(), st.sampled_from([0.5, 2.0]))
 def test_pgd_gives_back_its_best_iterate(seed, threat, steps, random, size):
-    """Of all iterates and δ = 0 one that fools before one that does not, then max L(x + δ); or max L alone"""
+    """Of all iterates and δ = 0, those that fool come first, then the largest L(x + δ) wins; or the largest L alone"""
     model, x, y = waves(seed)
     for loss, keep in product((logistic, Opposite()), ("success", "loss")):
         rng = np.random.default_rng(seed) if random else None
@@ -71,7 +71,7 @@ def test_pgd_gives_back_its_best_iterate(seed, threat, steps, random, size):
         seen = [0 * x, *(d for _, _, d, _ in told)]
         losses = np.array([loss_at(model, x, y, d, loss) for d in seen])
         fooled = np.array([labels_of(model.logits(x + d)) != y for d in seen])
-        if keep == "success":  # where any iterate fools, those that do not are out of the running
+        if keep == "success":  # where some iterate fools the model, only those that do may win
             losses = np.where(fooled | ~fooled.any(axis=0), losses, -np.inf)
         what = f"{type(loss).__name__} of pgd's δ ({model!r}, x = {x.tolist()}, {threat}, {steps} steps, alpha = "
         what += f"{options['alpha']:g}, {'random start' if random else 'start 0'}, keep = {keep!r}), the best of its "
@@ -81,9 +81,10 @@ def test_pgd_gives_back_its_best_iterate(seed, threat, steps, random, size):
 @settings(max_examples=40)
 @given(seeds, threats, st.booleans())
 def test_the_steps_are_the_formula(seed, threat, normalized):
-    """δ[t+1] = P(δ[t] + α g), or from δ[t] the steepest step of size α; fgsm_random_start is one such step"""
+    """δ[t+1] = P(δ[t] + α g), or the steepest step of size α from δ[t]; fgsm_random_start is one such step"""
     model, x, y = waves(seed)
-    alpha, kind = 0.3 * threat.radius, "normalised" if normalized else "plain"
+    alpha = 0.3 * threat.radius
+    kind = "normalised" if normalized else "plain"
     told, _ = iterates_of(model, x, y, threat, steps=3, alpha=alpha, normalized=normalized)
     where = f"({model!r}, x = {x.tolist()}, y = {y.tolist()}, {threat}, alpha = {alpha:g}, {kind} steps)"
     same_array(told[0][2], 0 * x, f"the first δ of pgd without rng and start {where}")
@@ -107,7 +108,7 @@ def _step(model, x, y, threat, delta, alpha, normalized):
 @settings(max_examples=20)
 @given(seeds, threats)
 def test_nothing_is_changed_and_float32_stays(seed, threat):
-    """x, y and the start are what they were; float32 images are attacked in float32; bad input is refused"""
+    """x, y and the start are not changed; float32 images are attacked in float32; bad input is refused"""
     model, x, y = waves(seed)
     x = x.astype(np.float32)
     kept, labels, start = x.copy(), y.copy(), np.full((2, *x.shape), 0.5, np.float32)
@@ -134,7 +135,7 @@ def test_nothing_is_changed_and_float32_stays(seed, threat):
 @settings(max_examples=30)
 @given(seeds, threats)
 def test_batch_mates_do_not_matter(seed, threat):
-    """The δ of an example is the same alone, in another order, and with other mates"""
+    """The δ of an example is the same alone, in another order, and beside other examples"""
     model, x, y = waves(seed, n=4)
     start = threat.sample(np.random.default_rng(seed), x)
     plain = {"steps": 4, "normalized": False}
@@ -150,7 +151,7 @@ def test_batch_mates_do_not_matter(seed, threat):
 @settings(max_examples=30)
 @given(seeds, threats)
 def test_starts_restarts_and_seeds(seed, threat):
-    """Starts are projected; of several the best is kept example by example; a seed gives the same δ again"""
+    """Starts are projected; of several starts each example keeps its best; the same seed gives the same δ"""
     model, x, y = waves(seed)
     pgd, where = student("pgd"), f"({model!r}, x = {x.tolist()}, {threat})"
     starts = np.random.default_rng(seed).uniform(-1, 1, (3, *x.shape)).round(2)
@@ -187,7 +188,7 @@ def test_starts_restarts_and_seeds(seed, threat):
 @settings(max_examples=30)
 @given(seeds, threats)
 def test_targets(seed, threat):
-    """L(y) − L(target) is maximised: on a linear softmax that is z_target − z_y, and the best δ is known"""
+    """L(y) − L(target) is maximised: for a linear softmax this is z_target − z_y, and the best δ is known"""
     rng = np.random.default_rng(seed)
     weight, x = rng.standard_normal((3, 4)).round(2), rng.random((4, 4)).round(2)
     model, y, target = LinearSoftmax(weight, np.zeros(3)), np.array([0, 1, 2, 0]), np.array([1, 2, 0, 2])
@@ -216,7 +217,7 @@ def test_targets(seed, threat):
 @settings(max_examples=30)
 @given(seeds, st.sampled_from([Linf(0.1), L2(0.2), L1(0.3), Linf(0.1).within(0, 1)]))
 def test_adversarial_training_is_danskin(seed, threat):
-    """One step against the exact attack is one step down the robust objective; Δ = {0} is ordinary training"""
+    """A step against the exact attack is a gradient step on the robust objective; Δ = {0} is ordinary training"""
     rng = np.random.default_rng(seed)
     x, y, theta = rng.random((6, 3)).round(2), rng.choice([-1, 1], 6), rng.standard_normal(3).round(2) + 0.005
     model = LogisticRegression(theta.copy(), 0.25)
@@ -237,10 +238,10 @@ def test_adversarial_training_is_danskin(seed, threat):
 
 
 class Noting(LogisticRegression):
-    """A linear model that notes the examples that it is trained on, and where its parameters stand then."""
+    """A linear model that records the examples on which it is trained, and its parameters at that time."""
 
     def vjp_theta(self, x):
-        """As the linear model does."""
+        """Record x and the parameters, and do what the linear model does."""
         self.seen.append((x.copy(), {name: p.copy() for name, p in self.params.items()}))
         return super().vjp_theta(x)
 
@@ -248,7 +249,7 @@ class Noting(LogisticRegression):
 @settings(max_examples=25)
 @given(seeds, st.integers(1, 7), st.booleans())
 def test_an_epoch_is_stochastic_gradient_descent(seed, size, attacked):
-    """Every example once an epoch, in drawn order; a step is the mean over its batch, attacked as the model then is"""
+    """An epoch sees each example once, in random order; a step averages over a batch attacked on the current model"""
     x = np.arange(14, dtype=np.float32).reshape(7, 2) / 8
     y = np.where(np.arange(7) % 3, 1, -1)
     model, moved = Noting(np.array([0.5, -0.25], np.float32), 0.0), []
@@ -256,7 +257,7 @@ def test_an_epoch_is_stochastic_gradient_descent(seed, size, attacked):
 
     def attack(model, x, y):
         moved.append({name: p.copy() for name, p in model.params.items()})
-        return np.full(x.shape, 1 / 32)  # float64, as a careless attack would give it
+        return np.full(x.shape, 1 / 32)  # float64, as a careless attack would return it
 
     fit, delta = student("fit"), np.float32(attacked / 32)
     options = {"batch_size": size, "attack": attack if attacked else None, "rng": np.random.default_rng(seed)}

@@ -1,4 +1,4 @@
-"""The tests of homework 4 that you see: cases on paper, the exact attack on linear models, the set Δ(x)."""
+"""The public tests of homework 4: cases on paper, the exact attack on linear models, the set Δ(x)."""
 
 import importlib
 import math
@@ -20,7 +20,7 @@ threats = st.sampled_from(THREATS)
 
 
 class Waves:
-    """z = Σ sin(x Ω): one logit with many local maxima, Ω drawn with a seed. It counts its gradients."""
+    """z = Σ sin(x Ω): one logit with many local maxima, with Ω drawn from a seed. It counts its gradients."""
 
     loss = logistic
 
@@ -32,11 +32,11 @@ class Waves:
         return f"Waves({self.seed})"
 
     def logits(self, x):
-        """Z, shape ``(N,)``."""
+        """Return the logits, shape ``(N,)``."""
         return np.sin(self._inside(x)).sum(axis=1)
 
     def vjp_x(self, x):
-        """Z, and dz to dz ∇z."""
+        """Return the logits and their pullback, which maps dz to dz ∇z."""
         self.gradients += 1
         omega = self.params["omega"].astype(x.dtype)
         return self.logits(x), lambda dz: dz[:, None] * (np.cos(self._inside(x)) @ omega.T)
@@ -46,13 +46,13 @@ class Waves:
 
 
 def student(name):
-    """A function of the student's: fgsm and fgsm_random_start of fgsm.py, pgd of pgd.py, fit of fitting.py."""
+    """Return the student's function: fgsm and fgsm_random_start of fgsm.py, pgd of pgd.py, fit of fitting.py."""
     home = {"fgsm_random_start": "fgsm", "fit": "fitting"}.get(name, name)
     return getattr(importlib.import_module(home), name)
 
 
 def plain_array(a, like, what):
-    """A finite NumPy array with the shape and dtype of another; all else fails."""
+    """Return a copy of a finite NumPy array with the shape and dtype of another; anything else fails."""
     assert type(a) is np.ndarray, f"{what} should be a NumPy array, but is of type {type(a).__name__}"
     assert a.shape == like.shape, f"{what} should have shape {like.shape}, but has {a.shape}"
     assert a.dtype == like.dtype, f"{what} should have dtype {like.dtype}, but has {a.dtype}"
@@ -61,13 +61,13 @@ def plain_array(a, like, what):
 
 
 def same_array(found, expected, what, accuracy=1e-9):
-    """Hold an array against the expected one, its shape and dtype too."""
+    """Compare an array with the expected one, including its shape and dtype."""
     far = ~(abs(plain_array(found, expected, what) - expected) <= accuracy * (1 + abs(expected)))
     assert not far.any(), f"{what} should be {expected.tolist()}, but is {found.tolist()}"
 
 
 def perturbation(delta, x, threat, what):
-    """The δ that an attack gave, after a look at its type and its place in Δ(x)."""
+    """Check the type of an attack's δ and that it lies in Δ(x), and return it."""
     delta = plain_array(delta, x, what)
     inside = np.array(threat.at(x).contains(delta))
     if not inside.all():
@@ -77,28 +77,29 @@ def perturbation(delta, x, threat, what):
 
 
 def loss_at(model, x, y, delta, loss=None):
-    """L(y, f(x + δ)), ``(N,)``."""
+    """Return L(y, f(x + δ)), shape ``(N,)``."""
     return (loss or model.loss).value(model.logits(x + delta), y)
 
 
 def waves(seed, n=3):
-    """A ``Waves``, n examples in [0, 1]³, and the labels that it gives."""
-    model, x = Waves(seed), np.random.default_rng(seed + 1).random((n, 3)).round(2)
+    """Return a ``Waves``, n examples in [0, 1]³, and the labels that it predicts."""
+    model = Waves(seed)
+    x = np.random.default_rng(seed + 1).random((n, 3)).round(2)
     return model, x, np.where(model.logits(x) >= 0, 1, -1)
 
 
 def iterates_of(model, x, y, threat, **options):
-    """What the callback of pgd is told: a list of (restart, step, δ, loss); and what pgd gives back."""
+    """Return what the callback of pgd receives, a list of (restart, step, δ, loss), and what pgd returns."""
     told = []
 
     def callback(iterate):
         assert isinstance(iterate, Iterate), f"callback should be given an Iterate, not {iterate!r}"
         restart, step = int(iterate.restart), int(iterate.step)
-        where = f"the δ that pgd tells callback at step {step} of restart {restart} ({model!r}, {threat})"
+        where = f"the δ that callback receives at step {step} of restart {restart} of pgd ({model!r}, {threat})"
         told.append((restart, step, perturbation(iterate.delta, x, threat, where), np.array(iterate.loss, float)))
 
     found = student("pgd")(model, x, y, threat, callback=callback, **options)
-    return told, perturbation(found, x, threat, f"what pgd gives back ({model!r}, {threat})")
+    return told, perturbation(found, x, threat, f"what pgd returns ({model!r}, {threat})")
 
 
 def test_fgsm_on_paper():
@@ -120,7 +121,7 @@ def test_fgsm_on_paper():
 
 @given(linear_problems())
 def test_fgsm_is_exact_on_linear_models(problem):
-    """L(x + δ) is that of the exact attack, for every ball and every ball in a box"""
+    """L(x + δ) equals the loss under the exact attack, for every ball and every ball in a box"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     theta = model.params["theta"].tolist()
     where = f"for θ = {theta}, θ0 = {model.params['theta0']}, x = {x.tolist()}, y = {y.tolist()}, {threat}"
@@ -133,7 +134,7 @@ def test_fgsm_is_exact_on_linear_models(problem):
 
 
 def test_pgd_on_paper():
-    """On a linear model every normalised step in the ℓ∞ ball is α times the sign, until the ball ends"""
+    """On a linear model every normalised step in the ℓ∞ ball is α times the sign, up to the edge of the ball"""
     model, x, y = LogisticRegression(np.array([2.0, -1.0])), np.array([[1.0, 0.875]]), np.array([1])
     where = "pgd's δ for θ = (2, -1), x = (1, 0.875), y = 1, alpha = 0.25,"
     for threat, steps, expected in (
@@ -147,10 +148,10 @@ def test_pgd_on_paper():
         same_array(found, np.array([expected], float), f"{where} {steps} steps, {threat}")
     told, _ = iterates_of(model, x, y, Linf(1), steps=2, alpha=0.25)
     seen = [(restart, step) for restart, step, _, _ in told]
-    assert seen == [(0, 0), (0, 1), (0, 2)], f"callback should be told restart and step (0, 0) to (0, 2), not {seen}"
+    assert seen == [(0, 0), (0, 1), (0, 2)], f"callback should receive restart and step (0, 0) to (0, 2), not {seen}"
     for (_, step, delta, loss), size in zip(told, (0.0, 0.25, 0.5), strict=True):
-        same_array(delta, size * np.array([[-1.0, 1.0]]), f"the δ that callback is told at step {step}")
-        same_array(loss, loss_at(model, x, y, delta), f"the loss that callback is told at step {step}")
+        same_array(delta, size * np.array([[-1.0, 1.0]]), f"the δ that callback receives at step {step}")
+        same_array(loss, loss_at(model, x, y, delta), f"the loss that callback receives at step {step}")
 
 
 @settings(max_examples=40)
@@ -167,7 +168,7 @@ def test_every_perturbation_is_inside_the_set(seed, threat, normalized):
 
 
 def test_a_training_step_on_paper():
-    """θ − α (mean gradient), one step by hand; with an attack the same at x + δ"""
+    """One step θ − α (mean gradient) by hand; with an attack, the same step at x + δ"""
     fit = student("fit")
     x, y = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.array([1, -1, 1])
     delta = np.array([[0.5, 0.0], [0.0, -1.0], [-1.0, 0.0]])

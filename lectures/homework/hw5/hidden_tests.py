@@ -11,12 +11,12 @@ from scratchadv.sets import L0, Linf
 
 
 def own_bug(what, wrong, threat):
-    """A bug that is not in the museum, and FGSM as its correct twin."""
+    """Return a bug that is not in the museum, and FGSM as its correct twin."""
     return (what, called(wrong), threat), ("fgsm", called(fgsm), threat)
 
 
 def targeted(threats):
-    """Correct attacks that take a target, under each threat."""
+    """Return correct attacks that take a target, under each threat."""
     found = [
         ("fgsm", called(fgsm)),
         ("pgd", called(partial(pgd, steps=20, keep="loss"))),
@@ -26,7 +26,7 @@ def targeted(threats):
 
 
 def test_an_array_like_x_kills_the_wrong_dtype():
-    """float64 by the random start; float32 forced; another shape"""
+    """float64 from the random start, float32 for every input, and another shape"""
 
     def flat(model, x, y, threat):
         return fgsm(model, x, y, threat).reshape(-1)
@@ -34,13 +34,13 @@ def test_an_array_like_x_kills_the_wrong_dtype():
     bugs = [
         bug("float64_creeps_in", BOXED, draws=True),
         bug("float32_is_forced", BALL),
-        own_bug("δ comes back flat.", flat, BALL),
+        own_bug("δ is returned flat.", flat, BALL),
     ]
     grade("an_array_like_x", bugs, [*without_a_bug(THREATS, draws=True), bug("no_box", BOXED)[0]])
 
 
 def test_inside_the_set_kills_those_who_drift():
-    """A ball around the last iterate, a start on top of ε, other bounds, and a hair too far"""
+    """A ball around the last iterate, a start on top of ε, other bounds, and 0.1 % too far"""
 
     def a_hair(model, x, y, threat):
         return 1.001 * fgsm(model, x, y, threat)
@@ -75,7 +75,7 @@ def test_confident_logits_kills_vanished_gradients():
 
 
 def test_the_model_sees_pixels_only_kills_the_candidates():
-    """Candidates that leave the pixel range before the best of them is cut back"""
+    """Candidates that leave the pixel range before the best of them is clipped to it"""
     bugs = [bug("candidates_out_of_range", BOXED)]
     grade("the_model_sees_pixels_only", bugs, without_a_bug(THREATS, draws=True))
 
@@ -93,7 +93,7 @@ def test_misclassified_inputs_kills_the_guessed_label():
 
 
 def test_targets_are_respected_kills_the_wrong_target():
-    """A target that is always y + 1, a ranking by the target alone, and a target that is not looked at"""
+    """A target that is always y + 1, a ranking by the target alone, and a target that is ignored"""
 
     def untargeted(model, x, y, threat, target=None):
         return pgd(model, x, y, threat, loss=cross_entropy)
@@ -104,13 +104,13 @@ def test_targets_are_respected_kills_the_wrong_target():
     bugs = [
         bug("hard_coded_target", BOXED),
         bug("ranked_by_the_target_alone", L0(2).within(0, 1)),
-        (("The target is not looked at.", called(untargeted), BALL), ("fgsm", called(at_target), BALL)),
+        (("The target is ignored.", called(untargeted), BALL), ("fgsm", called(at_target), BALL)),
     ]
     grade("targets_are_respected", bugs, targeted([BALL, BOXED, ROUND]))
 
 
 def test_more_restarts_are_not_weaker_kills_the_common_choice():
-    """The best restart is chosen for the batch, not for each example"""
+    """The best restart is chosen for the whole batch, not for each example"""
     bugs = [bug("restarts_for_the_data_set", BALL, draws=True)]
     short = partial(pgd, steps=5)
     runs = [("pgd", called(short, True)), ("pgd, forgetful", called(forgetful(short), True))]

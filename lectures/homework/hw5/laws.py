@@ -1,10 +1,10 @@
-"""Laws that every attack must keep, to be written so that no bug of the museum slips through.
+"""Laws that every attack must satisfy, to be written so that no bug of the museum slips through.
 
-A law takes an attack and the perturbation set Δ to try it under. It asks the attack for perturbations of examples and
-models of the law's own choice, and raises ``AssertionError`` if one of them breaks the law. It returns nothing.
+A law takes an attack and a perturbation set Δ, under which it tries the attack. It chooses models and examples, asks
+the attack for perturbations, and raises ``AssertionError`` if one of them breaks the law. It returns nothing.
 
-An attack is called as ``attack(model, x, y, threat)`` and gives δ. All attacks here take ``rng`` too, a NumPy
-generator; those that draw nothing do without it. Labels are those that the model gives unless the law says otherwise.
+An attack is called as ``attack(model, x, y, threat)`` and returns δ. All attacks here also accept ``rng``, a NumPy
+generator; those that draw nothing ignore it. Labels are the model's own predictions unless the law says otherwise.
 """
 
 import copy
@@ -19,7 +19,7 @@ from scratchadv.testing.strategies import pixel_range
 
 
 def pictures(threat, n, seed=0, dtype=np.float64):
-    """Examples with two pixels in the pixel range of the threat, [−1, 1] for a bare ball.
+    """Draw examples with two pixels in the pixel range of the threat, which is [−1, 1] for a ball without a box.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def pictures(threat, n, seed=0, dtype=np.float64):
     Returns
     -------
     x : array, shape (n, 2)
-        Some of the pixels lie at the ends of the range, and some close to them.
+        Some of the pixels lie at the ends of the range, and some lie close to them.
     """
     lower, upper = pixel_range(threat)
     rng = np.random.default_rng(seed)
@@ -40,7 +40,7 @@ def pictures(threat, n, seed=0, dtype=np.float64):
 
 
 def an_array_like_x(attack, threat):
-    """δ is a NumPy array with the shape and the dtype of x, in float32 and in float64.
+    """Check that δ is a NumPy array with the shape and the dtype of x, in float32 and in float64.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def an_array_like_x(attack, threat):
     Raises
     ------
     AssertionError
-        If it is not.
+        If δ is not such an array.
     """
     for dtype in (np.float32, np.float64):
         for n in (1, 3):
@@ -62,19 +62,19 @@ def an_array_like_x(attack, threat):
 
 
 def inside_the_set(attack, threat):
-    """δ ∈ Δ(x), up to rounding: the threat itself can tell, ``threat.at(x).contains(delta)``.
+    """Check that δ ∈ Δ(x), up to rounding: the threat itself can decide, ``threat.at(x).contains(delta)``.
 
     Parameters
     ----------
     attack : callable
-        Also one that draws its start.
+        It may draw its start.
     threat : Ball or Boxed
-        Also with another pixel range than [0, 1].
+        Its pixel range may differ from [0, 1].
 
     Raises
     ------
     AssertionError
-        If it is outside.
+        If δ is outside.
     """
     for seed in range(2):
         x = pictures(threat, 6, seed)
@@ -84,7 +84,7 @@ def inside_the_set(attack, threat):
 
 
 def nothing_is_changed(attack, threat):
-    """x, y and the model, with all that it holds, are after the attack what they were before.
+    """Check that the attack does not change x, y or the model with all its attributes.
 
     Parameters
     ----------
@@ -94,9 +94,10 @@ def nothing_is_changed(attack, threat):
     Raises
     ------
     AssertionError
-        If something is not.
+        If something was changed.
     """
-    model, x = Linear([2.0, -1.0]), pictures(threat, 3)
+    model = Linear([2.0, -1.0])
+    x = pictures(threat, 3)
     y = labels_of(model.logits(x))
     before = copy.deepcopy((x, y, vars(model)))
     attack(model, x, y, threat)
@@ -108,7 +109,7 @@ def nothing_is_changed(attack, threat):
 
 
 def the_same_again(attack, threat):
-    """Generators with the same seed give the same δ.
+    """Check that generators with the same seed give the same δ.
 
     Parameters
     ----------
@@ -118,16 +119,17 @@ def the_same_again(attack, threat):
     Raises
     ------
     AssertionError
-        If it is another.
+        If the two δ differ.
     """
-    model, x = Linear([2.0, -1.0]), pictures(threat, 30)
+    model = Linear([2.0, -1.0])
+    x = pictures(threat, 30)
     y = labels_of(model.logits(x))
     first, second = (attack(model, x.copy(), y, threat, rng=np.random.default_rng(0)) for _ in range(2))
     assert np.array_equal(first, second), f"one seed gives {first[:3]} and {second[:3]}"
 
 
 def the_model_sees_pixels_only(attack, threat):
-    """l <= x' <= u for every x' that the attack asks the model about; a bare ball has no pixel range, and no law.
+    """Check that l <= x' <= u for every x' that the attack asks the model about; without a box there is no such law.
 
     Parameters
     ----------
@@ -142,7 +144,8 @@ def the_model_sees_pixels_only(attack, threat):
     if not hasattr(threat, "lower"):
         return
     for seed in range(4):
-        model, x = Watched(SmallNetwork((2,), 3, seed)), pictures(threat, 6, seed)
+        model = Watched(SmallNetwork((2,), 3, seed))
+        x = pictures(threat, 6, seed)
         attack(model, x, labels_of(model.logits(x)), threat)
         for asked in model.asked:
             inside = (asked >= threat.lower - 1e-6) & (asked <= threat.upper + 1e-6)
@@ -150,18 +153,18 @@ def the_model_sees_pixels_only(attack, threat):
 
 
 def the_closed_form(attack, threat):
-    """The attack is as strong as ``exact`` on models with one logit, linear in x, up to 2 % of what is to be gained.
+    """Check that the attack is as strong as ``exact``, up to 2 % of the possible gain, on linear models with one logit.
 
     Parameters
     ----------
     attack : callable
     threat : Ball or Boxed
-        On x in its pixel range, the ends among them.
+        The examples lie in its pixel range, some of them at the ends.
 
     Raises
     ------
     AssertionError
-        If it is weaker.
+        If the attack is weaker.
     """
     for seed in range(8):
         model = Linear(np.random.default_rng(seed).standard_normal(2), 0.25)
@@ -172,25 +175,26 @@ def the_closed_form(attack, threat):
 
 
 def confident_logits(attack, threat):
-    """The attack is as strong as it can be, up to 2 %, on linear models with two logits of which one leads by 60.
+    """Check that the attack is as strong as possible, up to 2 %, on linear models where one of two logits leads by 60.
 
-    In float32, where the loss of such an example is 1e-26 and its softmax is 1.
+    The models compute in float32, where the loss of such an example is 1e-26 and its softmax rounds to 1.
 
     Parameters
     ----------
     attack : callable
-        Some take models with several logits only.
+        Some attacks accept only models with several logits.
     threat : Ball or Boxed
 
     Raises
     ------
     AssertionError
-        If it is weaker.
+        If the attack is weaker.
     """
     theta = np.array([2.0, -1.0])
     for weight in ([theta, 0 * theta], [0 * theta, theta]):
         for bias in ([60.0, 0.0], [0.0, 60.0]):
-            model, x = LinearSoftmax(weight, bias), pictures(threat, 4, dtype=np.float32)
+            model = LinearSoftmax(weight, bias)
+            x = pictures(threat, 4, dtype=np.float32)
             y = labels_of(model.logits(x))
             z, pull = model.vjp_x(x)
             best = margin.value(z, y) + threat.at(x).support(pull(margin.grad(z, y)))
@@ -198,18 +202,18 @@ def confident_logits(attack, threat):
 
 
 def batch_mates_do_not_matter(attack, threat):
-    """The δ of an example is the same, up to rounding, whatever stands beside it: alone, and with any others.
+    """Check that the δ of an example does not depend, up to rounding, on the other examples of its batch.
 
     Parameters
     ----------
     attack : callable
-        One that draws nothing.
+        It draws no random numbers.
     threat : Ball or Boxed
 
     Raises
     ------
     AssertionError
-        If it is another.
+        If δ differs.
     """
     for seed in range(4):
         for model in (Linear([2.0, -1.0], 0.25), SmallNetwork((2,), 3, seed)):
@@ -222,7 +226,7 @@ def batch_mates_do_not_matter(attack, threat):
 
 
 def misclassified_inputs(attack, threat):
-    """Where y is not the label that the model gives, L(x + δ) >= L(x) still, on linear models.
+    """Check that L(x + δ) >= L(x) on linear models even if y is not the label that the model predicts.
 
     Parameters
     ----------
@@ -235,17 +239,18 @@ def misclassified_inputs(attack, threat):
         If the loss falls.
     """
     for seed in range(4):
-        model, x = Linear(np.random.default_rng(seed).standard_normal(2)), pictures(threat, 6, seed)
+        model = Linear(np.random.default_rng(seed).standard_normal(2))
+        x = pictures(threat, 6, seed)
         y = -labels_of(model.logits(x))
         before, after = (model.loss.value(model.logits(x + d), y) for d in (0 * x, attack(model, x, y, threat)))
         assert (after >= before - 1e-9).all(), f"the loss falls from {before} to {after}"
 
 
 def targets_are_respected(attack, threat):
-    """With ``target=`` the attack makes z_target − z_y as large as it can be, up to 2 %, on z = W x + b.
+    """Check that with ``target=`` the attack makes z_target − z_y as large as possible, up to 2 %, on z = W x + b.
 
-    For any target but y: there are three classes or more. An attack that would rather return a weaker δ that reaches
-    the target is called with ``keep="loss"``.
+    The target is any label but y, with three classes or more. An attack that prefers a weaker δ that reaches the target
+    is called with ``keep="loss"``.
 
     Parameters
     ----------
@@ -256,21 +261,23 @@ def targets_are_respected(attack, threat):
     Raises
     ------
     AssertionError
-        If it is not as large.
+        If the difference is smaller.
     """
     for seed in range(6):
         weight = np.random.default_rng(seed).standard_normal((4, 2))
-        model, x = LinearSoftmax(weight, np.zeros(4)), pictures(threat, 6, seed)
+        model = LinearSoftmax(weight, np.zeros(4))
+        x = pictures(threat, 6, seed)
         y = labels_of(model.logits(x))
         for shift in (1, 2, 3):
             target = (y + shift) % 4
             up = weight[target] - weight[y]
-            gain, most = (up * attack(model, x, y, threat, target=target)).sum(axis=1), threat.at(x).support(up)
-            assert (gain >= 0.98 * most - 1e-9).all(), f"z_target − z_y grows by {gain}, and can by {most}"
+            gain = (up * attack(model, x, y, threat, target=target)).sum(axis=1)
+            most = threat.at(x).support(up)
+            assert (gain >= 0.98 * most - 1e-9).all(), f"z_target − z_y grows by {gain}, but could grow by {most}"
 
 
 def more_restarts_are_not_weaker(attack, threat):
-    """What one start fools, three with the same seed fool; else L(x + δ) after three is not below that after one.
+    """Check that an attack with three restarts is never weaker than the same attack with one, for the same seed.
 
     Parameters
     ----------
@@ -281,24 +288,28 @@ def more_restarts_are_not_weaker(attack, threat):
     Raises
     ------
     AssertionError
-        If a success is lost, or the loss is lower where neither of the two fools, or both do.
+        If one start fools the model where three do not. Or if L(x + δ) is lower after three starts, where both runs
+        fool the model or neither does.
     """
     for seed in range(10):
-        model, x = SmallNetwork((2,), 3, seed), pictures(threat, 6, seed)
+        model = SmallNetwork((2,), 3, seed)
+        x = pictures(threat, 6, seed)
         y = labels_of(model.logits(x))
         one, three = (
             model.logits(x + attack(model, x, y, threat, rng=np.random.default_rng(seed), restarts=n)) for n in (1, 3)
         )
-        fooled, still_fooled = labels_of(one) != y, labels_of(three) != y
+        fooled = labels_of(one) != y
+        still_fooled = labels_of(three) != y
         assert not (fooled & ~still_fooled).any(), f"one start fools {fooled}, three fool {still_fooled}"
-        before, after = model.loss.value(one, y), model.loss.value(three, y)
+        before = model.loss.value(one, y)
+        after = model.loss.value(three, y)
         lower = (after < before - 1e-9) & (fooled == still_fooled)
         assert not lower.any(), f"one start gives the losses {before}, three give {after}"
 
 
 def _short_of(best, model, x, y, delta, rounding=1e-9):
-    """Hold the margins after δ against the best ones."""
+    """Compare the margins after δ with the best ones."""
     x, delta = x.astype(float), delta.astype(float)
     clean, found = (margin.value(model.logits(at), y) for at in (x, x + delta))
     left = 0.02 * (best - clean) + rounding * (1 + abs(best))
-    assert (found >= best - left).all(), f"the margin is {found} and can be {best}, at x = {x}"
+    assert (found >= best - left).all(), f"the margin is {found}, but could be {best}, at x = {x}"

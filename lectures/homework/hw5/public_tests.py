@@ -1,4 +1,4 @@
-"""The tests of homework 5 that you see. A kill counts only where the same law lets every correct attack pass."""
+"""The public tests of homework 5. A kill counts only if the same law lets every correct attack pass."""
 
 import importlib
 import random
@@ -16,12 +16,12 @@ THREATS = [BALL, BOXED, CENTRED, ROUND, ROUND_BOXED, L1(0.5).within(0, 1)]
 
 
 def museum(name):
-    """The exhibit of this name: ``make(True)`` is the attack with the bug, ``make(False)`` without."""
+    """Return the exhibit of this name: ``make(True)`` is the attack with the bug, ``make(False)`` the one without."""
     return next(exhibit for exhibit in EXHIBITS if exhibit.make.__name__ == name)
 
 
 def called(run, draws=False):
-    """The attack with ``rng=``, which it does not get where it draws nothing."""
+    """Return the attack with an argument ``rng``, which is passed on only if the attack draws random numbers."""
 
     def attack(model, x, y, threat, rng=None, **options):
         if draws:
@@ -32,7 +32,7 @@ def called(run, draws=False):
 
 
 def forgetful(run):
-    """The attack, but it leaves the model in training mode: a bug that only one law is about."""
+    """Return the attack with a bug that concerns only one law: it leaves the model in training mode."""
 
     def attack(model, *arguments, **options):
         delta = run(model, *arguments, **options)
@@ -43,7 +43,7 @@ def forgetful(run):
 
 
 def without_a_bug(threats, *, draws=False, forgets=True, **options):
-    """Correct attacks under each threat, and one with a bug that this law is not about: (what it is, it, threat)."""
+    """Return triples (name, attack, threat): correct attacks, and one with a bug that does not concern this law."""
     found = [("fgsm", called(fgsm)), ("pgd", called(partial(pgd, steps=20)))]
     if draws:
         found += [
@@ -56,14 +56,15 @@ def without_a_bug(threats, *, draws=False, forgets=True, **options):
 
 
 def bug(name, threat, draws=False):
-    """A bug of the museum and its correct twin, under a threat."""
+    """Return a bug of the museum and its correct twin, under a threat."""
     exhibit = museum(name)
-    wrong, right = called(exhibit.make(True), draws), called(exhibit.make(False), draws)
+    wrong = called(exhibit.make(True), draws)
+    right = called(exhibit.make(False), draws)
     return (exhibit.wrong, wrong, threat), (f"an attack without the bug '{exhibit.wrong}'", right, threat)
 
 
 def lost_seed(threat):
-    """Museum 28 with a generator that goes on from call to call, so that everybody is graded alike."""
+    """Return exhibit 28 with a generator that continues from call to call, so that everyone is graded alike."""
     own = np.random.default_rng(0)
 
     def run(model, x, y, threat, rng):
@@ -74,7 +75,7 @@ def lost_seed(threat):
 
 
 def grade(name, bugs, correct):
-    """The student's law must let all correct attacks pass, and must kill every bug; in no order that it could know."""
+    """Check that the student's law lets all correct attacks pass and kills every bug, in an order unknown to it."""
     law = getattr(importlib.import_module("laws"), name)
     wrong = [(what, attack, threat, True) for (what, attack, threat), _ in bugs]
     right = [(*other, False) for other in [*correct, *(twin for _, twin in bugs)]]
@@ -84,7 +85,7 @@ def grade(name, bugs, correct):
     for what, attack, threat, is_wrong in cases:
         said = verdict(law, attack, threat)
         if said and not is_wrong:
-            raise AssertionError(f"your {name} refuses an attack that keeps it ({what}, under {threat}): {said}")
+            raise AssertionError(f"your {name} refuses an attack that satisfies it ({what}, under {threat}): {said}")
         if is_wrong and said is None:
             missed.append(f"your {name} lets a bug pass: {what} (under {threat})")
         elif is_wrong and not said.startswith("AssertionError"):
@@ -93,7 +94,7 @@ def grade(name, bugs, correct):
 
 
 def verdict(law, attack, threat):
-    """What the law raises, in words, or None."""
+    """Return what the law raises, in words, or None."""
     try:
         with np.errstate(all="ignore"):
             law(attack, threat)
@@ -107,13 +108,13 @@ def verdict(law, attack, threat):
 
 
 def test_an_array_like_x_kills_nothing_and_too_little():
-    """An attack that gives None, and one that gives one δ for the whole batch"""
+    """An attack that returns None, and one that returns a single δ for the whole batch"""
     bugs = [bug("failure_is_none", BOXED), bug("one_at_a_time", BALL)]
     grade("an_array_like_x", bugs, without_a_bug(THREATS, draws=True))
 
 
 def test_inside_the_set_kills_what_leaves_it():
-    """An attack without the box, and one with an ε for bytes"""
+    """An attack without the box, and one with an ε for pixels from 0 to 255"""
     bugs = [bug("no_box", BOXED), bug("eps_for_bytes", BALL)]
     grade("inside_the_set", bugs, without_a_bug(THREATS, draws=True))
 
@@ -132,5 +133,5 @@ def test_the_same_again_kills_the_lost_seed():
 
 
 def test_the_closed_form_kills_the_late_box():
-    """An attack that cuts off at the box what it could have used elsewhere"""
+    """An attack that loses at the box a budget that it could have used elsewhere"""
     grade("the_closed_form", [bug("box_at_the_end", ROUND_BOXED)], without_a_bug(THREATS))

@@ -2,9 +2,9 @@
 
 ``child.py`` gets these files as text and reads them in this order:
 
-1. ``words.py``: what a student reads about an error
-2. ``library.py``: the library without the answers, and what a submission may not open
+1. ``words.py``: errors in words for the student
+2. ``library.py``: the library without the answers, and the files that a submission may not open
 3. ``students.py``: the student's files as modules, in the place of the library's
-4. ``frozen.py``: what may not change while the student's code runs, and how an example may end
+4. ``frozen.py``: what must not change while the student's code runs, and how an example may end
 5. ``one_test.py``: the order of events
 """

@@ -1,6 +1,6 @@
-"""What may not change while the student's code runs: the tests, their helpers and settings, hypothesis, NumPy, Python.
+"""What must not change while the student's code runs: the tests, their helpers and settings, hypothesis, NumPy, Python.
 
-A picture is taken before the student's code is loaded, and compared by value with later ones.
+A snapshot is taken before the student's code is loaded, and later ones are compared with it by value.
 """
 
 import dataclasses
@@ -17,16 +17,16 @@ OURS = ("__main__", "inside", "scratchadv", "checking", "public_tests", "hidden_
 
 
 class Tries:
-    """How many examples the test has been tried on to the end, and the first that it failed on."""
+    """The number of examples that the test has completed, and its first failure."""
 
     completed, failure = 0, None
 
 
 def watch(test):
-    """Count the examples of a test of hypothesis's, and let none of them end as if it had not been tried.
+    """Count the examples of a hypothesis test, and let none of them end as if it had not been tried.
 
-    ``reject()``, ``assume(False)``, a skipped test or an exit of the program are turned into failures: the tests of
-    homeworks do not use them. The first failure is kept, whatever hypothesis makes of it.
+    ``reject()``, ``assume(False)``, a skipped test and an exit of the program become failures, because the tests of
+    homeworks do not use them. The first failure is kept, whatever hypothesis does with it.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def watch(test):
         return None
     from hypothesis.errors import HypothesisException
 
-    inner, tries = test.hypothesis.inner_test, Tries()
+    inner = test.hypothesis.inner_test
+    tries = Tries()
 
     @functools.wraps(inner)
     def watched(*arguments, **named):
@@ -61,16 +62,16 @@ def watch(test):
 
 
 class Picture:
-    """What modules consist of, to see later whether somebody has changed it.
+    """The contents of modules, to find out later whether something has changed them.
 
-    Callables are compared by identity, functions with their code, defaults and what they close over. Public numbers and
-    texts are compared by value. In the modules of the grader and of the library, all that a name holds is compared, but
-    for private names of the library and private attributes, which may be caches.
+    Callables are compared by identity, and functions also by their code, defaults and closures. Public numbers and
+    strings are compared by value. In the modules of the grader and of the library everything that a name holds is
+    compared, except for private names of the library and private attributes, which may be caches.
 
     Parameters
     ----------
     modules : dict
-        By name.
+        The modules by name.
     """
 
     def __init__(self, modules):
@@ -86,8 +87,8 @@ class Picture:
         self._values = self._by_value()
 
     def first_change(self):
-        """Return the first name that stands for something else than before, or None."""
-        for name, space, key, value in self._same:  # first, and without a call: what is called below may be replaced
+        """Return the first name that stands for something different from before, or None."""
+        for name, space, key, value in self._same:  # first, and without a call: functions called below may be replaced
             if space.get(key) is not value:
                 return f"{name}.{key}"
         for name, space, key, value in self._names:
@@ -100,12 +101,12 @@ class Picture:
         return next((name for name, value in self._values.items() if now.get(name) != value), None)
 
     def own_copy(self):
-        """Return :meth:`first_change` as a function that nobody else knows, so that its code cannot be replaced."""
+        """Return :meth:`first_change` as a function that no other code knows, so that its code cannot be replaced."""
         function = type(self).first_change
         return FunctionType(function.__code__, function.__globals__).__get__(self)
 
     def _by_value(self):
-        """Return what the modules of the grader and of the library hold, and hypothesis's settings."""
+        """Return the values in the modules of the grader and of the library, and hypothesis's settings."""
         values = {"hypothesis.settings": self._settings and repr(self._settings.default)}
         for name, module in self._modules.items():
             for space_name, space in _spaces(name, module):
@@ -125,29 +126,29 @@ def _spaces(name, module):
 
 
 def _is_fixed(key, value):
-    """Whether a name is expected to go on standing for this value."""
+    """Return whether a name is expected to keep this value."""
     plain = isinstance(value, PLAIN) and not key.startswith("_")
     return plain or callable(value) or isinstance(value, property | classmethod | staticmethod)
 
 
 def _is_same(now, before):
-    """Whether two plain values are the same."""
+    """Return whether two plain values are the same."""
     return isinstance(before, PLAIN) and type(now) is type(before) and repr(now) == repr(before)
 
 
 def _is_simple(value):
-    """Whether the comparison by identity says all about the value: a class, or a function without anything inside."""
+    """Return whether identity says everything about the value: a class, or a function without attributes or closure."""
     return isinstance(value, type) or (type(value) is FunctionType and not vars(value) and not value.__closure__)
 
 
 def _function(value):
-    """Return the function in a function, a classmethod or a staticmethod."""
+    """Return the function itself, or the one in a classmethod or a staticmethod."""
     value = value.__func__ if isinstance(value, classmethod | staticmethod) else value
     return value if type(value) is FunctionType else None
 
 
 def _parts(function):
-    """Return what a function consists of."""
+    """Return the parts of a function."""
     parts = [function.__code__, function.__defaults__]
     if function.__kwdefaults__:
         parts += function.__kwdefaults__.values()
@@ -162,14 +163,14 @@ class Worth:
     Parameters
     ----------
     kept : list
-        Takes all that is compared by its id, which must live as long as the id is used.
+        Collects the objects that are compared by their id, which must live as long as the id is used.
     """
 
     def __init__(self, kept):
         self._kept, self._seen = kept, set()
 
     def of(self, value):
-        """Return what the value holds; of what has been met before, only that it is the same."""
+        """Return what the value holds; for an object that has been met before, return only its identity."""
         kind = type(value)
         if kind in PLAIN:
             return kind, repr(value)
@@ -185,7 +186,7 @@ class Worth:
 
     @staticmethod
     def _inside(value):
-        """Return what the value consists of."""
+        """Return the parts of the value."""
         kind = type(value)
         if kind in (list, tuple):
             return value
@@ -212,20 +213,20 @@ class Worth:
 
 
 def _attributes(value):
-    """Return the names of what an object was made with, without what it may have computed since."""
+    """Return the names of an object's public attributes, without those that it may have computed since."""
     if dataclasses.is_dataclass(value):
         return [field.name for field in dataclasses.fields(value)]
     return [name for name in getattr(value, "__dict__", ()) if not name.startswith("_")]
 
 
 def _cells(function):
-    """Return what the function closes over."""
+    """Return the contents of the function's closure."""
     return _contents(function.__closure__ or ())
 
 
 def _contents(cells):
     found = []
     for cell in cells:
-        with suppress(ValueError):  # an empty one
+        with suppress(ValueError):  # an empty cell
             found.append(cell.cell_contents)
     return found

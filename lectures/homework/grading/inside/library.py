@@ -1,8 +1,8 @@
 """The library as a homework sees it: without the answers.
 
 Modules that the student writes, and other modules with the same answers, are served as templates, so that the answers
-exist nowhere in this process: not in another module, not in a default, not in a closure. Modules that would be an
-answer as a whole can be imported by the tests only.
+exist nowhere in this process: not in another module, not in a default, not in a closure. Only the tests can import
+modules that as a whole would be an answer.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from types import FunctionType, ModuleType
 
-NOT_NEEDED = (  # the events of sys.addaudithook that search the interpreter, or start a program that is not watched
+NOT_NEEDED = (  # the events of sys.addaudithook that search the interpreter or start another program
     "gc.get_objects",
     "gc.get_referrers",
     "gc.get_referents",
@@ -29,9 +29,9 @@ class Library(MetaPathFinder, Loader):
     Parameters
     ----------
     served : dict
-        For the name of a module its ``text`` and, for a package, the folders of its ``path``.
+        For the name of each module its ``text`` and, for a package, the folders of its ``path``.
     refused : collection of str
-        Modules that are an answer, with all that is in them.
+        Modules that are an answer, with everything in them.
     """
 
     def __init__(self, served, refused):
@@ -58,7 +58,7 @@ class Library(MetaPathFinder, Loader):
         return self.served[name]["text"]
 
     def close(self):
-        """Refuse from now on what the tests alone needed, and forget it."""
+        """Forget the modules that only the tests needed, and refuse them from now on."""
         self.closed = True
         for name in [name for name in sys.modules if is_or_is_in(name, self.refused)]:
             parent, _, last = name.rpartition(".")
@@ -67,18 +67,19 @@ class Library(MetaPathFinder, Loader):
 
 
 def is_or_is_in(name, modules):
-    """Whether a dotted name is one of the modules or something in one."""
+    """Return whether a dotted name is one of the modules or something in one."""
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
 def modules_of(package):
-    """Return the loaded modules of a package, itself among them, by name."""
+    """Return the loaded modules of a package by name, including the package itself."""
     return {name: module for name, module in list(sys.modules.items()) if is_or_is_in(name, [package])}
 
 
 def built_on(replaced, package="scratchadv"):
-    """Return the names of the package's loaded modules that hold something of the replaced ones, directly or not."""
-    modules, found = modules_of(package), set(replaced)
+    """Return the names of the package's loaded modules that depend on the replaced ones, directly or indirectly."""
+    modules = modules_of(package)
+    found = set(replaced)
     while new := {name for name in modules if name not in found and _holds(modules[name], found)}:
         found |= new
     return sorted(found - set(replaced) - {package})
@@ -94,7 +95,7 @@ def _is_submodule(module, key, value):
 
 
 def _origin(value):
-    """Return the name of the module that a value was made in."""
+    """Return the name of the module in which a value was made."""
     if isinstance(value, ModuleType):
         return value.__name__
     return vars(value).get("__module__") if isinstance(value, type) else _written_in(value)
@@ -105,7 +106,7 @@ def _written_in(value):
 
 
 def put(modules):
-    """Put modules under their names into ``sys.modules``, and into their packages where these hold the old module."""
+    """Put modules under their names into ``sys.modules``, and into their packages if these hold the old module."""
     for name, module in modules.items():
         sys.modules[name] = module
         parent, _, last = name.rpartition(".")
@@ -115,10 +116,10 @@ def put(modules):
 
 
 def forbid(paths):
-    """Let nobody open these files any more, search all objects, or start a program.
+    """Forbid all code from now on to open these files, to search all objects, or to start a program.
 
-    Python calls the hook for whoever does so, and it cannot be taken away. The operation fails with a
-    ``PermissionError``; the test goes on.
+    Python calls the hook before each such operation, and the hook cannot be removed. The operation fails with a
+    ``PermissionError``; the test continues.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def forbid(paths):
 
 
 def _identity(path):
-    """Return what tells a file from all others, under whatever name; None for what is no file."""
+    """Return what identifies a file under any of its names, or None if there is no such file."""
     try:
         about = os.stat(path)
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""One test, from the first import to the verdict: first all that is to be believed, then the student's code."""
+"""One test, from the first import to the verdict: first everything that we trust, then the student's code."""
 
 import importlib
 import linecache
@@ -43,7 +43,7 @@ def run(task):
 
 
 def watched(task, students, library):
-    """Load the tests, then the student's code, and run the test; return what has been changed, or None."""
+    """Load the tests, then the student's code, and run the test; raise an error if the test fails or is manipulated."""
     for name, source in task["tests"].items():
         tests = execute(name, source)
     test = getattr(tests, task["test"])
@@ -70,7 +70,7 @@ def watched(task, students, library):
 
 
 def stubs(file):
-    """Return what the library may need of a module though the assignment takes it out, emptied."""
+    """Return, emptied, the names that the assignment removes from a module but the library may need."""
     if not file["removed"]:
         return {}
     template = importlib.import_module(file["module"])
@@ -78,9 +78,9 @@ def stubs(file):
 
 
 def unchanged(first_change, modules):
-    """Refuse a file that has changed what is not its own, or watches."""
+    """Refuse a file that has changed something which is not its own, or that watches the tests."""
     if sys.gettrace() or sys.getprofile():
-        raise RefusedError("the file watches the tests at their work (sys.settrace)")
+        raise RefusedError("the file watches the tests while they run (sys.settrace)")
     strange = (name for name, module in modules.items() if sys.modules.get(name) is not module)
     elsewhere = next((name for name in strange if not is_or_is_in(name, ["scratchadv", "inside"])), None)
     if name := elsewhere or first_change():
@@ -88,7 +88,7 @@ def unchanged(first_change, modules):
 
 
 def execute(name, source):
-    """Return a module of the grader's own, from its text."""
+    """Execute a module of the grader from its text, and return it."""
     file = remember(name, source)
     module = sys.modules[name] = types.ModuleType(name)
     exec(compile(source, file, "exec"), vars(module))
@@ -96,24 +96,24 @@ def execute(name, source):
 
 
 def remember(name, source):
-    """Keep the lines of a file that is nowhere, for messages and ``inspect``; return its name."""
+    """Keep the lines of a file that is not on disk, for messages and ``inspect``; return its name."""
     file = f"{name}.py"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     return file
 
 
 def calm_hypothesis():
-    """Try the same examples for everyone, whatever constants a file holds; spend no minutes on making one smaller."""
+    """Try the same examples for everyone, whatever constants a file holds; spend only seconds on shrinking one."""
     from hypothesis import given, strategies
     from hypothesis.internal.conjecture import engine, providers
 
     engine.MAX_SHRINKING_SECONDS = 4
     providers._get_local_constants = lambda: providers._local_constants
-    given(strategies.booleans())(lambda example: None)()  # what is set up at the first use is set up now
+    given(strategies.booleans())(lambda example: None)()  # everything that is set up at the first use is set up now
 
 
 def limit(seconds, megabytes, processes):
-    """Allow no more than this to the student's code."""
+    """Limit the time, the memory and the processes of the student's code."""
     most = megabytes << 20
     wanted = {
         "RLIMIT_AS": most,

@@ -1,9 +1,9 @@
 """The student's files as modules, in the place of the library's.
 
-The files come as text. ``norms.py`` is executed as ``scratchadv.sets.norms``, and the library's modules that are built
-on it are loaded again on top of it: whoever looks for the library's answers in them finds the student's own. Where
-that does not work, because the file ends with an error or does not have what the library imports from it, the library
-keeps the templates, and the file is executed beside it.
+The files come as text. ``norms.py`` is executed as ``scratchadv.sets.norms``, and the library's modules that depend
+on it are loaded again on top of it: code that looks for the library's answers in them finds the student's own. If that
+does not work, because the file ends with an error or lacks a name that the library imports from it, the library keeps
+the templates, and the file is executed beside it.
 """
 
 import ast
@@ -16,12 +16,12 @@ from .words import RefusedError, at_import
 
 
 class StudentModule(types.ModuleType):
-    """A student's file, executed when something in it is first asked for.
+    """A student's file, executed when one of its names is first used.
 
     Parameters
     ----------
     file : dict
-        ``name``, ``module`` (what it stands for), ``path`` (if that is a package), ``source`` or ``problem``.
+        ``name``, ``module`` (which it replaces), ``path`` (if that is a package), and ``source`` or ``problem``.
     files : collection of str
         The names of all files of the student, with ``.py``.
     """
@@ -34,7 +34,7 @@ class StudentModule(types.ModuleType):
         self.begin_anew(file["name"])
 
     def __getattr__(self, name):
-        """Return what the file defines, or what the library needs that the assignment took out."""
+        """Return what the file defines, or a name that the library needs and the assignment removed."""
         if name.startswith("__"):
             raise AttributeError(name)
         self.execute()
@@ -53,11 +53,11 @@ class StudentModule(types.ModuleType):
 
     @property
     def failed(self):
-        """Whether the file could not be executed to its end."""
+        """Return whether the file could not be executed to its end."""
         return bool(self._problem)
 
     def begin_anew(self, name):
-        """Forget what the file has defined; its module is called ``name`` from now on."""
+        """Forget everything that the file has defined; from now on its module is called ``name``."""
         about = {"__name__": name, "__doc__": None, "__package__": name.rpartition(".")[0], "__spec__": None}
         if self._file["path"] is not None and name == self._file["module"]:
             about |= {"__package__": name, "__path__": self._file["path"]}
@@ -66,11 +66,11 @@ class StudentModule(types.ModuleType):
         self._begun, self._problem = False, self._file["problem"]
 
     def stand_in(self, stubs):
-        """Take these for names that the file does not define."""
+        """Use these for names that the file does not define."""
         self._stubs = stubs
 
     def look(self, replaced):
-        """Refuse the file, before it runs, if it imports one of these modules or has an error of syntax."""
+        """Refuse the file, before it runs, if it imports one of these modules or has a syntax error."""
         if self._file["problem"]:
             return
         try:
@@ -80,7 +80,7 @@ class StudentModule(types.ModuleType):
             self._problem = self._file["problem"]
 
     def execute(self):
-        """Execute the file, unless that has begun; what goes wrong is kept in words."""
+        """Execute the file unless its execution has begun; keep an error in words."""
         if self._begun or self._problem:
             return
         self._begun = True
@@ -88,7 +88,7 @@ class StudentModule(types.ModuleType):
             exec(compile(self._file["source"], self.filename, "exec"), vars(self))
         except BaseException as error:
             problem = at_import(error, self.filename, self._files)
-            self.begin_anew(self.__name__)  # what the file has defined before the error is not worth anything
+            self.begin_anew(self.__name__)  # what the file has defined before the error does not count
             self._problem = problem
 
 
@@ -101,7 +101,7 @@ def refuse_imports(tree, file, replaced):
 
 
 def names_in(node):
-    """Yield the dotted names that an import, an attribute or a text may stand for."""
+    """Yield the dotted names that an import, an attribute or a string may stand for."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -116,7 +116,7 @@ def names_in(node):
 
 
 def home(module, name):
-    """Return the module in which what ``module`` calls ``name`` was written."""
+    """Return the module that defines the object which ``module`` calls ``name``."""
     try:
         return getattr(getattr(importlib.import_module(module), name), "__module__", None) or ""
     except (ImportError, AttributeError):
@@ -124,12 +124,12 @@ def home(module, name):
 
 
 def take_their_places(students):
-    """Execute the files in the place of the library's modules, or beside the library where that does not work.
+    """Execute the files in the place of the library's modules, or beside the library if that does not work.
 
     Parameters
     ----------
     students : dict
-        The module that each file stands for, and its :class:`StudentModule`.
+        From the name of the module that each file replaces to its :class:`StudentModule`.
     """
     before = modules_of("scratchadv")
     built = [name for name in built_on(students) if name in before]
@@ -150,7 +150,7 @@ def take_their_places(students):
 
 
 def _fit_in(students, built):
-    """Whether the files can be executed, and the library be loaded on top of them."""
+    """Return whether the files can be executed and the library can be loaded on top of them."""
     for student in students.values():
         student.execute()
     if any(student.failed for student in students.values()):

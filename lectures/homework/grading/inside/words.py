@@ -1,4 +1,4 @@
-"""What a student reads about an error: the message, the line it happened in, the smallest example."""
+"""Errors in words for the student: the message, the line in which it happened, and the smallest example."""
 
 import linecache
 import re
@@ -6,15 +6,15 @@ import traceback
 
 
 class RefusedError(Exception):
-    """A file that is not run, or that did not get to its end; the message is complete."""
+    """A file is not run, or did not run to its end; the message is complete."""
 
 
 class OddEndError(Exception):
-    """Student's code ended an example in a way that hypothesis would not count as a failure."""
+    """The student's code ended an example in a way that hypothesis would not count as a failure."""
 
 
 def in_words(error, files):
-    """Tell the error in plain words.
+    """Return the error in plain words.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def in_words(error, files):
     elif isinstance(error, NotImplementedError) and code:
         words, where = f"{code.co_qualname} is not written yet ({code.co_filename}, line {line})", ""
     elif isinstance(error, MemoryError):
-        words = "more memory was asked for than there is"
+        words = "the code asked for more memory than there is"
     elif isinstance(error, OddEndError):
         words = said
     elif "Flaky" in kind:
@@ -51,7 +51,7 @@ def in_words(error, files):
 
 
 def at_import(error, name, files):
-    """Tell in plain words why a student's file could not be executed to its end.
+    """Return in plain words why a student's file could not be executed to its end.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def at_import(error, name, files):
 
 
 def message(error):
-    """Return the message of the error; one that cannot be printed is empty."""
+    """Return the message of the error, or an empty one if it cannot be printed."""
     try:
         return str(error)
     except BaseException:
@@ -79,13 +79,13 @@ def message(error):
 
 
 def last_line(error, files):
-    """Return where in the student's files it happened: the code of the function, and the line."""
+    """Return where in the student's files the error happened: the code of the function, and the line."""
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     return next(((code, line) for code, line in reversed(frames) if code.co_filename in files), (None, None))
 
 
 def in_a_template(error):
-    """Return the name of the library's function that is a template and raised the error, or None."""
+    """Return the name of the emptied library function that raised the error, or None."""
     code = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     module = re.fullmatch(r"<template of (.*)>", code.co_filename)
     return module and f"{module[1]}.{code.co_qualname}"
