@@ -88,7 +88,7 @@ np.testing.assert_allclose(rerank(np.array([[1.0, 0.0, 0.0]]), np.array([1])), [
 # Neither form may paint outside of the box.
 
 # %%
-show.source(ATN._formed)
+show.source(ATN.formed)
 
 # %% [markdown]
 # The gradient runs backwards through both networks: first through $f$ to $x'$, as in any attack, then through the
