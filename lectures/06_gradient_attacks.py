@@ -24,7 +24,7 @@ import numpy as np
 from scratchadv import datasets, losses
 from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
 from scratchadv.attacks.gradient.best import Best
-from scratchadv.attacks.gradient.pgd import Climb
+from scratchadv.attacks.gradient.pgd import climb
 from scratchadv.evaluate import accuracy_over_eps, judge
 from scratchadv.experiments.networks import experiment as networks
 from scratchadv.experiments.networks.figures import draw_steps_in_the_ball
@@ -56,7 +56,7 @@ threat = Linf(0.1)
 # This is ascent, and everybody calls it descent. The whole loop, as the library runs it:
 
 # %%
-show.source(Climb, Best)
+show.source(climb, Best)
 
 # %% [markdown]
 # Three details in there make an attack honest. Every iterate is inside $\Delta(x)$. The *best* iterate is returned, not

@@ -484,7 +484,7 @@ def test_dropout_is_drawn_anew_for_each_step_and_for_each_example():
     history = fit(dropout_net(), x, y, epochs=4, optimizer=SGD(0))
     assert len(set(history.loss)) == 4
     equal, labels = np.tile(x[:1], (8, 1, 1, 1)), np.tile(y[:1], 8)
-    (loss, _), _ = fitting._gradients(dropout_net(), 8, equal, labels, np.arange(8))
+    (loss, _), _ = fitting.loss_and_gradients(dropout_net(), 8, equal, labels, np.arange(8))
     assert len(set(loss)) == 8
 
 
