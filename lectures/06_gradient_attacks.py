@@ -25,7 +25,7 @@ import numpy as np
 from scratchadv import datasets, losses
 from scratchadv.attacks import apgd, exact, fgsm, iterated_fgsm, pgd
 from scratchadv.attacks.gradient.best import Best
-from scratchadv.attacks.gradient.pgd import Climb
+from scratchadv.attacks.gradient.pgd import climb
 from scratchadv.evaluate import accuracy_over_eps, judge
 from scratchadv.experiments.experiment import Setup, result_of
 from scratchadv.experiments.networks import experiment as networks
@@ -59,7 +59,7 @@ threat = Linf(0.1)
 # This is ascent, although everybody calls it descent. Here is the whole loop, as the library runs it:
 
 # %%
-show.source(Climb, Best)
+show.source(climb, Best)
 
 # %% [markdown]
 # Three details make this attack trustworthy. Every iterate is inside $\Delta(x)$. The attack returns the *best*

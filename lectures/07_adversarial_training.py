@@ -264,7 +264,7 @@ assert abs((up - down) / 2e-6 - (g * direction).sum()) < 1e-6
 # the case without an attack.
 
 # %%
-show.source(fitting._step, fitting._attacked, fitting._gradients)
+show.source(fitting.training_step, fitting.attacked_examples, fitting.loss_and_gradients)
 
 # %% [markdown]
 # **Exercise 7.4.** Write the loop yourself, in ten lines, for logistic regression and the exact attack. Draw the order

@@ -91,7 +91,7 @@ np.testing.assert_allclose(rerank(np.array([[1.0, 0.0, 0.0]]), np.array([1])), [
 # Neither form can leave the box.
 
 # %%
-show.source(ATN._formed)
+show.source(ATN.formed)
 
 # %% [markdown]
 # The gradient flows backward through both networks: first through $f$ to $x'$, as in any attack, then through the

@@ -11,7 +11,7 @@ Read in this order:
 7. ``training/fitting.py``, ``evaluate/judging.py``, ``evaluate/worst.py``: adversarial training; judging by prediction
 8. ``experiments/linear/``: the slides' linear experiment, ``scratchadv reproduce linear``
 9. ``engine/scalar.py``, ``engine/tape.py``, ``engine/ops.py``: automatic differentiation, first on one page
-10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients.py`` checks them
+10. ``layers.py``, ``kernels/conv.py``, ``models/network.py``: gradients by hand; ``testing/gradients/`` checks them
 11. ``experiments/networks/``: the slides' networks, ``scratchadv reproduce networks``
 12. ``attacks/gradient/apgd.py``, ``attacks/constrained/``, ``attacks/ensemble.py``: no step size, no ε, and both
 13. ``testing/contract/``, ``testing/museum/``: the laws of an attack, the bugs they kill, ``scratchadv museum``

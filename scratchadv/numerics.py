@@ -2,7 +2,9 @@
 
 import math
 
-from .backend import namespace
+import numpy as np
+
+from .backend import host, namespace
 
 
 def softplus(z):
@@ -50,16 +52,43 @@ def per_row(values, x):
 def take(i, *things):
     """Return the rows i of each thing: of an array, of a perturbation set that is at its examples, or of None.
 
+    A tuple or a dict of such things gives one like it. A number holds for all examples, and is returned as it is.
+
     Parameters
     ----------
     i : slice, array of bool or array of int
-    *things : array, set or None
+    *things : array, set, number, None, or a tuple or dict of them
 
     Returns
     -------
     list
     """
-    return [a if a is None else a.rows(i) if hasattr(a, "rows") else a[i] for a in things]
+    return [_rows_of(thing, i) for thing in things]
+
+
+def only(keep, state):
+    """Return the state of the examples that go on, such as those that still stand; all of it where all go on.
+
+    Parameters
+    ----------
+    keep : array of bool, shape (N,)
+    state : array, tuple or dict
+        What :func:`take` can cut, with N rows.
+    """
+    return state if keep.all() else _rows_of(state, keep)
+
+
+def _rows_of(thing, i):
+    if thing is None or isinstance(thing, int | float):
+        return thing
+    if isinstance(thing, dict):
+        return {name: _rows_of(part, i) for name, part in thing.items()}
+    if isinstance(thing, tuple):
+        parts = take(i, *thing)
+        return thing._make(parts) if hasattr(thing, "_make") else tuple(parts)
+    if hasattr(thing, "rows"):
+        return thing.rows(i)
+    return thing[host(i) if isinstance(thing, np.ndarray) and hasattr(i, "dtype") else i]
 
 
 def put_in_rows(a, index, values):

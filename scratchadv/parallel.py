@@ -4,12 +4,13 @@ NumPy lets go of the interpreter's lock in products and copies, so threads help;
 meanwhile, because several small products side by side beat one shared product.
 """
 
+import inspect
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 
 from . import checks
 from .backend import memory, namespace
@@ -18,6 +19,9 @@ from .support.blas import one_blas_thread
 
 CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
 DEVICE = 1 / 32  # the same on a GPU, which has no such cache, as a share of its memory: the kernels' buffers are larger
+
+# what in_chunks cuts: whatever has a row for each example, x before all others
+OF_EACH = ("x", "y", "target", "rival", "rivals", "threat", "box", "low", "high", "start", "best")
 
 _threads = ContextVar("threads", default=None)
 _chunk = ContextVar("chunk", default=None)
@@ -55,7 +59,7 @@ def map_chunks(f, model, *arrays):
         Takes n rows of each thing that was passed (None stays None) and gives a tuple of arrays of n rows.
     model : Model
         Its ``activations``, the numbers it computes for one example, say how large a chunk fits the cache.
-    *arrays : array, perturbation set or None
+    *arrays : array, perturbation set, tuple of arrays or None
         N rows each; the first is an array. A set is one that ``at`` has moved to N examples.
 
     Returns
@@ -69,7 +73,63 @@ def map_chunks(f, model, *arrays):
     if n <= size or getattr(_worker, "busy", False):
         return f(*arrays)
     parts = (_in_threads if on_host else map)(_part_of(f, arrays, size), range(0, n, size))
-    return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))
+    parts = list(parts)
+    whole = [xp.concatenate(part) for part in zip(*parts, strict=True)]
+    return parts[0]._make(whole) if hasattr(parts[0], "_make") else tuple(whole)
+
+
+def in_chunks(function):
+    """Call the decorated function on chunks of the examples, and put its results together again.
+
+    So the body of an attack is written for one batch, and reads like the paper's algorithm. The arguments that
+    ``OF_EACH`` names are cut, all others are passed on as they are. ``threat`` is moved to x first: within the function
+    it is Δ(x). A function with a ``callback``, which sees whole batches, is called once with all examples.
+
+    Parameters
+    ----------
+    function : callable
+        Has parameters ``model`` and ``x``; returns an array of n rows, or a tuple of them.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> @in_chunks
+    ... def gradient_step(model, x, y, *, alpha):
+    ...     z, pull = model.vjp_x(x)
+    ...     return alpha * pull(model.loss.grad(z, y))
+    """
+    signature = inspect.signature(function)
+    cut = [name for name in OF_EACH if name in signature.parameters]
+
+    @wraps(function)
+    def call(*args, **options):
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        values = given.arguments
+        if "threat" in values:
+            values["threat"] = values["threat"].at(values["x"])
+        if values.get("box") is not None:
+            values["box"] = tuple(_for_each(side, values["x"]) for side in values["box"])
+
+        def of_chunk(*rows):
+            part = inspect.BoundArguments(signature, values | dict(zip(cut, rows, strict=True)))
+            found = function(*part.args, **part.kwargs)
+            return found if isinstance(found, tuple) else (found,)
+
+        rows = [values[name] for name in cut]
+        found = of_chunk(*rows) if values.get("callback") else map_chunks(of_chunk, values["model"], *rows)
+        return found if len(found) > 1 else found[0]
+
+    call.__signature__ = signature
+    return call
+
+
+def _for_each(side, x):
+    """A side of the box for each example: a number holds for all of them."""
+    return namespace(side, x).broadcast_to(side, x.shape) if getattr(side, "ndim", 0) else side
 
 
 def _fitting(model, x, room):

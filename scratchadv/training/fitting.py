@@ -110,12 +110,12 @@ def fit(
     file = None
     if checkpoint is not None:
         file = Checkpoint(checkpoint, describe_run(model, x, y, batch_size, optimizer, attack, rng), run, factors)
-    step = partial(_step, run, optimizer, attack)
+    step = partial(training_step, run, optimizer, attack)
     batches, done = -(-len(x) // batch_size), len(run.factors)
     with show_progress(None, "training", epochs * batches, done=done * batches, shown=progress) as bar:
         for factor in factors[done:]:
             with _whole_epochs(model, file):
-                loss, error = _epoch(partial(step, factor), x, y, _batches(rng, len(x), batch_size), bar)
+                loss, error = _epoch(partial(step, factor), x, y, shuffled_batches(rng, len(x), batch_size), bar)
                 run.record(factor, loss=loss, error=error)
                 if file:
                     file.save(run)
@@ -170,7 +170,22 @@ def _whole_epochs(model, file):
         raise
 
 
-def _batches(rng, n, size):
+def shuffled_batches(rng, n, size):
+    """Return the batches of one epoch: the numbers 0 to n − 1 in random order, cut into parts.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Shuffles the numbers.
+    n : int
+        How many examples there are.
+    size : int
+        Examples a batch; the last batch may be smaller.
+
+    Returns
+    -------
+    list of array of int
+    """
     order = rng.permutation(n)
     return [order[i : i + size] for i in range(0, n, size)]
 
@@ -187,14 +202,41 @@ def _epoch(step, x, y, batches, bar):
     return (float(namespace(*parts).concatenate(parts).mean()) for parts in (losses, errors))
 
 
-def _step(run, optimizer, attack, factor, x, y):
-    """One step of the optimiser; loss of each example, and whether it is predicted wrongly, before the step."""
+def training_step(run, optimizer, attack, factor, x, y):
+    """Attack the batch, and take one step of the optimiser down the mean loss at the attacked examples.
+
+    Parameters
+    ----------
+    run : Run
+        The model and the state of the optimiser; both are replaced.
+    optimizer : optimiser
+    attack : callable or None
+        ``attack(model, x, y)`` that returns δ.
+    factor : float
+        What the step size is multiplied by in this epoch.
+    x : array, shape (m, *D)
+    y : array, shape (m,)
+
+    Returns
+    -------
+    loss : array, shape (m,)
+        The loss of each example before the step.
+    wrong : array of bool, shape (m,)
+        Whether it was predicted wrongly.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss or a parameter becomes NaN or infinite; the model keeps its last good parameters.
+
+    Source: slides "Adversarial Training".
+    """
     model = run.model
     if attack:
-        x = _attacked(attack, model, x, y)
+        x = attacked_examples(attack, model, x, y)
     seeds = run.generators[0].integers(2**63, size=len(x)) if _has_dropout(model) else None
     x = read_only(x)  # its pullback needs no copy of what nobody writes to
-    (loss, wrong), grads = sum_chunks(partial(_gradients, model, len(x)), model, x, y, seeds)
+    (loss, wrong), grads = sum_chunks(partial(loss_and_gradients, model, len(x)), model, x, y, seeds)
     if not _finite(loss):
         model.params = run.good
         raise FloatingPointError(_ADVICE.format(len(run.factors)))
@@ -206,15 +248,58 @@ def _step(run, optimizer, attack, factor, x, y):
     return loss, wrong
 
 
-def _attacked(attack, model, x, y):
+def attacked_examples(attack, model, x, y):
+    """Return x + δ, with δ from the attack on the model as it is now.
+
+    Parameters
+    ----------
+    attack : callable
+        ``attack(model, x, y)`` that returns δ.
+    model : Model
+    x : array, shape (m, *D)
+    y : array, shape (m,)
+
+    Returns
+    -------
+    array, shape (m, *D)
+        dtype of x.
+
+    Raises
+    ------
+    ValueError
+        If δ is not shaped like x.
+
+    Source: slides "Adversarial Training".
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         delta = attack(model, x, y)
     checks.same_shape(delta, x, "the attack's delta")
     return x + delta.astype(x.dtype, copy=False)
 
 
-def _gradients(model, m, x, y, seeds):
-    """For some of the m examples of a batch: loss and error of each, and their part of the mean's gradient."""
+def loss_and_gradients(model, m, x, y, seeds):
+    r"""Return the loss and the error of some examples of a batch, and their part of the gradient of its mean loss.
+
+    .. math:: \frac1m \sum_i \nabla_\theta L(y_i, f(x_i \mid \theta))
+
+    Parameters
+    ----------
+    model : Model
+    m : int
+        How many examples the whole batch has.
+    x : array, shape (n, *D)
+        Some of them.
+    y : array, shape (n,)
+    seeds : array of int, shape (n,), optional
+        The seed of what dropout drops for each example. Default: nothing is dropped.
+
+    Returns
+    -------
+    rows : (array, array), each of shape (n,)
+        The loss of each example, and whether it is predicted wrongly.
+    grads : dict of array
+        Like ``model.params``.
+    """
     if seeds is not None:
         model = model.noisy(seeds)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -125,7 +125,7 @@ def test_only_survivors_are_handed_on(monkeypatch):
 
 
 def test_a_delta_outside_does_not_count(monkeypatch):
-    """FAB has no ε: what fools beyond it is dropped (PEER_BUGS 26)"""
+    """FAB has no ε: what fools beyond it is dropped (Foolbox issue 674)"""
     model, x, y = network()
     spy(monkeypatch, fab=5.0)
     assert fallen(model, x, y, np.full_like(x, 5.0)).any()
@@ -145,7 +145,7 @@ def test_it_keeps_the_conventions():
 
 @pytest.mark.parametrize("threat", [L2(0.5), Linf(0.1).within(0, 1)], ids=str)
 def test_a_constant_model_cannot_be_fooled(threat):
-    """θ = 0: δ = 0, no NaN (PEER_BUGS 10, 27)"""
+    """θ = 0: δ = 0, no NaN (ART issue 368; Foolbox issue 175)"""
     model, x = LogisticRegression(np.zeros(4)), np.full((2, 4), 0.25)
     assert not standard(model, x, np.array([1, 1]), threat, rng=rng(), **SHORT).any()
 

@@ -216,7 +216,7 @@ def test_rounding_keeps_the_linf_ball_of_whole_levels(seed, k):
 
 @pytest.mark.parametrize(("level", "bits", "success"), [(127.7, None, True), (127.7, 8, False), (127.4, 8, True)])
 def test_golden_rounding_undoes_an_attack(level, bits, success):
-    """+1 iff the pixel is at least 127.8/255; 127.7/255 is fooled, but the picture holds 128/255 (PEER_BUGS 29)"""
+    """+1 iff the pixel is at least 127.8/255; 127.7/255 is fooled, but the picture holds 128/255 (Foolbox issue 423)"""
     model, x = LogisticRegression(np.array([1.0]), -127.8 / 255), np.array([[128 / 255]])
     found = judge(model, x, np.array([1]), level / 255 - x, Linf(0.01).within(0, 1), bits=bits)
     assert found.success.tolist() == [success]

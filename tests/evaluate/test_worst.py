@@ -161,7 +161,7 @@ def test_when_nothing_is_left_no_attack_is_asked():
 
 @pytest.mark.parametrize("answer", [None, np.nan])
 def test_an_attack_that_answers_nonsense_is_an_error(answer):
-    """None or NaN instead of delta is refused, not counted as robust (PEER_BUGS 10, 27)"""
+    """None or NaN instead of delta is refused, not counted as robust (ART issue 368; Foolbox issue 175)"""
     with pytest.raises((TypeError, ValueError), match="delta"):
         stands(*network(), Linf(0.1), [lambda model, x, y, threat: None if answer is None else np.full_like(x, answer)])
 

@@ -72,7 +72,7 @@ assert all(isinstance(value, Ball) for value in balls)
             "hw4",
             "pgd",
             "test_pgd_on_paper",
-            "import importlib\n_climb = importlib.import_module('scratchadv.attacks.gradient.iterated_fgsm').Climb\n"
+            "import importlib\n_climb = importlib.import_module('scratchadv.attacks.gradient.iterated_fgsm').climb\n"
             "from scratchadv.attacks import momentum_fgsm\n"
             "def pgd(*a, steps=10, alpha=None, **o): return momentum_fgsm(*a, steps=steps, alpha=alpha, mu=0.0)",
         ),

@@ -70,7 +70,7 @@ def test_projection_does_not_stretch(drawn):
 
 @given(all_sets())
 def test_projection_leaves_what_is_inside(drawn):
-    """P(v) = v for v in Δ, to the bit where v is well inside (PEER_BUGS 6)."""
+    """P(v) = v for v in Δ, to the bit where v is well inside (CleverHans issue 381)."""
     delta_set, v, _ = drawn
     inside = delta_set.project(v) * v.dtype.type(0.5)
     np.testing.assert_array_equal(delta_set.project(inside), inside)
@@ -125,7 +125,7 @@ def test_project_then_clip_is_not_the_projection(ball):
 
 
 def test_l1_projection_by_hand():
-    """(1, 1/2) on ‖δ‖₁ <= 1: λ = 1/4, so (3/4, 1/4); rescaling would give (2/3, 1/3) (PEER_BUGS 7)."""
+    """(1, 1/2) on ‖δ‖₁ <= 1: λ = 1/4, so (3/4, 1/4); rescaling would give (2/3, 1/3) (ART pull request 2382)."""
     np.testing.assert_allclose(L1(1).project(np.array([[1.0, 0.5]])), [[0.75, 0.25]])
     np.testing.assert_allclose(L1(1).project(np.array([[3.0, -0.5]])), [[1.0, 0.0]])
 
@@ -213,7 +213,7 @@ def test_boxed_l0_support_beats_every_support(drawn):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [Linf, L2, L1])
 def test_tiny_gradients_keep_their_direction(make, dtype):
-    """linear_max(s g) = linear_max(g) for s down to the smallest normal numbers (PEER_BUGS 8)."""
+    """linear_max(s g) = linear_max(g) for s down to the smallest normal numbers (CleverHans pull request 1175)."""
     g = np.array([[3.0, -4.0, 1.0]], dtype)
     x = np.full_like(g, 0.5)
     tiny = g * dtype(np.finfo(dtype).tiny * 4)
@@ -312,7 +312,7 @@ def test_dtype_shape_and_input_are_kept(drawn):
 
 @given(all_sets())
 def test_rows_do_not_see_each_other(drawn):
-    """Row i of a batch = the batch of row i alone (PEER_BUGS 20)."""
+    """Row i of a batch = the batch of row i alone (torchattacks issue 12)."""
     delta_set, v, _ = drawn
     for i in range(len(v)):
         alone = delta_set if not isinstance(delta_set, Boxed) else delta_set.at(delta_set.x[i : i + 1])
@@ -322,7 +322,7 @@ def test_rows_do_not_see_each_other(drawn):
 
 @pytest.mark.parametrize("make", [Linf, L2, L1])
 def test_numpy_radius_does_not_turn_float32_into_float64(make):
-    """A radius from numpy.linspace is as good as a Python float (PEER_BUGS 22)."""
+    """A radius from numpy.linspace is as good as a Python float (ART issue 366)."""
     g = np.ones((2, 3), np.float32)
     ball = make(np.float64(0.5))
     boxed = ball.within(np.float64(0), np.float64(1))

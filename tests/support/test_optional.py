@@ -21,7 +21,7 @@ def without(package, code):
 BUILD = "import sys; sys.argv = ['build', '--no-run']\nimport lectures.build"
 MISSING = {
     "ball contract": ("hypothesis", "from scratchadv.testing import assert_ball_contract", "test"),
-    "contract": ("hypothesis", "import scratchadv.testing.contract.laws", "test"),
+    "contract": ("hypothesis", "import scratchadv.testing.contract.strength", "test"),
     "strategies": ("hypothesis", "from scratchadv.testing import strategies", "test"),
     "museum": ("hypothesis", "from scratchadv.testing.museum import tour", "test"),
     "device": ("cupy", "import numpy\nfrom scratchadv.backend import to_device\nto_device(numpy.ones(1))", "gpu"),

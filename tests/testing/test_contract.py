@@ -20,7 +20,7 @@ from scratchadv.testing import (
     check_gradients,
 )
 from scratchadv.testing.contract import BALL_LAWS, EVALUATION_LAWS, LAWS, LOSS_LAWS
-from scratchadv.testing.contract.laws import best_margin, margin_of
+from scratchadv.testing.contract.measures import best_margin, margin_of
 from scratchadv.testing.models import LIFT, Constant, Linear, LinearSoftmax, Shifted, SmallNetwork, Watched
 from scratchadv.testing.strategies import Case, other_labels
 

@@ -461,7 +461,7 @@ def cnn(seed=0):
 
 
 def test_the_attack_sees_no_dropout_and_the_step_does():
-    """The model that attacks see predicts the same twice; training with dropout is another training (PEER_BUGS 23)"""
+    """The model that attacks see predicts the same twice; dropout trains another model (Foolbox issue 74)"""
     x, y = digits()
     model, plain = dropout_net(), dropout_net()
     plain.layers = [layer for layer in plain.layers if not isinstance(layer, Dropout)]
@@ -484,7 +484,7 @@ def test_dropout_is_drawn_anew_for_each_step_and_for_each_example():
     history = fit(dropout_net(), x, y, epochs=4, optimizer=SGD(0))
     assert len(set(history.loss)) == 4
     equal, labels = np.tile(x[:1], (8, 1, 1, 1)), np.tile(y[:1], 8)
-    (loss, _), _ = fitting._gradients(dropout_net(), 8, equal, labels, np.arange(8))
+    (loss, _), _ = fitting.loss_and_gradients(dropout_net(), 8, equal, labels, np.arange(8))
     assert len(set(loss)) == 8
 
 

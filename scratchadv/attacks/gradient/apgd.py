@@ -9,8 +9,8 @@ from ...backend import namespace
 from ...checked import checked
 from ...losses import objective
 from ...models.protocol import is_fooled, vjp_x
-from ...numerics import per_row, take
-from ...parallel import map_chunks
+from ...numerics import only, per_row, take
+from ...parallel import in_chunks
 from ...sets import L0, Boxed
 from ..callback import Iterate
 from .best import KEEP, Best, counted, nothing_found
@@ -100,14 +100,11 @@ def apgd(
     """
     if callback and until_wrong:
         raise ValueError("callback sees whole batches, and until_wrong=True drops examples: pass one of them")
-    loss, labels = objective(loss or model.loss, y, target)
-    climb = partial(_climb, model, loss, steps, keep, until_wrong)
-    best = None, None, None
+    options = {"steps": steps, "target": target, "loss": loss, "keep": keep, "until_wrong": until_wrong}
+    best = None
     for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
-        given = x, y, target, labels, threat.at(x), delta, *best
-        run = partial(climb, callback=callback, restart=restart) if callback else partial(map_chunks, climb, model)
-        best = run(*given)
-    return best[0]
+        best = _climb(model, x, y, threat, delta, best, restart=restart, callback=callback, **options)
+    return best.delta
 
 
 class _State(NamedTuple):
@@ -138,23 +135,20 @@ class _State(NamedTuple):
     def best(self):
         return Best(self.found, self.fooled, self.found_value)
 
-    def only(self, keep):
-        return self if keep.all() else _State(*take(keep, *self))
 
-
-def _climb(
-    model, loss, steps, keep, until_wrong, x, y, target, labels, delta_set, delta, *best, callback=None, restart=0
-):
-    """One restart from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
+@in_chunks
+def _climb(model, x, y, threat, start, best, *, steps, target, loss, keep, until_wrong, restart, callback):
+    """One restart (start None: from zero), on top of the best δ so far (None: δ = 0)."""
+    loss, labels = objective(loss or model.loss, y, target)
     counts = _any_error if until_wrong else partial(counted, keep=keep)
-    if best[0] is None:
+    if best is None:
         best = nothing_found(x)
         z = checks.logits(model.logits(x))
         best = best.or_better(best.delta, counts(z, y, target), loss.value(z, labels))
     best = Best(*(a.copy() for a in best))
-    state = _begin(x, y, target, labels, delta_set, best.delta * 0 if delta is None else delta, best)
+    state = _begin(x, y, target, labels, threat, best.delta * 0 if start is None else start, best)
     if until_wrong:
-        state = state.only(~best.fooled)
+        state = only(~best.fooled, state)
     checkpoints, last = _checkpoints(steps), 0
     for k in range(steps + 1):
         if not len(state.row):
@@ -166,7 +160,7 @@ def _climb(
             for whole, part in zip(best, state.best, strict=True):
                 whole[state.row] = part
         if until_wrong:
-            state = state.only(~state.fooled)
+            state = only(~state.fooled, state)
         if k in checkpoints:
             state, last = _checked(state, k - last), k
         if k < steps:

@@ -4,10 +4,11 @@ from ... import checks
 from ...checked import checked
 from ...losses import objective
 from ...models.protocol import refuse_nan, vjp_x
-from ...parallel import map_chunks
+from ...parallel import in_chunks
 
 
 @checked
+@in_chunks
 def fgsm(model, x, y, threat, *, target=None, loss=None):
     r"""One step to the best point of Δ(x) for the loss made linear at x.
 
@@ -42,13 +43,9 @@ def fgsm(model, x, y, threat, *, target=None, loss=None):
     Source: slides "Fast Gradient Sign Method"; Goodfellow, Shlens and Szegedy (2015), section 4.
     """
     loss, labels = objective(loss or model.loss, y, target)
-
-    def step(x, labels, delta_set):
-        z, pull = vjp_x(model, x)
-        g = pull(loss.grad(checks.logits(z), labels))
-        return (delta_set.linear_max(g),)
-
-    return map_chunks(step, model, x, labels, threat.at(x))[0]
+    z, pull = vjp_x(model, x)
+    g = pull(loss.grad(checks.logits(z), labels))
+    return threat.linear_max(g)
 
 
 @checked
@@ -93,11 +90,15 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
     Source: Wong, Rice and Kolter (2020), "Fast is better than free", algorithm 3.
     """
     alpha = 1.25 * threat.radius if alpha is None else alpha
+    start = threat.sample(rng, x)  # for all examples at once, so that no draw depends on the chunks
+    return _step_from(model, x, y, threat, start, alpha=alpha, target=target, loss=loss)
+
+
+@in_chunks
+def _step_from(model, x, y, threat, start, *, alpha, target, loss):
+    """δ one step of size α away from the start."""
     loss, labels = objective(loss or model.loss, y, target)
-
-    def step(x, labels, delta_set, delta):
-        z, pull = vjp_x(model, x + delta)
-        refuse_nan(model, x, z)
-        return (delta_set.ascend(delta, pull(loss.grad(z, labels)), alpha),)
-
-    return map_chunks(step, model, x, labels, threat.at(x), threat.sample(rng, x))[0]
+    z, pull = vjp_x(model, x + start)
+    refuse_nan(model, x, z)
+    g = pull(loss.grad(z, labels))
+    return threat.ascend(start, g, alpha)

@@ -2,10 +2,8 @@
 
 from ... import checks
 from ...checked import checked
-from ...losses import objective
-from ...parallel import map_chunks
 from .best import KEEP
-from .pgd import Climb, pgd
+from .pgd import climb, pgd
 
 
 @checked(keep=KEEP)
@@ -82,6 +80,5 @@ def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=N
     Source: Dong et al. (2018), "Boosting adversarial attacks with momentum", algorithm 1.
     """
     alpha = threat.radius / steps if alpha is None else alpha
-    loss, labels = objective(loss or model.loss, y, target)
-    climb = Climb(model, loss, steps, alpha, keep=keep, momentum=mu)
-    return map_chunks(climb, model, x, y, target, labels, threat.at(x), None, None, None, None)[0]
+    options = {"steps": steps, "alpha": alpha, "target": target, "loss": loss, "keep": keep}
+    return climb(model, x, y, threat, momentum=mu, **options).delta

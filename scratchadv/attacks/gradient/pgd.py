@@ -1,17 +1,14 @@
 """Projected gradient descent (on the slides' terms; it ascends the loss)."""
 
-from dataclasses import dataclass, replace
-from typing import Any
-
 from ... import checks
 from ...backend import namespace
 from ...checked import checked
 from ...losses import objective
 from ...models.protocol import vjp_x
 from ...numerics import per_row, rows
-from ...parallel import map_chunks
+from ...parallel import in_chunks
 from ..callback import Iterate
-from .best import KEEP, Best, counted, nothing_found
+from .best import KEEP, counted, nothing_found
 
 
 @checked(keep=KEEP)
@@ -87,64 +84,79 @@ def pgd(
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
     alpha = 2.5 * threat.radius / steps if alpha is None else alpha
-    loss, labels = objective(loss or model.loss, y, target)
-    climb = Climb(model, loss, steps, alpha, normalized, keep)
-    best = None, None, None
+    options = {"steps": steps, "alpha": alpha, "normalized": normalized, "target": target, "loss": loss, "keep": keep}
+    best = None
     for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
-        given = x, y, target, labels, threat.at(x), delta, *best
-        if callback:  # sees whole batches
-            best = replace(climb, callback=callback, restart=restart)(*given)
-        else:
-            best = map_chunks(climb, model, *given)
-    return best[0]
+        best = climb(model, x, y, threat, delta, best, restart=restart, callback=callback, **options)
+    return best.delta
 
 
-@dataclass(frozen=True)
-class Climb:
-    """One restart of PGD, with the settings of :func:`pgd`; ``momentum`` is that of momentum FGSM."""
+@in_chunks
+def climb(
+    model,
+    x,
+    y,
+    threat,
+    start=None,
+    best=None,
+    *,
+    steps,
+    alpha,
+    normalized=True,
+    target=None,
+    loss=None,
+    keep="success",
+    momentum=None,
+    restart=0,
+    callback=None,
+):
+    r"""Climb the loss from one start, and return the best iterate: one restart of :func:`pgd`.
 
-    model: Any
-    loss: Any
-    steps: int
-    alpha: float
-    normalized: bool = True
-    keep: str = "success"
-    momentum: float | None = None
-    callback: Any = None
-    restart: int = 0
+    Parameters
+    ----------
+    model, x, y, threat, steps, alpha, normalized, target, loss, keep
+        As for :func:`pgd`.
+    start : array, shape (N, *D), optional
+        A point of Δ(x). Default: zero.
+    best : Best, optional
+        The best δ of the restarts before. Default: δ = 0.
+    momentum : float, optional
+        μ of momentum FGSM: the step is then along :math:`v \leftarrow \mu v + g / \lVert g \rVert_1`.
+    restart : int
+        The number of the restart, for the callback.
+    callback : callable, optional
+        Called with an ``Iterate`` at every iterate.
 
-    def __call__(self, x, y, target, labels, delta_set, delta, *best):
-        """Climb from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
-        best = self._clean(x, y, target, labels, delta) if best[0] is None else Best(*best)
-        at_x = delta is None
-        delta = namespace(x).zeros_like(x) if at_x else delta
-        velocity = 0
-        for t in range(self.steps + 1):
-            last = t == self.steps
-            z, pull = (self.model.logits(x + delta), None) if last else vjp_x(self.model, x + delta)
-            if at_x and t == 0:
-                checks.logits(z)
-            value = self.loss.value(z, labels)
-            if self.callback:
-                self.callback(Iterate(self.restart, t, delta, value))
-            best = best.or_better(delta, counted(z, y, target, self.keep), value)
-            if last:
-                return best
-            g = pull(self.loss.grad(z, labels))
-            if self.momentum is not None:
-                g = velocity = self.momentum * velocity + _unit_l1(g)
-            if self.normalized:
-                delta = delta_set.ascend(delta, g, self.alpha)
-            else:
-                delta = delta_set.project(delta + self.alpha * g)
+    Returns
+    -------
+    Best
 
-    def _clean(self, x, y, target, labels, delta):
-        """δ = 0 as the best so far; where the climb begins there, its own first iterate will say how good that is."""
+    Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
+    """
+    loss, labels = objective(loss or model.loss, y, target)
+    at_zero = start is None
+    delta = namespace(x).zeros_like(x) if at_zero else start
+    velocity = 0
+    if best is None:
         best = nothing_found(x)
-        if delta is None:
+        if not at_zero:
+            z = checks.logits(model.logits(x))
+            best = best.or_better(best.delta, counted(z, y, target, keep), loss.value(z, labels))
+    for t in range(steps + 1):
+        last = t == steps
+        z, pull = (model.logits(x + delta), None) if last else vjp_x(model, x + delta)
+        if at_zero and t == 0:
+            checks.logits(z)
+        value = loss.value(z, labels)
+        if callback:
+            callback(Iterate(restart, t, delta, value))
+        best = best.or_better(delta, counted(z, y, target, keep), value)
+        if last:
             return best
-        z = checks.logits(self.model.logits(x))
-        return best.or_better(best.delta, counted(z, y, target, self.keep), self.loss.value(z, labels))
+        g = pull(loss.grad(z, labels))
+        if momentum is not None:
+            g = velocity = momentum * velocity + _unit_l1(g)
+        delta = threat.ascend(delta, g, alpha) if normalized else threat.project(delta + alpha * g)
 
 
 def _unit_l1(g):
@@ -154,7 +166,7 @@ def _unit_l1(g):
 
 
 def starts(x, threat, start, restarts, rng):
-    """The starting points, one restart after the other; None is zero."""
+    """Return the starting points, one restart after the other; None is zero."""
     if start is not None:
         checks.one_side(start, x)
         start = start[None] if start.ndim == x.ndim else start

@@ -1,22 +1,18 @@
 """Contracts: laws that anyone's attack, ball, loss or evaluation must keep, each failure explained in one sentence.
 
-Read ``laws.py`` for the laws of attacks, ``odd.py`` for those about odd models and labels, ``parts.py`` for those of
-what an attack is made of and of what judges it, ``hold.py`` for how a counterexample is found and told.
+``attack.py`` holds an attack against the laws of ``conventions.py``, ``independence.py``, ``strength.py`` and
+``odd.py`` (odd models and labels); ``sets.py``, ``losses.py`` and ``evaluations.py`` have the laws of perturbation
+sets, of losses and of what judges attacks. ``hold.py`` says how a counterexample is found and told.
 """
 
 from .hold import ContractError  # first, for it says what to install
 
 # isort: split
-from . import odd  # noqa: F401, it fills the table of laws
-from .laws import LAWS, assert_attack_contract
-from .parts import (
-    BALL_LAWS,
-    EVALUATION_LAWS,
-    LOSS_LAWS,
-    assert_ball_contract,
-    assert_evaluation_contract,
-    assert_loss_contract,
-)
+from .attack import assert_attack_contract
+from .evaluations import EVALUATION_LAWS, assert_evaluation_contract
+from .losses import LOSS_LAWS, assert_loss_contract
+from .promise import LAWS
+from .sets import BALL_LAWS, assert_ball_contract
 
 __all__ = [
     "BALL_LAWS",

@@ -13,8 +13,10 @@ from ...models.protocol import is_fooled
 from ...support.optional import needed_by
 from ..models import Holed, LinearSoftmax, MaskedOut, NotANumber
 from ..strategies import Case, cases, picture_shapes, pictures, seeds
+from .attack_cases import ordinary
 from .hold import Broken, law
-from .laws import LAWS, margin_of, ordinary, refused, slack, some, told, value
+from .measures import margin_of, slack, some, value
+from .promise import LAWS, refused, told
 
 with needed_by("scratchadv.testing.contract", "hypothesis", "test"):
     from hypothesis import strategies as st

@@ -233,7 +233,7 @@ def test_a_plateau_is_a_hundred_generations_without_a_fitter_member():
 
 
 def test_float32_stays_float32(net):
-    """No hidden float64 (PEER_BUGS 22)"""
+    """No hidden float64 (ART issue 366)"""
     model, x, y = net
     model.params = {name: value.astype(np.float32) for name, value in model.params.items()}
     assert genattack(model, x.astype(np.float32), y, THREATS[1], queries=30, rng=rng()).dtype == np.float32

@@ -222,7 +222,7 @@ def test_targets_are_reached_and_other_losses_climbed(net, attack):
 
 @on_both
 def test_float32_stays_float32(net, attack):
-    """No hidden float64 (PEER_BUGS 22)"""
+    """No hidden float64 (ART issue 366)"""
     model, x, y = net
     model.params = {name: value.astype(np.float32) for name, value in model.params.items()}
     assert attack(model, x.astype(np.float32), y, THREATS[1], queries=60, rng=rng()).dtype == np.float32

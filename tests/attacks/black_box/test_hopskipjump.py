@@ -144,7 +144,7 @@ def test_only_labels_are_asked_and_never_more_than_the_budget(attack, norm, netw
 
 @attacks
 def test_what_comes_back_was_asked_and_fooled(attack, norm, network):
-    """x + δ is one of the questions, and its answer was not y (PEER_BUGS 26)"""
+    """x + δ is one of the questions, and its answer was not y (Foolbox issue 674)"""
     model, x, y, _ = network
     for i in range(4):
         asked = Asked(model)
@@ -220,7 +220,11 @@ def test_the_box_and_its_absence(attack, norm):
 
 @attacks
 def test_nothing_is_done_where_nothing_can_be(attack, norm, network):
-    """Misclassified, at the target already, or the same label everywhere: δ = 0 (PEER_BUGS 10, 15, 27)"""
+    """Misclassified, at the target already, or the same label everywhere: δ = 0
+
+    ART issue 368 (failure in silence), torchattacks issue 51 (an input that is misclassified from the start), Foolbox
+    issue 175 (failure comes back as None).
+    """
     model, x, y, target = network
     assert not attack(model, x, target, queries=100, rng=rng()).any()
     assert not attack(model, x, y, target=y, queries=100, rng=rng()).any()
@@ -241,7 +245,7 @@ def test_nothing_is_done_where_nothing_can_be(attack, norm, network):
 @attacks
 @pytest.mark.parametrize("limits", [{"chunk": 1}, {"chunk": 5}, {"threads": 3, "chunk": 4}], ids=str)
 def test_order_chunks_and_threads_do_not_matter(attack, norm, limits, network):
-    """attack(x[π], seeds[π]) = attack(x, seeds)[π] under any parallel.limit (PEER_BUGS 20)"""
+    """attack(x[π], seeds[π]) = attack(x, seeds)[π] under any parallel.limit (torchattacks issue 12)"""
     model, x, y, _ = network
     order, seeds = rng(1).permutation(12), rng(2).integers(0, 2**64, 12, dtype=np.uint64)
     whole = in_one(lambda: attack(model, x, y, queries=250, seeds=seeds))
@@ -252,7 +256,7 @@ def test_order_chunks_and_threads_do_not_matter(attack, norm, limits, network):
 
 @attacks
 def test_seeds_are_the_luck_of_each_example(attack, norm, network):
-    """rng is the same as the seeds drawn from it; the same again; equal examples have different luck (PEER_BUGS 28)"""
+    """rng is the same as the seeds drawn from it; the same again; equal examples differ (Foolbox issue 243)"""
     model, x, y, _ = network
     x, y = np.repeat(x[:1], 6, axis=0), np.repeat(y[:1], 6)
     found = attack(model, x, y, queries=200, rng=rng(3))
@@ -263,7 +267,7 @@ def test_seeds_are_the_luck_of_each_example(attack, norm, network):
 
 @attacks
 def test_float32_stays_float32(attack, norm, network):
-    """All questions and δ (PEER_BUGS 22); x is not changed (32)"""
+    """All questions and δ keep the dtype of x (ART issue 366); x is not changed"""
     model, x, y, _ = network
     x = x.astype(np.float32)
     before, asked = x.copy(), Asked(model)

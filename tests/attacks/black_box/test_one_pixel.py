@@ -217,7 +217,7 @@ def test_vectors_are_images_of_one_row():
 
 
 def test_float32_stays_float32(net):
-    """No hidden float64 (PEER_BUGS 22)"""
+    """No hidden float64 (ART issue 366)"""
     model, x, y = net
     model.params = {name: value.astype(np.float32) for name, value in model.params.items()}
     assert one_pixel(model, x.astype(np.float32), y, threat(1), queries=30, rng=rng()).dtype == np.float32

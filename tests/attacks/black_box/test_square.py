@@ -229,7 +229,7 @@ def test_other_losses_are_climbed(net, of, target):
 
 
 def test_misclassified_inputs_cost_one_query_and_stay(net):
-    """δ = 0 for what is wrong already (PEER_BUGS 15)"""
+    """δ = 0 for what is wrong already (torchattacks issue 51)"""
     model, x, y = net
     asked = Asked(model.logits)
     delta = in_one(lambda: square(asked, x, (y + 1) % 4, Linf(0.1), queries=50, rng=rng()))
@@ -260,7 +260,7 @@ def test_vectors_are_images_of_one_row():
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_float32_stays_float32(net, threat):
-    """No hidden float64 (PEER_BUGS 22)"""
+    """No hidden float64 (ART issue 366)"""
     model, x, y = net
     asked = Asked(model.logits)
     assert square(asked, x.astype(np.float32), y, threat, queries=10, rng=rng()).dtype == np.float32

@@ -162,7 +162,7 @@ def test_the_budget_is_the_oracles(wide):
 
 
 def test_float32_stays_float32_and_inputs_are_not_changed(x):
-    """dtype of x in S; x is what it was (PEER_BUGS 22, 32)"""
+    """dtype of x in S; x is not changed (ART issue 366)"""
     x = x.astype(np.float32)
     before = x.copy()
     found = substitute(Labels(), net(), x, learn, rounds=2)

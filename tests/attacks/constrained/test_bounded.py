@@ -65,7 +65,7 @@ def test_targets_are_respected(attack, network):
 
 @pytest.mark.parametrize("attack", [FAB, deepfool])
 def test_misclassified_inputs_are_left_alone(attack, network):
-    """y wrong already: δ = 0 (PEER_BUGS 15); the others are attacked as without them"""
+    """y wrong already: δ = 0 (torchattacks issue 51); the others are attacked as without them"""
     model, x, y, other = network
     labels = np.where(np.arange(len(x)) % 2, y, other)
     delta = attack(model, x, labels)
@@ -75,7 +75,7 @@ def test_misclassified_inputs_are_left_alone(attack, network):
 
 @attacks
 def test_a_constant_model_cannot_be_fooled(attack):
-    """θ = 0: δ = 0, neither NaN nor a failed try (PEER_BUGS 10, 27)"""
+    """θ = 0: δ = 0, neither NaN nor a failed try (ART issue 368; Foolbox issue 175)"""
     for model, y in ((LogisticRegression(np.zeros(3)), np.array([1, 1])), (constant_network(), np.array([1, 1]))):
         target = -y if isinstance(model, LogisticRegression) else y + 1
         for box in (None, (0, 1)):
@@ -102,7 +102,7 @@ def test_on_the_boundary_a_tiny_change_fools(attack):
 @attacks
 @pytest.mark.parametrize("limits", [{"chunk": 1}, {"chunk": 5}, {"threads": 3, "chunk": 4}], ids=str)
 def test_batch_order_chunks_and_threads_do_not_matter(attack, limits, network):
-    """attack(x[π]) = attack(x)[π] under any parallel.limit, up to rounding (PEER_BUGS 20)"""
+    """attack(x[π]) = attack(x)[π] under any parallel.limit, up to rounding (torchattacks issue 12)"""
     model, x, y, target = network
     with limit(chunk=len(x)):
         whole = attack(model, x, y, target=target)
@@ -114,7 +114,7 @@ def test_batch_order_chunks_and_threads_do_not_matter(attack, limits, network):
 
 @attacks
 def test_a_float64_model_does_not_widen_float32_images(attack, network):
-    """float32 images, float64 weights: δ is float32 and fools (PEER_BUGS 22)"""
+    """float32 images, float64 weights: δ is float32 and fools (ART issue 366)"""
     model, x, y, target = network
     x = x.astype(np.float32)
     delta = attack(model, x[:3], y[:3], target=target[:3])

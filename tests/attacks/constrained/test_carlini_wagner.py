@@ -150,7 +150,10 @@ def test_a_case_by_hand():
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("box", [(0, 1), None])
 def test_what_comes_back_fools_in_the_box(problem, norm, targeted, box):
-    """δ ≠ 0 fools (hits its target) when predicted again, 0 <= x + δ <= 1, x is untouched (PEER_BUGS 12, 26)."""
+    """δ ≠ 0 fools (hits its target) when predicted again, 0 <= x + δ <= 1, x is untouched (Foolbox issue 674).
+
+    Pixels that are exactly 0 or 1 move too: atanh(±1) is infinite, which froze them in other implementations.
+    """
     model, x, y, t = problem
     before = x.copy()
     delta = carlini_wagner(model, x, y, target=t if targeted else None, norm=norm, box=box, steps=60)
@@ -194,7 +197,7 @@ def test_confidence_moves_what_is_misclassified_by_less():
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_what_is_fooled_already_stays(problem, norm):
-    """Misclassified, or at the target already: δ = 0 (PEER_BUGS 15)."""
+    """Misclassified, or at the target already: δ = 0 (torchattacks issue 51)."""
     model, x, y, t = problem
     assert not carlini_wagner(model, x, t, norm=norm).any()
     assert not carlini_wagner(model, x, t, target=y, norm=norm).any()
@@ -203,7 +206,7 @@ def test_what_is_fooled_already_stays(problem, norm):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("box", [(0, 1), None])
 def test_what_cannot_be_fooled_stays(norm, box):
-    """Constant models, and a class that never wins in the box: δ = 0 and no NaN (PEER_BUGS 10, 27)."""
+    """Constant models, and a class that never wins in the box: δ = 0 and no NaN (ART issue 368; Foolbox issue 175)."""
     x = np.full((2, PIXELS), 0.25)
     constant = LogisticRegression(np.zeros(PIXELS), 1.0)
     for y in ([1, 1], [-1, -1], [1, -1]):
@@ -235,7 +238,7 @@ class Bumpy:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("targeted", [False, True])
 def test_batch_order_and_split_do_not_matter(norm, targeted):
-    """carlini_wagner(x[π]) = carlini_wagner(x)[π], and a batch = its parts (PEER_BUGS 20)."""
+    """carlini_wagner(x[π]) = carlini_wagner(x)[π], and a batch = its parts (torchattacks issue 12)."""
     rng = np.random.default_rng(3)
     model, x = Bumpy(4 * rng.standard_normal((5, 3))), rng.random((12, 5))
     y = predict(model, x)
@@ -252,7 +255,7 @@ def test_batch_order_and_split_do_not_matter(norm, targeted):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(norm, dtype):
-    """float32 stays float32, also on a float64 model, and fools in it (PEER_BUGS 22)."""
+    """float32 stays float32, also on a float64 model, and fools in it (ART issue 366)."""
     model, x, y = linear_problem(3)
     x = x.astype(dtype)
     delta = carlini_wagner(model, x, y, norm=norm, box=(np.zeros(10), np.ones(10)), steps=40)

@@ -142,7 +142,10 @@ def test_decreasing_is_increasing_the_negative(problem):
 @pytest.mark.parametrize("theta", [1.0, -1.0, 0.3, -0.3])
 @pytest.mark.parametrize("upsilon", [0.2, 0.6, 1.0])
 def test_what_comes_back_fools_within_box_and_budget(problem, of, targeted, theta, upsilon):
-    """δ ≠ 0 fools; 0 <= x + δ <= 1; δ has the sign of θ; 2⌊PΥ/2⌋ components, Σ|δ| <= |θ| 2⌊PΥ/2⌋ (PEER_BUGS 16, 26)."""
+    """δ ≠ 0 fools; 0 <= x + δ <= 1; δ has the sign of θ; 2⌊PΥ/2⌋ components, Σ|δ| <= |θ| 2⌊PΥ/2⌋.
+
+    ART issue 196 (the budget was ignored), Foolbox issue 674 (a success that predicting again does not confirm).
+    """
     model, x, y, t = problem
     target = t if targeted else None
     before = x.copy()
@@ -166,7 +169,7 @@ def test_theta_one_moves_to_the_edge(problem):
 
 
 def test_a_component_in_reach_moves_again():
-    """θ = 0.25 moves the one useful pair until it fools (twice), and no pair beyond its edge (PEER_BUGS 18)."""
+    """θ = 0.25 moves the one useful pair until it fools (twice), and no pair beyond its edge (CleverHans issue 221)."""
     model = linear(np.array([[1, -1], [1, -1], [0, 0], [0, 0]]), [0.0, 2.5])
     x, y, t = np.array([[0.25, 0.25, 0, 0]]), np.array([1]), np.array([0])
     # z₀ − z₁ = 2 (x₀ + x₁) − 2.5 = −1.5 at x, −0.5 after one step, 0.5 after two
@@ -181,7 +184,7 @@ def test_a_component_in_reach_moves_again():
 
 
 def test_a_zero_saliency_map_ends_the_attack():
-    """Zero gradients, and gradients that no pair has with the right signs: δ = 0 after one look (PEER_BUGS 18)."""
+    """Zero gradients, or no pair with the right signs: δ = 0 after one look (CleverHans issue 221)."""
     for weight in (np.zeros((4, 2)), np.tile([-1.0, 1.0], (4, 1))):
         model = linear(weight, [0.0, 1.0])
         calls = []
@@ -195,7 +198,7 @@ def test_a_zero_saliency_map_ends_the_attack():
 
 
 def test_what_is_fooled_already_stays(problem):
-    """Misclassified, or at the target already: δ = 0 (PEER_BUGS 15)."""
+    """Misclassified, or at the target already: δ = 0 (torchattacks issue 51)."""
     model, x, y, t = problem
     assert not jsma(model, x, t).any()
     assert not jsma(model, x, t, target=y).any()
@@ -235,7 +238,7 @@ def test_probabilities_of_sure_examples_do_not_underflow():
 
 
 def test_batch_order_and_split_do_not_matter(problem):
-    """jsma(x[π]) = jsma(x)[π], and a batch = its parts (PEER_BUGS 20)."""
+    """jsma(x[π]) = jsma(x)[π], and a batch = its parts (torchattacks issue 12)."""
     model, x, y, t = problem
     whole = jsma(model, x, y, target=t, upsilon=0.6)
     for part in (np.random.default_rng(1).permutation(len(x)), slice(0, 1), slice(1, 20)):
@@ -246,7 +249,7 @@ def test_batch_order_and_split_do_not_matter(problem):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(problem, dtype):
-    """float32 stays float32, with a box in arrays and a θ of NumPy too (PEER_BUGS 22)."""
+    """float32 stays float32, with a box in arrays and a θ of NumPy too (ART issue 366)."""
     model, x, y, t = problem
     x = x.astype(dtype)
     box = np.zeros(x.shape[1:]), np.ones(x.shape[1:])

@@ -166,7 +166,7 @@ def reference(model, x, y, eps, steps):
 
 
 def test_it_is_algorithm_1(bumpy):
-    """δ[k] and η[k] of every example are those of the algorithm run for it alone (PEER_BUGS 20)"""
+    """δ[k] and η[k] of every example are those of the algorithm run for it alone (torchattacks issue 12)"""
     model, x, y = bumpy
     _, deltas, _, etas = history(model, x, y, Linf(0.2), steps=40)
     sizes = set()
@@ -226,7 +226,7 @@ def test_more_restarts_are_not_weaker(threat, bumpy):
 
 
 def test_restarts_are_chosen_example_by_example(bumpy):
-    """The loss of two starts together is the larger of the two alone, in each example (PEER_BUGS 21)"""
+    """The loss of two starts together is the larger of the two alone, in each example (ART pull request 765)"""
     model, x, y = bumpy
     starts = Linf(0.2).sample(rng(1), np.zeros((2, *x.shape)))
     alone = [loss(model, x, y, apgd(model, x, y, Linf(0.2), steps=5, start=start)) for start in starts]
@@ -284,7 +284,7 @@ def test_until_wrong_falls_where_any_iterate_is_wrong(net):
 
 
 def test_until_wrong_asks_no_more_of_what_has_fallen(net):
-    """Examples misclassified already cost one evaluation and stay as they are, δ = 0 (PEER_BUGS 15)"""
+    """Examples misclassified already cost one evaluation and stay as they are, δ = 0 (torchattacks issue 51)"""
     model, x, _ = net
     counted, y = Counted(model), (labels_of(model.logits(x)) + 1) % 4
     with limit(threads=1, chunk=len(x)):
@@ -342,7 +342,7 @@ def test_zero_gradients_leave_zero():
 
 
 def test_a_float64_model_does_not_widen_float32_images():
-    """float32 images, float64 weights: δ is float32 (PEER_BUGS 22)"""
+    """float32 images, float64 weights: δ is float32 (ART issue 366)"""
     model, x, y = LogisticRegression(np.array([1.0, -2.0])), np.full((3, 2), 0.5, np.float32), np.array([1, -1, 1])
     for threat in (L2(0.3).within(0, 1), Linf(0.1), L1(0.3)):
         assert apgd(model, x, y, threat, rng=rng(), restarts=2).dtype == np.float32

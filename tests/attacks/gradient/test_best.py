@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scratchadv.attacks import apgd, fooling_rate, iterated_fgsm, momentum_fgsm, pgd, universal_gradient
 from scratchadv.attacks.gradient.best import Best, nothing_found
-from scratchadv.attacks.gradient.pgd import Climb
+from scratchadv.attacks.gradient.pgd import climb
 from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy, margin, objective
 from scratchadv.models.protocol import is_fooled, labels_of
@@ -104,8 +104,8 @@ def test_fgsm_in_steps_keeps_the_success_of_any_iterate(momentum, problem):
     """iterated_fgsm and momentum_fgsm fool wherever one of their iterates does"""
     model, x, y, threat, _ = problem
     seen = []
-    climb = Climb(model, cross_entropy, 6, 0.4, momentum=momentum, callback=lambda iterate: seen.append(iterate.delta))
-    climb(x, y, None, y, threat.at(x), None, None, None, None)
+    options = {"momentum": momentum, "callback": lambda iterate: seen.append(iterate.delta)}
+    climb(model, x, y, threat, steps=6, alpha=0.4, loss=cross_entropy, **options)
     attack = iterated_fgsm if momentum is None else partial(momentum_fgsm, mu=momentum)
     delta = attack(model, x, y, threat, steps=6, alpha=0.4)
     ever = np.any([judge(model, x, y, one, threat).success for one in seen], axis=0)

@@ -169,7 +169,7 @@ def test_more_restarts_are_not_weaker(threat, bumpy):
 
 
 def test_restarts_are_chosen_example_by_example(bumpy):
-    """The loss of two starts together is the larger of the two alone, in each example (PEER_BUGS 21)."""
+    """The loss of two starts together is the larger of the two alone, in each example (ART pull request 765)."""
     model, x, y = bumpy
     starts = Linf(0.2).sample(np.random.default_rng(1), np.zeros((2, *x.shape)))
     alone = [loss(model, x, y, pgd(model, x, y, Linf(0.2), steps=3, start=start)) for start in starts]
@@ -178,7 +178,7 @@ def test_restarts_are_chosen_example_by_example(bumpy):
 
 
 def test_batch_order_and_split_do_not_matter(bumpy):
-    """pgd(x[π]) = pgd(x)[π], and a batch = its parts, given the same starts (PEER_BUGS 20)."""
+    """pgd(x[π]) = pgd(x)[π], and a batch = its parts, given the same starts (torchattacks issue 12)."""
     model, x, y = bumpy
     threat = L2(0.4).within(0, 1)
     start = threat.sample(np.random.default_rng(0), x)
@@ -201,14 +201,14 @@ def test_pgd_keeps_the_conventions(problem, seed):
 
 
 def test_a_float64_model_does_not_widen_float32_images():
-    """float32 images, float64 weights: δ is float32 (PEER_BUGS 22)."""
+    """float32 images, float64 weights: δ is float32 (ART issue 366)."""
     model, x, y = LogisticRegression(np.array([1.0, -2.0])), np.full((3, 2), 0.5, np.float32), np.array([1, -1, 1])
     for attack in (exact, fgsm, pgd):
         assert attack(model, x, y, L2(0.3).within(0, 1)).dtype == np.float32
 
 
 def test_a_start_outside_is_projected(bumpy):
-    """The first iterate is P(start): a start never adds to ε (PEER_BUGS 2)."""
+    """The first iterate is P(start): a start never adds to ε (ART issue 73)."""
     model, x, y = bumpy
     first, _ = iterates_of(model, x, y, L2(0.4), steps=1, start=np.ones_like(x))
     np.testing.assert_allclose(first, L2(0.4).project(np.ones_like(x)))
@@ -223,7 +223,7 @@ def test_constant_models_and_zero_gradients_leave_a_feasible_delta():
 
 
 def test_misclassified_inputs_are_attacked_like_all_others(bumpy):
-    """Labels that the model already gets wrong: the loss still only grows (PEER_BUGS 15)."""
+    """Labels that the model already gets wrong: the loss still only grows (torchattacks issue 51)."""
     model, x, y = bumpy
     assert (loss(model, x, -y, pgd(model, x, -y, Linf(0.1), steps=5)) >= loss(model, x, -y, 0 * x)).all()
 

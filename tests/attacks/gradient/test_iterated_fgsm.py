@@ -144,7 +144,7 @@ def test_zero_gradients_leave_zero(attack):
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-38, 1e30])
 def test_momentum_does_not_see_the_scale_of_the_gradient(scale):
-    """g / ‖g‖₁ of a tiny or a huge gradient, in float32 (PEER_BUGS 8)"""
+    """g / ‖g‖₁ of a tiny or a huge gradient, in float32 (CleverHans pull request 1175)"""
     theta = np.array([1.0, -2.0, 0.5, -0.25], np.float32)
     model, x, y = LogisticRegression(np.float32(scale) * theta), np.full((1, 4), 0.5, np.float32), np.array([1])
     delta = momentum_fgsm(model, x, y, Linf(0.1), loss=logit_difference, target=-y)

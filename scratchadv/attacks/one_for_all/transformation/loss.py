@@ -1,0 +1,114 @@
+"""The loss that the network is trained on: small changes, and the answers that are wanted of the victims."""
+
+from .... import checks
+from ....backend import namespace
+from ....checked import anything, checked, each
+from ....models.protocol import vjp_x
+from ....numerics import log_sum_exp, per_row, rows
+from .network import images_in_unit_range
+
+
+def above_one(name, value):
+    """Refuse a number that is not above 1, so that t comes out on top."""
+    value = checks.size(name, value)
+    if value <= 1:
+        raise ValueError(f"{name} = {value} must be above 1, so that t comes out on top")
+    return value
+
+
+@checked(alpha=above_one)
+def rerank(p, t, alpha=1.5):
+    r"""The probabilities p with t on top and the others in their order: what a victim is to say of x'.
+
+    .. math::
+        r_\alpha(p, t) = \frac{s}{\sum_k s_k}, \qquad
+        s_k = \begin{cases} \alpha \max_j p_j & k = t \\ p_k & \text{otherwise} \end{cases}
+
+    Parameters
+    ----------
+    p : array, shape (N, K)
+    t : array of int, shape (N,)
+    alpha : float
+        Above 1: how many times the largest of p the entry at t is to be.
+
+    Returns
+    -------
+    array, shape (N, K)
+        Rows that sum to one. dtype of p.
+
+    Source: Baluja and Fischer (2017), section 3.
+    """
+    p = checks.images(p, "p")
+    t = checks.array("t", t, "of labels, shape (N,)")
+    if p.ndim != 2 or t.shape != p.shape[:1]:
+        raise ValueError(f"p has shape {p.shape} and t {t.shape}; shapes (N, K) and (N,) were expected")
+    t = checks.classes(t, *p.shape, "t")
+    xp = namespace(p, t)
+    s = p.copy()
+    s[xp.arange(len(p)), t] = alpha * p.max(axis=1)
+    return s / s.sum(axis=1, keepdims=True)
+
+
+def answers(name, value):
+    """Return a list of arrays, each of shape (N, K)."""
+    return [checks.images(item, f"{name}[{i}]") for i, item in enumerate(checks.sequence(name, value))]
+
+
+def network(name, value):
+    """Refuse what is no :class:`ATN`."""
+    return checks.has(name, value, ("generator", "vjp_theta", "classes"), "an ATN")
+
+
+@checked(atn=network, victims=each(checks.model), x=images_in_unit_range, wanted=answers, target=anything)
+def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
+    r"""The loss of each image, and its pullback to the parameters of the generator.
+
+    .. math::
+        \beta \lVert x' - x \rVert_2^2 + \sum_f \lVert f(x') - r_f \rVert_2^2, \qquad f = \mathrm{softmax}(z)
+
+    Parameters
+    ----------
+    atn : ATN
+    victims : list of Model
+    x : array, shape (N, *D)
+    wanted : list of array, shape (N, K)
+        What each victim is to say: :math:`r_\alpha(f(x), t)`.
+    beta : float
+        The price of the change.
+    target : array, shape (N,), optional
+        As for calling ``atn``.
+
+    Returns
+    -------
+    value : array, shape (N,)
+    pull : callable
+        Takes weights of the images, ``(N,)``, to the gradients of the weighted sum, a dict like the parameters.
+
+    Source: Baluja and Fischer (2017), section 3.
+    """
+    if len(victims) != len(wanted):
+        raise ValueError(f"{len(victims)} victims and {len(wanted)} arrays in wanted; one for each was expected")
+    if wrong := [r.shape for r in wanted if len(r) != len(x)]:
+        raise ValueError(
+            f"wanted has an array of shape {wrong[0]}; one row for each example of x, {len(x)}, was expected"
+        )
+    return loss_and_pullback(atn, victims, x, wanted, beta, atn.checked_target(x, target))
+
+
+def loss_and_pullback(atn, victims, x, wanted, beta, target):
+    """Return what :func:`atn_loss` returns, from arguments that have been checked."""
+    image, pull = atn.vjp_theta(x, target)
+    change = image - x
+    value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
+    for victim, r in zip(victims, wanted, strict=True):
+        z, pull_x = vjp_x(victim, image)
+        f = softmax(z)
+        apart = f - r
+        value = value + (apart**2).sum(axis=1)
+        dx = dx + pull_x(2 * f * (apart - (f * apart).sum(axis=1, keepdims=True)))
+    return value, lambda weights: pull(per_row(weights, x) * dx)
+
+
+def softmax(z):
+    """Return the probabilities of the logits, ``(N, K)``."""
+    return namespace(z).exp(z - log_sum_exp(z))

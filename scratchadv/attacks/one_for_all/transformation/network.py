@@ -1,0 +1,128 @@
+"""The network that changes images: a generator G in the form of its attack."""
+
+from dataclasses import dataclass, field
+
+from .... import checks
+from ....backend import namespace
+from ....checked import check_fields, each, one_of, whole
+from ....models.network import Network
+from ....numerics import rows, sigmoid
+from ....parallel import map_chunks
+
+KINDS = ("perturbation", "autoencoding")
+
+
+@dataclass(frozen=True)
+class ATN:
+    r"""A generator G in the form of its attack: ``atn(x)`` gives the changed images, ``atn(x) - x`` is δ.
+
+    .. math::
+        \text{perturbation (P-ATN): } x' = \max(\tanh(x + G(x)), 0), \qquad
+        \text{autoencoding (AAE): } x' = \frac{1}{1 + e^{-G(x)}}
+
+    The maximum is not in the paper: tanh(x + G(x)) may be negative, and x' is to be an image with pixels in [0, 1].
+
+    Parameters
+    ----------
+    generator : Network
+        Gives P numbers for an example of P components. With ``classes`` it takes rows of P + K numbers: x, and behind
+        it the target, one-hot.
+    kind : {"perturbation", "autoencoding"}
+    classes : int
+        K where one network serves all targets, else 0.
+    losses : list of float
+        The mean loss of each epoch of training.
+
+    Source: slides "Adversarial transformation networks"; Baluja and Fischer (2017), section 3.
+    """
+
+    generator: Network
+    kind: str = "perturbation"
+    classes: int = 0
+    losses: list = field(default_factory=list)
+
+    def __post_init__(self):
+        check_fields(
+            self, generator=checks.trainable, kind=one_of(*KINDS), classes=whole(0), losses=each(checks.number)
+        )
+
+    def __call__(self, x, target=None):
+        """Return the changed images x', in [0, 1].
+
+        Parameters
+        ----------
+        x : array, shape (N, *D)
+            In [0, 1].
+        target : array, shape (N,), optional
+            The labels to reach, where one network serves all targets, and only there.
+
+        Returns
+        -------
+        array, shape (N, *D)
+            dtype of x.
+        """
+        x = images_in_unit_range("x", x)
+        target = self.checked_target(x, target)
+        return map_chunks(lambda x, target: (self._image(x, target),), self.generator, x, target)[0]
+
+    def checked_target(self, x, target):
+        """Return the target as int64; refuse one where the network has none, and none where it needs one."""
+        if (target is None) == (self.classes > 0):
+            raise ValueError("target belongs to a network for all targets, and only to that")
+        if target is None:
+            return None
+        checks.one_side(x, target)
+        return checks.classes(target, len(x), self.classes, "target")
+
+    def vjp_theta(self, x, target=None):
+        """Return x', and the pullback from dx' to the gradients by the parameters of the generator."""
+        raw, pull = self.generator.vjp_theta(self._seen(x, target))
+        image, slope = self.formed(x, raw)
+        return image, lambda dx: pull(rows(dx * slope))
+
+    def _image(self, x, target):
+        return self.formed(x, self.generator.logits(self._seen(x, target)))[0]
+
+    def _seen(self, x, target):
+        """What the generator sees of x and the target."""
+        if not self.classes:
+            return x
+        xp = namespace(x)
+        return xp.concatenate([rows(x), xp.eye(self.classes, dtype=x.dtype)[target]], axis=1)
+
+    def formed(self, x, raw):
+        """Return x', and its derivative by G(x), component by component.
+
+        Parameters
+        ----------
+        x : array, shape (N, *D)
+            The images, in [0, 1].
+        raw : array, shape (N, P)
+            G(x), P numbers for an image of P components.
+
+        Returns
+        -------
+        image, slope : array, shape (N, *D)
+
+        Raises
+        ------
+        ValueError
+            If the generator does not give P numbers an image.
+
+        Source: Baluja and Fischer (2017), section 3.
+        """
+        if raw.size != x.size:
+            raise ValueError(f"generator: it gives {raw.shape[1]} numbers an image; {x[0].size} were expected")
+        xp, raw = namespace(x), raw.reshape(x.shape)
+        if self.kind == "autoencoding":
+            image = sigmoid(raw)
+            return image, image * (1 - image)
+        image = xp.tanh(x + raw)
+        return xp.maximum(image, 0), (1 - image * image) * (image > 0)
+
+
+def images_in_unit_range(name, value):
+    """Return the images; refuse pixels outside [0, 1]."""
+    x = checks.images(value, name)
+    checks.inside_box(x, 0, 1)
+    return x

@@ -1,0 +1,103 @@
+"""Checks of numbers and of random generators."""
+
+import math
+import numbers
+
+import numpy as np
+
+from .values import shown
+
+
+def number(name, value):
+    """Return the value as a Python float; refuse what is not a finite number."""
+    value = value.item() if getattr(value, "shape", None) == () else value
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
+    if not is_finite(value):
+        raise ValueError(f"{name} = {shown(value)} must be finite")
+    return float(value)
+
+
+def size(name, value):
+    """Return the value as a Python float; refuse what is not a finite number >= 0."""
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
+    if not (is_finite(value) and value >= 0):
+        raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
+    return float(value)
+
+
+def positive(name, value):
+    """Return the value as a Python float; refuse what is not a finite number > 0."""
+    value = size(name, value)
+    if value == 0:
+        raise ValueError(f"{name} = {value} must be > 0")
+    return value
+
+
+def share(name, value):
+    """Return the value as a Python float; refuse what does not lie in [0, 1]."""
+    value = size(name, value)
+    if value > 1:
+        raise ValueError(f"{name} = {value} must be <= 1")
+    return value
+
+
+def below_one(name, value):
+    """Return the value as a Python float; refuse what does not lie in [0, 1)."""
+    value = share(name, value)
+    if value == 1:
+        raise ValueError(f"{name} = {value} must be < 1")
+    return value
+
+
+def signed(name, value):
+    """Return the value as a Python float; refuse what is not a finite number other than 0."""
+    value = number(name, value)
+    if value == 0:
+        raise ValueError(f"{name} = {value} must not be 0")
+    return value
+
+
+def count(name, value, least=0, below=2**63):
+    """Return the value as a Python int; refuse what is not a whole number >= ``least`` and < ``below``."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
+    if value < least:
+        raise ValueError(f"{name} = {shown(value)} must be >= {least}")
+    if value >= below:
+        raise ValueError(f"{name} = {shown(value)} must be below 2**63")
+    return int(value)
+
+
+def seed(name, value):
+    """Return the value as a Python int; refuse what is not a whole number >= 0. It may be as large as one likes."""
+    return count(name, value, below=math.inf)
+
+
+def rng(name, value):
+    """Return a NumPy generator: the value itself, or one that is seeded with it.
+
+    Raises
+    ------
+    TypeError
+        If the value is neither a ``numpy.random.Generator`` nor a whole number.
+    """
+    if isinstance(value, np.random.Generator):
+        return value
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be np.random.default_rng(seed) or a whole number as its seed, not {shown(value)}")
+    return np.random.default_rng(count(name, value))
+
+
+def is_number(value):
+    """Return whether the value is a real number and no bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def is_finite(value):
+    """Return whether the number fits a float and is neither infinite nor NaN."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

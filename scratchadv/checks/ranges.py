@@ -1,0 +1,69 @@
+"""Checks of boxes: the range of x + δ."""
+
+import numpy as np
+
+from ..backend import namespace
+from .numbers import is_finite, is_number
+from .values import shown
+
+
+def pixel_range(name, value):
+    """Return (lower, upper), the range of x + δ; None stays None: there is no range."""
+    if value is None:
+        return None
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair (lower, upper) or None, not {shown(value)}")
+    return box(*value)
+
+
+def box(lower, upper):
+    """Return both sides as floats or arrays of floats; refuse a range that is empty or not of numbers."""
+    low, high = _side("the lower end of the box", lower), _side("the upper end of the box", upper)
+    xp = namespace(low, high)
+    try:
+        full = bool(xp.all(xp.asarray(low <= high)))
+    except ValueError as error:
+        raise ValueError(f"the box has ends of shapes {np.shape(low)} and {np.shape(high)}: {error}") from error
+    if not full:  # also refuses NaN
+        raise ValueError(f"the box [{lower}, {upper}] is empty: lower <= upper was expected")
+    return low, high
+
+
+def _side(name, value):
+    if is_number(value):
+        if not is_finite(value) and not isinstance(value, float | np.floating):
+            raise ValueError(f"{name} is {shown(value)}: too large for a float")
+        return float(value)
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("i", "u", "f") and value.ndim > 0:
+        return value
+    raise TypeError(f"{name} must be a number or an array of numbers, not {shown(value)}")
+
+
+def inside_box(x, lower, upper, hint=""):
+    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
+    xp = namespace(x, lower, upper)
+    for side in (lower, upper):
+        if not _broadcasts(np.shape(side), np.shape(x)):
+            raise ValueError(
+                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
+            )
+    slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
+    outside = xp.asarray((x < lower - slack) | (x > upper + slack))
+    if outside.any():
+        value = xp.broadcast_to(xp.asarray(x), outside.shape)[outside][0].item()
+        raise ValueError(f"x holds {value:g}, outside the box [{lower}, {upper}]{hint}")
+
+
+def finite_box(what, lower, upper):
+    """Refuse a box with an infinite side, for what needs the width of the range."""
+    xp = namespace(lower, upper)
+    if not xp.isfinite(xp.asarray(upper - lower)).all():
+        raise ValueError(f"{what} needs a finite box; [{lower}, {upper}] has an infinite side")
+
+
+def _broadcasts(shape, onto):
+    """Whether an array of this shape broadcasts to the other shape."""
+    try:
+        return onto == () or np.broadcast_shapes(shape, onto) == onto
+    except ValueError:
+        return False

@@ -1,0 +1,130 @@
+"""The contract of losses."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ...numerics import rows
+from ..strategies import seeds
+from .hold import Broken, hold, law
+from .measures import some
+
+LOSS_LAWS = {}
+
+
+def assert_loss_contract(loss, *, binary=False, classes=2, shifts=True, max_examples=50, shrink=True):
+    """Hold the laws of ``LOSS_LAWS`` against a loss.
+
+    Parameters
+    ----------
+    loss : Loss
+    binary : bool
+        Whether it is tried on one logit and labels −1/+1 instead of ``(N, K)``.
+    classes : int
+        The fewest classes that it is made for.
+    shifts : bool
+        Whether it does not change when all logits are shifted.
+    max_examples : int
+        Cases a law.
+    shrink : bool
+        Whether to look for the smallest counterexample, or to tell the first one.
+
+    Raises
+    ------
+    ContractError
+        If a law is broken.
+    """
+    due = dict(LOSS_LAWS)
+    if binary or not shifts:
+        del due["shifted logits give the same loss"]
+    hold(due, SimpleNamespace(loss=loss, binary=binary, classes=classes), max_examples, shrink)
+
+
+@st.composite
+def _logits(draw, subject):
+    """Logits with all kinds of signs and sizes, no ties, and labels."""
+    rng, n = np.random.default_rng(draw(seeds)), draw(st.integers(1, 3))
+    k = draw(st.integers(subject.classes, max(4, subject.classes)))
+    middle, size = draw(st.sampled_from([0.0, 20.0, -20.0])), draw(st.sampled_from([1.0, 5.0]))
+    z = (middle + size * rng.standard_normal(n if subject.binary else (n, k))).round(4)
+    return z, rng.choice([-1, 1], n) if subject.binary else rng.integers(0, k, n)
+
+
+def _alike(a, b):
+    return np.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@law(LOSS_LAWS, _logits)
+def one_value_an_example(subject, case):
+    """value(z, y) is (N,), grad(z, y) like z; the values of a batch are those of its examples, never a mean."""
+    z, y = case
+    value, g = subject.loss.value(z, y), subject.loss.grad(z, y)
+    if value.shape != y.shape or g.shape != z.shape:
+        raise Broken(f"a value of shape {y.shape} and a gradient of {z.shape} were expected", z=z, y=y, value=value)
+    alone = np.concatenate([subject.loss.grad(z[i : i + 1], y[i : i + 1]) for i in range(len(z))])
+    if not _alike(g, alone):
+        raise Broken("the gradient of a batch is not that of its examples", z=z, y=y, gradient=g, alone=alone)
+
+
+@law(LOSS_LAWS, _logits)
+def shifted_logits_give_the_same_loss(subject, case):
+    """L(z + c) = L(z), the gradients too, for a constant c."""
+    z, y = case
+    for c in (-50.0, 50.0):
+        for what in (subject.loss.value, subject.loss.grad):
+            if not _alike(what(z, y), what(z + c, y)):
+                raise Broken(f"all logits shifted by {c:g} give another {what.__name__}", z=z, y=y)
+
+
+@law(LOSS_LAWS, _logits)
+def the_gradient_is_the_slope(subject, case):
+    """<grad, v> = (L(z + hv) − L(z − hv)) / 2h, h small."""
+    z, y = case
+    g, h = subject.loss.grad(z, y), 1e-5
+    for v in np.eye(math.prod(z.shape[1:])).reshape(-1, *z.shape[1:]):
+        slope = (subject.loss.value(z + h * v, y) - subject.loss.value(z - h * v, y)) / (2 * h)
+        wrong = some(~np.isclose(rows(g * v).sum(axis=1), slope, rtol=1e-3, atol=1e-6))
+        if wrong:
+            raise Broken("the gradient is not the slope", z=z[wrong], y=y[wrong], gradient=g[wrong], slope=slope[wrong])
+
+
+@law(LOSS_LAWS, _logits)
+def a_masked_class_does_not_count(subject, case):
+    """L(z with one class more at −∞) = L(z): the label's logit and all others are finite."""
+    z, y = case
+    if subject.binary:
+        return
+    masked = np.concatenate([z, np.full_like(z[:, :1], -math.inf)], axis=1)
+    with np.errstate(all="ignore"):
+        value, g = subject.loss.value(masked, y), subject.loss.grad(masked, y)
+    if not _alike(value, subject.loss.value(z, y)) or not _alike(g[:, :-1], subject.loss.grad(z, y)):
+        raise Broken("a class whose logit is −∞ changes the loss or its gradient", z=masked, y=y, value=value)
+
+
+@law(LOSS_LAWS, _logits)
+def float32_is_kept(subject, case):
+    """Dtype value = dtype grad = dtype z."""
+    z, y = case[0].astype(np.float32), case[1]
+    kept = {subject.loss.value(z, y).dtype, subject.loss.grad(z, y).dtype}
+    if kept != {np.dtype(np.float32)}:
+        raise Broken(f"z is float32, value and gradient are {', '.join(map(str, kept))}", z=z, y=y)
+
+
+@law(LOSS_LAWS, _logits)
+def confident_logits_have_a_gradient(subject, case):
+    """Float32: the label's logit leads by 60, and ∂L/∂z_y < 0 still."""
+    _, y = case
+    if subject.binary:
+        z, sign = 60 * y.astype(np.float32), y
+    else:
+        k = max(3, subject.classes)
+        y = y % k
+        z, sign = np.arange(k, dtype=np.float32) - 60 * (np.arange(k) != y[:, None]), 1
+        z = z.astype(np.float32)
+    g = subject.loss.grad(z, y)
+    slope = g * sign if subject.binary else g[np.arange(len(y)), y]
+    lost = some(~(slope < 0))
+    if lost:
+        raise Broken("the label leads by 60, and the loss has no slope", z=z[lost], y=y[lost], gradient=g[lost])

@@ -1,0 +1,33 @@
+"""What several exhibits share: a short PGD, a loop with a step of one's own, and the sets to try them in."""
+
+from functools import partial
+
+import numpy as np
+
+from ... import checks
+from ...attacks import pgd
+from ...models.protocol import loss_and_gradient
+from ...numerics import per_row
+from ...sets import Linf
+
+short_pgd = partial(pgd, steps=6)
+BALL = Linf(0.25)
+BOXED = Linf(0.25).within(0, 1)
+SEVERAL = {"models": ("softmax", "network")}  # with two logits or more
+
+
+def climbing(move, steps=6):
+    """PGD from zero whose step is ``move(delta_set, delta, g)``; the best of its iterates."""
+
+    def run(model, x, y, threat):
+        checks.attack(model, x, y, threat)
+        delta = best = np.zeros_like(x)
+        best_value, g = loss_and_gradient(model, model.loss, x, y)
+        for _ in range(steps):
+            delta = move(threat.at(x), delta, g)
+            value, g = loss_and_gradient(model, model.loss, x + delta, y)
+            best = np.where(per_row(value > best_value, x), delta, best)
+            best_value = np.maximum(value, best_value)
+        return best
+
+    return run
