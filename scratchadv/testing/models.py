@@ -181,6 +181,8 @@ class MaskedOut(_Around):
     def __repr__(self):
         return f"{self.model} and a masked class"
 
+    task = None  # one class more than the model inside has: the shape of the logits says how many
+
     def logits(self, x):
         """Return z with a last column of −∞."""
         z = self.model.logits(x)

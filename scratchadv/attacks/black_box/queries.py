@@ -5,11 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import host, namespace
-from ...checked import checked, whole
-from ...models.protocol import NO_LABEL, is_fooled, labels_of
-from ...numerics import log_sum_exp, rows, sigmoid, take
+from ...checked import check_loss, checked, whole
+from ...numerics import rows, take
 from ...parallel import map_chunks
 
 
@@ -43,6 +42,8 @@ class LabelOracle:
     classes : array or None
         The labels of the model's classes, in the order of its probabilities: ``classes_`` of a scikit-learn model.
         None for a model that does not say them; they are then 0, 1, …, or −1 and +1.
+    task : Task or None
+        The model's; None for a model that does not say it.
 
     Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
     machine learning".
@@ -56,6 +57,7 @@ class LabelOracle:
         self.asked, self.counts = 0, np.zeros(0, int)
         self.activations = getattr(model, "activations", 0)
         self.classes = _classes_of(model)
+        self.task = getattr(model, "task", None)
         self._model, self._lock = model, threading.Lock()
 
     def __getattr__(self, name):
@@ -124,7 +126,7 @@ class ProbabilityOracle(LabelOracle):
         rounded to zero counts as the smallest number of its dtype.
         """
         p = self.probabilities(x, owners)
-        return _log(p) if p.ndim > 1 else _log(p) - _log(1 - p)
+        return tasks.of(self, p).scores(p)
 
 
 class LogitOracle(ProbabilityOracle):
@@ -189,24 +191,25 @@ def first_scores(model, x, y, target, queries, loss=None):
     if not isinstance(ask, ProbabilityOracle):
         raise TypeError("model: this attack needs logits or probabilities, and the model shows its labels only")
     (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
-    checks.logits(z)
-    y = checks.labels(ask.places(y), z)
-    target = None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    task = tasks.of(ask, z)
+    task.check_logits(z)
+    y = task.check_labels(ask.places(y), len(x))
+    target = None if target is None else task.check_labels(ask.places(target, "target"), len(x), "target")
     if loss is not None:
-        checks.loss_of(z[:1], loss, y[:1], None if target is None else target[:1])
+        check_loss(z[:1], task, loss, y[:1], None if target is None else target[:1])
     return ask, z, y, target
 
 
-def ranked(value, z, y, target):
+def ranked(task, value, z, y, target):
     """Return the losses as a search compares them, ``(N,)``: ∞ where the model is fooled, −∞ where a logit is NaN."""
     xp = namespace(z)
     value = xp.where(xp.isnan(value), -np.inf, value)
-    return xp.where(is_fooled(z, y, target), np.inf, value).astype(z.dtype)
+    return xp.where(task.is_fooled(z, y, target), np.inf, value).astype(z.dtype)
 
 
 def labelled(labels, what):
     """Return the labels that a model gave to what it was asked about; refuse missing ones, whose logits are NaN."""
-    missing = labels == NO_LABEL
+    missing = labels == tasks.NO_LABEL
     if missing.any():
         raise ValueError(f"the logits of the model are NaN for {int(missing.sum())} of {len(labels)} {what}")
     return labels
@@ -253,9 +256,10 @@ def _labels(model, x, owners):
     if hasattr(model, "predict"):
         return _ask(model, "predict", x, owners)
     if hasattr(model, "logits"):
-        return labels_of(_ask(model, "logits", x, owners))
+        z = _ask(model, "logits", x, owners)
+        return tasks.of(model, z).decode(z)
     p = _probabilities(model, x, owners)
-    return labels_of(p if p.ndim > 1 else p - 0.5)
+    return tasks.of(model, p).most_probable(p)
 
 
 def _probabilities(model, x, owners):
@@ -263,9 +267,4 @@ def _probabilities(model, x, owners):
         if hasattr(model, name):
             return _ask(model, name, x, owners)
     z = _ask(model, "logits", x, owners)
-    return sigmoid(z) if z.ndim == 1 else namespace(z).exp(z - log_sum_exp(z))
-
-
-def _log(p):
-    xp = namespace(p)
-    return xp.log(xp.maximum(p, xp.finfo(p.dtype).tiny))
+    return tasks.of(model, z).probabilities(z)

@@ -4,11 +4,11 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, taking
 from ...losses import objective
-from ...models.protocol import is_fooled, vjp_x
+from ...models.protocol import vjp_x
 from ...numerics import per_row, take
 from ...parallel import map_chunks
 from ...sets import L0, Boxed
@@ -142,7 +142,7 @@ class _State(NamedTuple):
 
 def _climb(model, loss, steps, keep, until_wrong, x, y, target, labels, delta_set, delta, *best, callback=None):
     """One restart from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
-    counts = _any_error if until_wrong else partial(counted, keep=keep)
+    counts = partial(_any_error, model) if until_wrong else partial(counted, model, keep=keep)
     if best[0] is None:
         best = nothing_found(x)
         z = checks.logits(model.logits(x))
@@ -170,9 +170,9 @@ def _climb(model, loss, steps, keep, until_wrong, x, y, target, labels, delta_se
     return best
 
 
-def _any_error(z, y, target):
+def _any_error(model, z, y, target):
     """Whether the prediction is wrong, with a target too."""
-    return is_fooled(z, y)
+    return tasks.of(model, z).is_fooled(z, y)
 
 
 def _checkpoints(steps):

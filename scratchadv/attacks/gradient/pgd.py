@@ -126,7 +126,7 @@ class Climb:
             value = self.loss.value(z, labels)
             if self.callback:
                 self.callback(t, delta, value)
-            best = best.or_better(delta, counted(z, y, target, self.keep), value)
+            best = best.or_better(delta, counted(self.model, z, y, target, self.keep), value)
             if last:
                 return best
             g = pull(self.loss.grad(z, labels))
@@ -143,7 +143,7 @@ class Climb:
         if delta is None:
             return best
         z = checks.logits(self.model.logits(x))
-        return best.or_better(best.delta, counted(z, y, target, self.keep), self.loss.value(z, labels))
+        return best.or_better(best.delta, counted(self.model, z, y, target, self.keep), self.loss.value(z, labels))
 
 
 def _unit_l1(g):

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import anything, check_fields, checked, each, one_of, whole
 from ...models.mlp import MLP
 from ...models.network import Network
 from ...models.protocol import clean_logits, vjp_x
-from ...numerics import log_sum_exp, per_row, rows, sigmoid
+from ...numerics import per_row, rows, sigmoid
 from ...parallel import map_chunks, sum_chunks
 from ...support.progress import progress as show_progress
+from ...tasks import Classes
 from ...training.optim import Adam, constant, scales
 
 KINDS = ("perturbation", "autoencoding")
@@ -82,7 +83,7 @@ class ATN:
         if target is None:
             return None
         checks.one_side(x, target)
-        return checks.classes(target, len(x), self.classes, "target")
+        return Classes(self.classes).check_labels(target, len(x), "target")
 
     def vjp_theta(self, x, target=None):
         """x', and dx' to the gradients by the parameters of the generator."""
@@ -153,7 +154,7 @@ def rerank(p, t, alpha=1.5):
     t = checks.array("t", t, "of labels, shape (N,)")
     if p.ndim != 2 or t.shape != p.shape[:1]:
         raise ValueError(f"p has shape {p.shape} and t {t.shape}; shapes (N, K) and (N,) were expected")
-    t = checks.classes(t, *p.shape, "t")
+    t = Classes(p.shape[1]).check_labels(t, len(p), "t")
     xp = namespace(p, t)
     s = p.copy()
     s[xp.arange(len(p)), t] = alpha * p.max(axis=1)
@@ -213,7 +214,7 @@ def _loss(atn, victims, x, wanted, beta, target):
     value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
     for victim, r in zip(victims, wanted, strict=True):
         z, pull_x = vjp_x(victim, image)
-        f = _softmax(z)
+        f = tasks.of(victim, z).probabilities(z)
         apart = f - r
         value = value + (apart**2).sum(axis=1)
         dx = dx + pull_x(2 * f * (apart - (f * apart).sum(axis=1, keepdims=True)))
@@ -356,15 +357,12 @@ def _size(generator, victims):
     return SimpleNamespace(activations=sum(getattr(model, "activations", 0) for model in (generator, *victims)))
 
 
-def _softmax(z):
-    return namespace(z).exp(z - log_sum_exp(z))
-
-
 def _probabilities(victim, x):
     z = clean_logits(victim, x)
-    if z.ndim == 1:
+    task = tasks.of(victim, z)
+    if not isinstance(task, Classes):
         raise ValueError("victims: one has a single logit; K classes were expected")
-    return _softmax(z)
+    return task.probabilities(z)
 
 
 def _classes_of(answers, target):

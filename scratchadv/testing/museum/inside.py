@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm, fgsm_random_start, pgd
+from ...checked import check_attack
 from ...losses import CrossEntropy, cross_entropy, margin
 from ...models.protocol import finite, labels_of, loss_and_gradient, predict
 from ...numerics import per_row, rows
@@ -20,7 +20,7 @@ def climbing(move, steps=6):
     """PGD from zero whose step is ``move(delta_set, delta, g)``; the best of its iterates."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         delta = best = np.zeros_like(x)
         best_value, g = loss_and_gradient(model, model.loss, x, y)
         for _ in range(steps):
@@ -49,7 +49,7 @@ def start_on_top_of_eps(bug):
     """The random start is added on top of ε."""
 
     def run(model, x, y, threat, rng):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         start = threat.sample(rng, x)
         if bug:
             return start + short_pgd(model, x + start, y, threat)
@@ -63,7 +63,7 @@ def no_box(bug):
     """There is no clip to the box at all."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return fgsm(model, x, y, threat.ball if bug else threat)
 
     return run
@@ -74,7 +74,7 @@ def box_at_the_end(bug):
     """The box is applied only at the end, so what it cuts off is lost."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         if bug:
             return np.clip(x + fgsm(model, x, y, threat.ball), threat.lower, threat.upper) - x
         return fgsm(model, x, y, threat)
@@ -102,7 +102,7 @@ def tiny_gradient(bug):
     """A tiny gradient is lost in normalisation."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         _, g = loss_and_gradient(model, model.loss, x, y)
         if bug:
             return threat.eps * g / per_row(np.sqrt((rows(g) ** 2).sum(axis=1)) + 1e-12, g)
@@ -156,7 +156,7 @@ def frozen_pixels(bug):
     """atanh(±1) freezes pixels that are exactly 0 or 1."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         _, g = loss_and_gradient(model, model.loss, x, y)
         t = 2 * x - 1 if bug else (2 * x - 1) * 0.999  # x = (1 + tanh w) / 2, so dx/dw = (1 − t²) / 2
         return threat.at(x).linear_max(g * (1 - t * t) / 2)
@@ -171,7 +171,7 @@ def ranked_by_the_target_alone(bug):
     def run(model, x, y, threat, target=None):
         if target is None:
             return fgsm(model, x, y, threat)
-        checks.attack(model, x, y, threat, target)
+        check_attack(model, x, y, threat, target)
         z, pull = model.vjp_x(x)
         units = np.eye(z.shape[1], dtype=z.dtype)
         return threat.at(x).linear_max(pull(units[target] if bug else units[target] - units[y]))
@@ -202,7 +202,7 @@ def the_batch_stops_together(bug):
     """The whole batch stops when the last example has fallen."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         delta = np.zeros_like(x)
         for _ in range(6):
             standing = labels_of(model.logits(x + delta)) == y
@@ -224,7 +224,7 @@ def restarts_for_the_data_set(bug):
     """The best restart is chosen for the data set, not for each example."""
 
     def run(model, x, y, threat, rng, restarts=1):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         best, best_value = np.zeros_like(x), model.loss.value(model.logits(x), y)
         for _ in range(restarts):
             delta = threat.sample(rng, x)
@@ -250,7 +250,7 @@ def one_pixel_ends_it_all(bug):
     """A slope that is not a number at one pixel ends the attack on the whole image."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         g = pull(model.loss.grad(z, y))
         return threat.linear_max(g if bug else finite(g))
@@ -263,7 +263,7 @@ def labels_that_become_floats(bug):
     """Unsigned labels beside signed ones become floats, which index nothing."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         pairs = np.stack([y if bug else y.astype(np.int64), _rival(z, y)], axis=1)
         units = np.eye(z.shape[1], dtype=z.dtype)
@@ -283,7 +283,7 @@ def float64_creeps_in(bug):
     """float64 creeps in by the random start."""
 
     def run(model, x, y, threat, rng):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         start = 0.25 * threat.radius * rng.uniform(-1, 1, x.shape)
         start = threat.at(x).project(start if bug else start.astype(x.dtype))
         _, g = loss_and_gradient(model, model.loss, x, y)
@@ -329,7 +329,7 @@ def labels_from_the_model(bug):
     """The model's own prediction is taken for the label."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return short_pgd(model, x, predict(model, x) if bug else y, threat)
 
     return run
