@@ -1,13 +1,13 @@
 """A model as a black box: what it shows, at one of three levels of knowledge, and how often it was asked."""
 
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 
 from ... import checks, tasks
 from ...backend import host, namespace
-from ...checked import check_loss, checked, whole
+from ...checked import check_loss, checked, taking, whole
+from ...models.watched import Ledger
 from ...numerics import rows, take
 from ...parallel import map_chunks
 
@@ -16,7 +16,7 @@ class BudgetError(RuntimeError):
     """A question was asked that the budget does not hold; the model has not seen it."""
 
 
-class LabelOracle:
+class LabelOracle(Ledger):
     """A model that shows its labels and nothing else: the lowest level of knowledge, and the counter of all levels.
 
     Every row of every x that is asked about is one query. An attack says with ``owners`` whose query each row is, so
@@ -30,6 +30,8 @@ class LabelOracle:
         The most queries of one example. Each row must then have its owner.
     total : int, optional
         The most queries of all examples together.
+    on_call : callable, optional
+        Called with (x, owners) before the model is asked about x; owners may be None.
 
     Attributes
     ----------
@@ -51,14 +53,14 @@ class LabelOracle:
 
     shows = "labels (predict)"
 
-    @checked(model=checks.black_box, queries=whole(0), total=whole(0))
-    def __init__(self, model, queries=None, total=None):
+    @checked(model=checks.black_box, queries=whole(0), total=whole(0), on_call=taking("x", "owners"))
+    def __init__(self, model, queries=None, total=None, on_call=None):
+        super().__init__(on_call)
         self.queries, self.total = queries, total
-        self.asked, self.counts = 0, np.zeros(0, int)
         self.activations = getattr(model, "activations", 0)
         self.classes = _classes_of(model)
         self.task = getattr(model, "task", None)
-        self._model, self._lock = model, threading.Lock()
+        self._model = model
 
     def __getattr__(self, name):
         raise AttributeError(f"this black box does not show {name}: it shows {type(self).shows} only")
@@ -77,7 +79,7 @@ class LabelOracle:
         BudgetError
             If an example, or all, would be asked more often than the budget allows; before the model is called.
         """
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _labels(self._model, x, owners)
 
     def places(self, y, name="y"):
@@ -92,21 +94,19 @@ class LabelOracle:
             raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
         return place
 
-    def count(self, n, owners=None):
-        """Book n queries, or refuse all of them."""
+    def count(self, x, owners=None):
+        """Book the rows of x as queries, or refuse all of them."""
         if owners is None and self.queries is not None:
             raise TypeError(f"queries = {self.queries} are given to each example: pass the owners of the rows")
-        with self._lock:
-            asked, counts = self.asked + n, self.counts
-            if self.total is not None and asked > self.total:
-                raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
-            if owners is not None:
-                counts = np.bincount(host(owners), minlength=len(counts))
-                counts[: len(self.counts)] += self.counts
-            if self.queries is not None and counts.max(initial=0) > self.queries:
-                i = int(counts.argmax())
-                raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
-            self.asked, self.counts = asked, counts
+        super().count(x, owners)
+
+    def refuse(self, n, asked, counts):
+        """Raise BudgetError if an example, or all, would be asked more often than the budget allows."""
+        if self.total is not None and asked > self.total:
+            raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
+        if self.queries is not None and counts.max(initial=0) > self.queries:
+            i = int(counts.argmax())
+            raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
 
 
 class ProbabilityOracle(LabelOracle):
@@ -116,7 +116,7 @@ class ProbabilityOracle(LabelOracle):
 
     def probabilities(self, x, owners=None):
         """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _probabilities(self._model, x, owners)
 
     def scores(self, x, owners=None):
@@ -136,7 +136,7 @@ class LogitOracle(ProbabilityOracle):
 
     def logits(self, x, owners=None):
         """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _ask(self._model, "logits", x, owners)
 
     def scores(self, x, owners=None):
@@ -245,9 +245,9 @@ def _classes_of(model):
 
 
 def _ask(model, name, x, owners):
-    """The answer of the model: an oracle is told the owners, and a scikit-learn model takes flat rows."""
+    """The answer of the model: one that counts is told the owners, and a scikit-learn model takes flat rows."""
     answer = getattr(model, name)
-    if isinstance(model, LabelOracle):
+    if isinstance(model, Ledger):
         return answer(x, owners)
     return answer(rows(x) if hasattr(model, "n_features_in_") else x)
 

@@ -1,6 +1,5 @@
 """``scratchadv reproduce attacks``: the white-box attacks of the slides, and today's, on the tutorial's networks."""
 
-import threading
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from ...attacks import (
 from ...evaluate import judge
 from ...losses import dlr, logit_difference
 from ...models.protocol import predict
+from ...models.watched import Watched
 from ...sets import L0, L2, Linf
 from ...support.console import say
 from ..networks import experiment as networks
@@ -80,36 +80,6 @@ class Attacks:
     plan: Plan
     eps: float
     seed: int
-
-
-class Counted:
-    """A model that counts, over all images, how often it is asked for logits and for a gradient."""
-
-    def __init__(self, model):
-        self._model, self._lock, self.queries, self.gradients = model, threading.Lock(), 0, 0
-
-    def __getattr__(self, name):
-        return getattr(self._model, name)
-
-    def logits(self, x):
-        """One query an image."""
-        self._count(queries=len(x))
-        return self._model.logits(x)
-
-    def vjp_x(self, x):
-        """One query an image, and one gradient for each pull."""
-        self._count(queries=len(x))
-        z, pull = self._model.vjp_x(x)
-
-        def counted(dz):
-            self._count(gradients=len(x))
-            return pull(dz)
-
-        return z, counted
-
-    def _count(self, queries=0, gradients=0):
-        with self._lock:
-            self.queries, self.gradients = self.queries + queries, self.gradients + gradients
 
 
 def run(data="auto", eps=networks.TUTORIAL_EPS, seed=0, quick=False, *, out, cache=None, report=say):
@@ -230,13 +200,13 @@ def targets_of(y, seed):
 
 def timed(model, x, attack):
     """δ, and what it cost: queries and gradients an image, and seconds."""
-    counted = Counted(model)
+    counted = Watched(model)
     began = time.perf_counter()
     delta = attack(counted)
     seconds = time.perf_counter() - began
     return delta, {
-        "queries": counted.queries / len(x),
-        "gradients": counted.gradients / len(x),
+        "queries": counted.asked / len(x),
+        "gradients": counted.pulled / len(x),
         "seconds": round(seconds, 2),
     }
 

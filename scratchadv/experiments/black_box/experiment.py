@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import datasets
+from ... import datasets, tasks
 from ...attacks.black_box.boundary import boundary
 from ...attacks.black_box.genattack import genattack
 from ...attacks.black_box.gradient_estimates import nes, spsa
@@ -18,8 +18,8 @@ from ...attacks.black_box.square import square
 from ...attacks.black_box.substitution import substitute
 from ...attacks.gradient.fgsm import fgsm
 from ...models import CNN, MLP
-from ...models.protocol import labels_of, predict
-from ...numerics import log_sum_exp
+from ...models.protocol import predict
+from ...models.watched import Watched
 from ...sets import L0, L2, Linf
 from ...support.console import say
 from ...training import fit
@@ -134,8 +134,8 @@ class Attack:
     targeted: bool = False
 
 
-class Trace(LogitOracle):
-    """A model that notes for every question that fools whose it was, the how manieth, and the size of its change.
+class Trace(Watched):
+    """A model that notes of every question that fools whose it was, its number among them, and the size of the change.
 
     Parameters
     ----------
@@ -153,24 +153,15 @@ class Trace(LogitOracle):
         self.numbers, self.found = np.zeros(len(x), int), []
 
     def logits(self, x, owners=None):
-        """Z; each row must have its owner."""
+        """Return the logits; each row must have its owner."""
         z = super().logits(x, owners)
         number = self.numbers[owners] + place_among_equals(owners) + 1
         np.add.at(self.numbers, owners, 1)
-        label = labels_of(z)
-        fooled = label != self.y[owners] if self.target is None else label == self.target[owners]
+        target = None if self.target is None else self.target[owners]
+        fooled = tasks.of(self, z).is_fooled(z, self.y[owners], target)
         size = self.ball.norm(x[fooled] - self.x[owners[fooled]]) if fooled.any() else np.zeros(0)
         self.found.append(np.stack([owners[fooled], number[fooled], size]))
         return z
-
-    def probabilities(self, x, owners=None):
-        """The softmax of the logits."""
-        z = self.logits(x, owners)
-        return np.exp(z - log_sum_exp(z))
-
-    def predict(self, x, owners=None):
-        """The labels."""
-        return labels_of(self.logits(x, owners))
 
     def first(self, radius):
         """The query of each image that first fooled with no larger a size, infinite where none did, ``(N,)``."""

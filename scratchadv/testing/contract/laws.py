@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ...losses import margin
 from ...models.protocol import labels_of
 from ...parallel import limit
-from ..models import LIFT, Constant, Linear, LinearSoftmax, Shifted, Watched, short
+from ..models import LIFT, Constant, Linear, LinearSoftmax, Recorded, Shifted, short
 from ..strategies import Case, cases, picture_shapes, pictures, seeds
 from .hold import Broken, hold, law
 
@@ -385,9 +385,9 @@ def nothing_is_changed(promise, case):
 def the_model_sees_pixels_only(promise, case):
     """l <= x' <= u for every x' that the attack asks the model about."""
     lower, upper = getattr(case.threat, "lower", -math.inf), getattr(case.threat, "upper", math.inf)
-    watched = replace(case, model=Watched(case.model))
+    watched = replace(case, model=Recorded(case.model))
     promise(watched)
-    for x in watched.model.asked:
+    for x in watched.model.inputs:
         if not ((x >= lower - 1e-5) & (x <= upper + 1e-5)).all():
             raise Broken(f"the model was asked about {_brief(x)}, outside [{lower}, {upper}]", **told(case))
 
@@ -395,12 +395,12 @@ def the_model_sees_pixels_only(promise, case):
 @law(LAWS, ordinary)
 def float64_nowhere_unasked(promise, case):
     """Dtype x' = dtype x for every x' the model is asked about; dtype dz = dtype z for every pullback."""
-    watched = replace(case, model=Watched(case.model))
+    watched = replace(case, model=Recorded(case.model))
     promise(watched)
-    for x in watched.model.asked:
+    for x in watched.model.inputs:
         if x.dtype != case.x.dtype:
             raise Broken(f"x has dtype {case.x.dtype}, the model was asked about {x.dtype}", **told(case))
-    for dz, z in watched.model.pulled:
+    for dz, z in watched.model.pulls:
         if dz.dtype != z.dtype:
             raise Broken(f"z has dtype {z.dtype}, {dz.dtype} was pulled back", **told(case))
 
