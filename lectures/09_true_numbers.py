@@ -20,9 +20,10 @@ from functools import partial
 
 import numpy as np
 
-from scratchadv import checks, datasets, training
+from scratchadv import datasets, training
 from scratchadv.attacks import apgd, carlini_wagner, deepfool, exact, fgsm, pgd, square, standard
 from scratchadv.attacks.ensemble import _attacks
+from scratchadv.checked import check_attack
 from scratchadv.evaluate import accuracy_over_eps, judge, report, robust_accuracy, signs_of_masking, worst_case
 from scratchadv.experiments.networks.training import quick
 from scratchadv.losses import dlr, margin
@@ -183,7 +184,7 @@ def draft_2(model, x, y, threat):
 
 def draft_3(model, x, y, threat):
     """Also refuse invalid arguments and return the best iterate."""
-    checks.attack(model, x, y, threat)
+    check_attack(model, x, y, threat)
     delta = best = np.zeros_like(x)
     highest = model.loss.value(model.logits(x), y)
     for _ in range(8):
@@ -215,7 +216,7 @@ for draft in (draft_1, draft_2, draft_3):
 # %% tags=["answer"]
 def my_l2(model, x, y, threat):
     """Return one step of length ε along the gradient."""
-    checks.attack(model, x, y, threat)
+    check_attack(model, x, y, threat)
     _, g = loss_and_gradient(model, model.loss, x, y)
     axes = tuple(range(1, g.ndim))
     g = g / np.maximum(abs(g).max(axis=axes, keepdims=True), np.finfo(g.dtype).tiny)  # so that no square underflows
@@ -235,7 +236,7 @@ assert naive != "keeps every law"
 # %% tags=["answer"]
 def lazy(model, x, y, threat):
     """Return δ = 0."""
-    checks.attack(model, x, y, threat)
+    check_attack(model, x, y, threat)
     return np.zeros_like(x)
 
 

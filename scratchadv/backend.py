@@ -104,7 +104,8 @@ def to_device(thing):
     Parameters
     ----------
     thing : array, dict of arrays, or Model
-        Of a model its ``params`` are moved, into a copy of it.
+        Of a model its ``params`` are moved, into a copy of it; of a model around another one, those of the model
+        inside.
 
     Returns
     -------
@@ -132,7 +133,8 @@ def to_host(thing):
     Parameters
     ----------
     thing : array, dict of arrays, or Model
-        Of a model its ``params`` are moved, into a copy of it.
+        Of a model its ``params`` are moved, into a copy of it; of a model around another one, those of the model
+        inside.
 
     Returns
     -------
@@ -146,6 +148,8 @@ def _moved(thing, move):
         return {name: move(array) for name, array in thing.items()}
     if hasattr(thing, "params"):
         thing = copy.copy(thing)
-        thing.params = _moved(thing.params, move)
+        for name in ("params", "model"):  # a model around another one has its parameters inside
+            if name in vars(thing):
+                setattr(thing, name, _moved(vars(thing)[name], move))
         return thing
     return move(thing)

@@ -15,7 +15,11 @@ ValueError: steps = 0 must be >= 1
 import inspect
 from functools import partial, wraps
 
-from . import checks
+import numpy as np
+
+from . import checks, tasks
+from .backend import namespace
+from .support.blas import one_blas_thread
 
 
 def whole(least=0):
@@ -207,16 +211,65 @@ def _labels(values, x, model, own):
     given = [name for name in given if values[name] is not None or name == "y"]
     if not given:
         return
-    z = None if model is None else checks.first_logits(model, x)
-    converted = _whole_labels if z is None else partial(checks.labels_like, z)
+    z, task = (None, None) if model is None else first_logits(model, x)
     for name in given:
-        values[name] = converted(x, values[name], name)
-    if z is not None and "loss" in values and "y" in given:
+        checks.one_side(x, values[name])
+        check = tasks.whole_labels if task is None else task.check_labels
+        values[name] = check(values[name], len(x), name)
+    if task is not None and "loss" in values and "y" in given:
         loss = values["loss"] or checks.judged("model", model).loss
         target = values.get("target")
-        checks.loss_of(z, loss, values["y"][:1], None if target is None else target[:1])
+        check_loss(z, task, loss, values["y"][:1], None if target is None else target[:1])
 
 
-def _whole_labels(x, y, name):
+def first_logits(model, x):
+    """Return the logits of the first example, one row, and the task of the model, which says what they mean."""
+    with one_blas_thread():
+        z = model.logits(x[:1])
+    task = tasks.of(model, z)
+    return task.check_logits(z, "x[:1]"), task
+
+
+def check_examples(model, x, y, name="y"):
+    """Return (x, y) for a model that may be asked about them; costs the logits of one example."""
+    x = checks.images(x)
+    checks.one_side(x, *getattr(model, "params", {}).values())
+    _, task = first_logits(model, x)
     checks.one_side(x, y)
-    return checks.whole_labels(y, len(x), name)
+    return x, task.check_labels(y, len(x), name)
+
+
+def check_attack(model, x, y, threat, target=None):
+    """Return (x, y, target) for an attack in a set; refuse bad input."""
+    x, y = check_examples(model, x, y)
+    threat.at(x)
+    return x, y, None if target is None else check_examples(model, x, target, "target")[1]
+
+
+def check_loss(z, task, loss, y, target, name="loss"):
+    """Refuse a loss that cannot be computed from the logits z of one example and its labels.
+
+    Parameters
+    ----------
+    z : array
+        The logits of one example, one row.
+    task : Task
+        What they mean.
+    loss : Loss
+    y, target : array, shape (1,)
+        The target may be None.
+    name : str
+    """
+    labels = y
+    if getattr(loss, "of_pairs", False):
+        if target is None:
+            raise ValueError(f"{name}: {type(loss).__name__} needs the labels to reach: pass target")
+        labels = namespace(y).stack([y, target], axis=1)
+    try:
+        wrong = np.shape(loss.value(z, labels)) != (1,)
+        why = ""
+    except Exception as error:
+        wrong = True
+        why = f": {type(error).__name__}: {error}"
+    if wrong:
+        raise ValueError(f"{name} = {checks.shown(loss)} cannot be computed for {task.models}{why}")

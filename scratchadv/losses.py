@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .backend import namespace
-from .numerics import log_sum_exp, sigmoid, softplus
+from .numerics import difference, log_sum_exp, rows, sigmoid, softplus
+from .tasks import Binary, task_of
 
 
 class Loss(Protocol):
@@ -85,25 +86,13 @@ class Margin(_Plain):
 
     def value(self, z, y):
         """The margin by which the label loses, shape ``(N,)``."""
-        if z.ndim == 1:
-            return -_sign(y, z) * z
-        return _difference(self._others(z, y).max(axis=1), z[_rows(z), y])
+        task = task_of(z)
+        return task.difference(z, task.runner_up(z, y), y)
 
     def grad(self, z, y):
         """+1 at the best other class, −1 at the label, shape of ``z``."""
-        if z.ndim == 1:
-            return -_sign(y, z)
-        g = namespace(z).zeros_like(z)
-        g[_rows(z), self._others(z, y).argmax(axis=1)] = 1
-        g[_rows(z), y] = -1
-        return g
-
-    @staticmethod
-    def _others(z, y):
-        """The logits with −∞ at the label: not times zero, for all of them may be negative."""
-        others = z.copy()
-        others[_rows(z), y] = -math.inf
-        return others
+        task = task_of(z)
+        return task.direction(z, task.runner_up(z, y), y)
 
 
 @dataclass(frozen=True)
@@ -126,7 +115,7 @@ class Targeted:
 
     def value(self, z, y):
         """L(y) − L(target), shape ``(N,)``."""
-        return _difference(self.loss.value(z, y[:, 0]), self.loss.value(z, y[:, 1]))
+        return difference(self.loss.value(z, y[:, 0]), self.loss.value(z, y[:, 1]))
 
     def grad(self, z, y):
         """The difference of the two gradients, shape of ``z``."""
@@ -147,18 +136,11 @@ class LogitDifference(_Plain):
 
     def value(self, z, y):
         """z_target − z_y, shape ``(N,)``."""
-        if z.ndim == 1:
-            return self.grad(z, y) * z
-        return _difference(z[_rows(z), y[:, 1]], z[_rows(z), y[:, 0]])
+        return task_of(z).difference(z, y[:, 1], y[:, 0])
 
     def grad(self, z, y):
         """+1 at the target, −1 at the label, shape of ``z``."""
-        if z.ndim == 1:
-            return (_sign(y[:, 1], z) - _sign(y[:, 0], z)) / 2
-        g = namespace(z).zeros_like(z)
-        g[_rows(z), y[:, 1]] += 1
-        g[_rows(z), y[:, 0]] -= 1
-        return g
+        return task_of(z).direction(z, y[:, 1], y[:, 0])
 
 
 class TargetMinusRest(_Plain):
@@ -180,11 +162,8 @@ class TargetMinusRest(_Plain):
 
     def grad(self, z, y):
         """+1 at the target, −1 everywhere else, shape of ``z``."""
-        if z.ndim == 1:
-            return _sign(y[:, 1], z)
-        g = namespace(z).where(z == -math.inf, 0, -1).astype(z.dtype)
-        g[_rows(z), y[:, 1]] = 1
-        return g
+        task = task_of(z)
+        return task.unit(z, y[:, 1]) - task.rest(z, y[:, 1])
 
 
 class TargetMargin(_Plain):
@@ -292,24 +271,18 @@ def _ratio(z, y, numerator, below):
 
 def _largest(z, n):
     """The n classes of the largest logits, largest first."""
-    if z.ndim == 1 or z.shape[1] < n:
-        have = "one logit" if z.ndim == 1 else f"{z.shape[1]} classes"
+    task = task_of(z)
+    if len(task.every) < n:
         raise ValueError(
-            f"the difference of logits ratio needs {n} classes, not {have}: use margin, with a target logit_difference"
+            f"the difference of logits ratio needs {n} classes, not {task.output}: use margin, with a target "
+            "logit_difference"
         )
     return namespace(z).argsort(-z, axis=1, kind="stable")[:, :n]
 
 
 def _along(z, g):
     """<g, z> row by row, ``(N,)``; what g does not weigh does not count, −∞ neither."""
-    return g * z if z.ndim == 1 else (g * namespace(z).where(g == 0, 0, z)).sum(axis=1)
-
-
-def _difference(a, b):
-    """a − b; where both are the same infinity, −∞: there is nothing to climb."""
-    xp = namespace(a)
-    equal = xp.isinf(a) & (a == b)
-    return xp.where(equal, -math.inf, a - xp.where(equal, 0, b)).astype(a.dtype) if equal.any() else a - b
+    return rows(g * namespace(z).where(g == 0, 0, z)).sum(axis=1)
 
 
 def _sign(y, z):
@@ -334,6 +307,11 @@ def objective(loss, y, target):
         return loss, y
     pairs = namespace(y).stack([y, target], axis=1)
     return loss if of_pairs else getattr(loss, "targeted", None) or Targeted(loss), pairs
+
+
+def log_loss(z):
+    r"""Return the loss :math:`-\log p_y` for such logits: logistic for a binary task, else the cross-entropy."""
+    return logistic if isinstance(task_of(z), Binary) else cross_entropy
 
 
 logistic = Logistic()

@@ -31,6 +31,13 @@ def log_sum_exp(z):
     return top + xp.log1p(e.sum(axis=1, keepdims=True))
 
 
+def difference(a, b):
+    """Elementwise a − b, and −∞ where both are the same infinity: such a difference is nothing to climb."""
+    xp = namespace(a)
+    equal = xp.isinf(a) & (a == b)
+    return xp.where(equal, -math.inf, a - xp.where(equal, 0, b)).astype(a.dtype) if equal.any() else a - b
+
+
 def binary_entropy(a):
     r"""Elementwise :math:`H(a) = -a \log a - (1 - a) \log(1 - a)` in nats, with :math:`0 \log 0 = 0`."""
     xp = namespace(a)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from scratchadv import checks
 from scratchadv.attacks import (
     CATALOGUE,
     Attack,
@@ -32,6 +31,7 @@ from scratchadv.attacks import (
     universal_gradient,
 )
 from scratchadv.attacks.catalogue import find
+from scratchadv.checked import check_examples
 from scratchadv.sets import L0, L1, L2, Boxed, Linf
 
 
@@ -100,7 +100,7 @@ def smallest(attack, **settings):
 def opposite(model, x, y, *, target=None, **options):
     """L-BFGS, which needs a target: the runner-up by default."""
     if target is None:
-        images, labels = checks.examples(model, x, y)
+        images, labels = check_examples(model, x, y)
         z = model.logits(images)
         target = -labels if z.ndim == 1 else z.argsort(axis=1)[:, -2]
     return lbfgs(model, x, y, target=target, **options)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from scratchadv import checks
+from scratchadv.checked import check_attack
 from scratchadv.sets import L2, Linf
+from scratchadv.tasks import Binary, Classes
 
 X = np.full((3, 2), 0.5)
 SIGNS, CLASSES = np.array([1, -1, 1]), np.array([0, 2, 1])
@@ -187,7 +189,7 @@ def test_bad_images_are_refused_before_the_model_is_asked(x, error, words):
     with refused(error, *words):
         checks.images(x)
     with refused(error, *words):
-        checks.attack(Untouchable(), x, SIGNS, Linf(0.1))
+        check_attack(Untouchable(), x, SIGNS, Linf(0.1))
     with refused(error, "delta"):
         checks.images(x, "delta")
 
@@ -225,10 +227,10 @@ BAD_CLASSES = BAD_SHAPES | {
 def test_labels_of_a_binary_model_are_minus_one_and_one(y, error, words):
     """labels(y, z of shape (N,)) is an error unless y is one of -1, +1 an example; it costs one example's logits"""
     with refused(error, *words):
-        checks.labels(y, np.zeros(3))
+        Binary().check_labels(y, 3)
     model = Recorder()
     with refused(error, *words):
-        checks.attack(model, X, y, Linf(0.1))
+        check_attack(model, X, y, Linf(0.1))
     assert model.asked == [1]
 
 
@@ -236,44 +238,44 @@ def test_labels_of_a_binary_model_are_minus_one_and_one(y, error, words):
 def test_labels_of_other_models_are_integers_below_k(y, error, words):
     """labels(y, z of shape (N, K)) is an error unless y is one integer in 0..K - 1 an example"""
     with refused(error, *words):
-        checks.labels(y, np.zeros((3, 3)))
+        Classes(3).check_labels(y, 3)
     model = Recorder(k=3)
     with refused(error, *words):
-        checks.attack(model, X, y, Linf(0.1))
+        check_attack(model, X, y, Linf(0.1))
     assert model.asked == [1]
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float64])
 def test_good_signs_are_accepted(dtype):
     """labels(y, z) is silent for -1/+1 of any dtype"""
-    checks.labels(SIGNS.astype(dtype), np.zeros(3))
+    Binary().check_labels(SIGNS.astype(dtype), 3)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.uint64])
 def test_good_classes_are_accepted(dtype):
     """labels(y, z) is silent for 0..K - 1 of any integer dtype"""
-    checks.labels(CLASSES.astype(dtype), np.zeros((3, 3)))
+    Classes(3).check_labels(CLASSES.astype(dtype), 3)
 
 
 def test_the_target_is_checked_like_the_labels_and_named():
     """attack(..., target) refuses targets as labels, by the name target"""
     for target, words in [(np.array([0, 1, 3]), ["target holds 3", "0..2"]), (CLASSES[:2], ["target has shape (2,)"])]:
         with refused(ValueError, *words):
-            checks.attack(Recorder(k=3), X, CLASSES, Linf(0.1), target)
+            check_attack(Recorder(k=3), X, CLASSES, Linf(0.1), target)
     with refused(ValueError, "target holds 0"):
-        checks.attack(Recorder(), X, SIGNS, Linf(0.1), np.array([0, 1, 1]))
+        check_attack(Recorder(), X, SIGNS, Linf(0.1), np.array([0, 1, 1]))
 
 
 def test_the_threat_is_asked_whether_x_is_in_its_box():
     """attack(..., ball in a box) refuses x outside the box"""
     with refused(ValueError, "x holds 2", "[0, 1]"):
-        checks.attack(Recorder(), with_value(2.0), SIGNS, L2(0.1).within(0, 1))
+        check_attack(Recorder(), with_value(2.0), SIGNS, L2(0.1).within(0, 1))
 
 
 def test_good_input_costs_the_logits_of_one_example():
     """attack(...) asks the model about x[:1] and nothing else"""
     for model, y in [(Recorder(), SIGNS), (Recorder(k=3), CLASSES)]:
-        checks.attack(model, X, y, Linf(0.1).within(0, 1))
+        check_attack(model, X, y, Linf(0.1).within(0, 1))
         assert model.asked == [1]
 
 

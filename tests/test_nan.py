@@ -34,8 +34,9 @@ from scratchadv.evaluate import (
 )
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP, LogisticRegression
-from scratchadv.models.protocol import NO_LABEL, is_fooled, labels_of, predict
+from scratchadv.models.protocol import labels_of, predict
 from scratchadv.sets import L1, Linf
+from scratchadv.tasks import NO_LABEL, Classes
 from scratchadv.testing.models import Linear, SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,7 +163,7 @@ def test_nan_behind_the_examples_is_never_a_success(name, column):
     threat = attack.ball.within(0, 1)
     delta = np.broadcast_to(attack(model, X, Y, threat), X.shape)
     assert np.isfinite(delta).all()
-    assert not is_fooled(model.logits(X + delta), Y).any()
+    assert not Classes(3).is_fooled(model.logits(X + delta), Y).any()
     if name in BLACK_BOXES | ONE_PIXEL or "fab" in name or "deepfool" in name or "carlini" in name or "apgd" in name:
         assert (delta == 0).all()  # the best that was seen
 
@@ -175,7 +176,8 @@ def test_nan_on_the_way_does_not_end_a_search(name):
     plain, delta = (attack(m, X, Y, threat) for m in (NETWORK, model))
     z = model.logits(X + delta)
     assert not np.isnan(z).any()
-    assert is_fooled(z, Y).sum() >= max(1, is_fooled(NETWORK.logits(X + plain), Y).sum() - 2)
+    before = Classes(3).is_fooled(NETWORK.logits(X + plain), Y).sum()
+    assert Classes(3).is_fooled(z, Y).sum() >= max(1, before - 2)
 
 
 def test_nan_behind_the_examples_is_judged_a_failure():
@@ -195,9 +197,9 @@ def test_labels_of_nan():
     np.testing.assert_array_equal(labels_of(z), [NO_LABEL, NO_LABEL, 1, NO_LABEL])
     np.testing.assert_array_equal(labels_of(np.array([np.nan, -0.5, 0.0])), [NO_LABEL, -1, 1])
     for y in range(3):
-        np.testing.assert_array_equal(is_fooled(z, np.full(4, y)), [False, False, y != 1, False])
+        np.testing.assert_array_equal(Classes(3).is_fooled(z, np.full(4, y)), [False, False, y != 1, False])
         np.testing.assert_array_equal(
-            is_fooled(z, np.full(4, (y + 1) % 3), np.full(4, y)), [False, False, y == 1, False]
+            Classes(3).is_fooled(z, np.full(4, (y + 1) % 3), np.full(4, y)), [False, False, y == 1, False]
         )
 
 
@@ -205,7 +207,7 @@ def test_the_rank_of_a_value():
     """ranked: ∞ where fooled, −∞ where the logits are NaN, else the value"""
     z, y = np.array([[0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]]), np.zeros(3, int)
     np.testing.assert_array_equal(
-        ranked(cross_entropy.value(z, y), z, y, None), [np.inf, math.log1p(math.exp(-1)), -np.inf]
+        ranked(Classes(3), cross_entropy.value(z, y), z, y, None), [np.inf, math.log1p(math.exp(-1)), -np.inf]
     )
 
 

@@ -4,15 +4,15 @@ from functools import partial
 
 import numpy as np
 
+from .. import tasks
 from ..backend import host, namespace
 from ..checked import checked, in_norm
-from ..losses import cross_entropy, logistic, logit_difference, targeted_dlr
-from ..models.protocol import clean_logits, is_fooled, logits
+from ..losses import log_loss, logit_difference, targeted_dlr
+from ..models.protocol import clean_logits, logits
 from ..numerics import take
 from ..sets import L2, Boxed, Linf
 from .black_box.square import square
 from .constrained.fab import fab
-from .constrained.targets import rivals_of
 from .gradient.apgd import apgd
 
 
@@ -57,28 +57,28 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     parameter-free attacks", section 5.
     """
     xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
-    delta, standing = xp.zeros_like(x), ~is_fooled(z, y)
-    rivals = -y[:, None] if z.ndim == 1 else _rivals(z, y, targets)
+    task = tasks.of(model, z)
+    delta, standing = xp.zeros_like(x), ~task.is_fooled(z, y)
+    rivals = _rivals(task, z, y, targets)
     for attack in _attacks(model, x, y, z, rivals, delta_set, rng, steps, queries):
         left = xp.flatnonzero(standing)
         if not len(left):
             break
         found = attack(left)
-        fallen = is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
+        fallen = task.is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
         delta[left[fallen]], standing[left[fallen]] = found[fallen], False
     return delta
 
 
-def _rivals(z, y, targets):
+def _rivals(task, z, y, targets):
     """The classes to aim at, ``(N, C)``: those of the largest logits, but none that is masked out for all examples."""
-    xp, rivals = namespace(z), rivals_of(z, y)[:, :targets]
-    possible = xp.take_along_axis(z, rivals, axis=1) > -xp.inf
-    return rivals[:, possible.any(axis=0)]
+    rivals = task.rivals(z, y)[:, :targets]
+    return rivals[:, task.possible(z, rivals).any(axis=0)]
 
 
 def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
     """The attacks in turn, each a function of the numbers of the examples that are left."""
-    binary, few = z.ndim == 1, z.ndim == 1 or z.shape[1] < 4
+    few = len(tasks.of(model, z).every) < 4
 
     def climb(loss, target, start, left):
         x_left, y_left, threat_left, target, start = take(left, x, y, threat, target, start)
@@ -94,7 +94,7 @@ def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
         x_left, y_left, threat_left = take(left, x, y, threat)
         return square(model, x_left, y_left, threat_left, queries=queries, seeds=seeds[host(left)])
 
-    yield partial(climb, logistic if binary else cross_entropy, None, threat.sample(rng, x))
+    yield partial(climb, log_loss(z), None, threat.sample(rng, x))
     for rival in rivals.T:
         yield partial(climb, logit_difference if few else targeted_dlr, rival, threat.sample(rng, x))
     for rival in rivals.T:

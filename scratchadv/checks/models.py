@@ -1,13 +1,8 @@
-"""Checks of models, perturbation sets, losses and optimisers, and of all that an attack is given."""
+"""Checks of models and their logits, perturbation sets, losses and optimisers."""
 
 import math
 
-import numpy as np
-
 from ..backend import namespace
-from .arrays import images, one_side
-from .outputs import fitting
-from .ranges import inside_box, pixel_range
 from .values import function, has, shown
 
 
@@ -69,49 +64,16 @@ def threat(name, value):
     return has(name, value, ("at", "project", "linear_max", "contains"), "a perturbation set, such as Linf(0.1)")
 
 
-def loss_of(z, loss, y, target, name="loss"):
-    """Refuse a loss that cannot be computed from the logits z of one example and its labels.
+def logits(z, what="x"):
+    """Return the logits; refuse NaN.
 
     Parameters
     ----------
-    z : array, shape (1,) or (1, K)
-    loss : Loss
-    y, target : array, shape (1,)
-        The target may be None.
-    name : str
+    z : array, shape (N, ...)
+    what : str
+        What the model was asked about.
     """
-    labels = y
-    if getattr(loss, "of_pairs", False):
-        if target is None:
-            raise ValueError(f"{name}: {type(loss).__name__} needs the labels to reach: pass target")
-        labels = namespace(y).stack([y, target], axis=1)
-    try:
-        wrong = np.shape(loss.value(z, labels)) != (1,)
-        why = ""
-    except Exception as error:
-        wrong, why = True, f": {type(error).__name__}: {error}"
-    if wrong:
-        what = "binary models" if z.ndim == 1 else f"models of {z.shape[1]} classes"
-        raise ValueError(f"{name} = {shown(loss)} cannot be computed for {what}{why}")
-
-
-def examples(model, x, y, name="y"):
-    """Return (x, y) for a model that may be asked about them; costs the logits of one example."""
-    x = images(x)
-    one_side(x, *getattr(model, "params", {}).values())
-    return x, fitting(model, x, y, name)
-
-
-def attack(model, x, y, threat, target=None):
-    """Return (x, y, target) for an attack in a set; refuse bad input."""
-    x, y = examples(model, x, y)
-    threat.at(x)
-    return x, y, None if target is None else fitting(model, x, target, "target")
-
-
-def smallest_change(model, x, y, pixels, target=None):
-    """Return (x, y, target) for an attack that looks for the smallest change; ``pixels`` is (lower, upper) or None."""
-    x, y = examples(model, x, y)
-    if pixels is not None:
-        inside_box(x, *pixel_range("box", pixels))
-    return x, y, None if target is None else fitting(model, x, target, "target")
+    wrong = namespace(z).isnan(z.reshape(len(z), -1)).any(axis=1)
+    if wrong.any():
+        raise ValueError(f"the logits of the model are NaN for {int(wrong.sum())} of {len(z)} examples of {what}")
+    return z

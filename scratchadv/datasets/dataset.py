@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import checks
 from ..checked import check_fields, each
+from ..tasks import whole_labels
 
 DIGITS = tuple("0123456789")
 
@@ -97,7 +98,7 @@ def _labels_of(x, images):
     def check(name, value):
         if hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and len(value) != len(x):
             raise ValueError(f"{images} has {len(x)} images, but {name} has {len(value)} labels")
-        return checks.whole_labels(value, len(x), name)
+        return whole_labels(value, len(x), name)
 
     return check
 

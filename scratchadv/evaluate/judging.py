@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .. import checks
+from .. import checks, tasks
 from ..backend import namespace
 from ..checked import checked
-from ..models.protocol import is_fooled, labels_of, logits, refuse_nan
+from ..models.protocol import logits, refuse_nan
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
     refuse_nan(model, x, z)
     delta_set = threat.at(x)
     inside = delta_set.contains(delta)
-    success = is_fooled(z, y, target) & inside
-    return Judgement(success, inside, delta_set.norm(change), model.loss.value(z, y), labels_of(z))
+    task = tasks.of(model, z)
+    success = task.is_fooled(z, y, target) & inside
+    return Judgement(success, inside, delta_set.norm(change), model.loss.value(z, y), task.decode(z))
 
 
 def _stored(x, delta, threat, bits):

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from .. import __version__, checks
+from .. import __version__, checks, tasks
 from ..attacks import pgd
 from ..backend import host
 from ..checked import checked, each, taking, whole
@@ -125,7 +125,7 @@ def report(
     OSError
         If the file cannot be written; before any attack.
     """
-    names = _names(class_names, logits(model, x[:1]))
+    names = _names(class_names, tasks.of(model, logits(model, x[:1])))
     files.check_writable(path)
     threats = [threat.scaled(radius) for radius in (_radii(threat) if eps is None else eps)]
     check_growth(threats)
@@ -150,9 +150,9 @@ def report(
     return found
 
 
-def _names(names, z):
+def _names(names, task):
     """The name of each label that the model can give, a dict; refuse names that do not cover them."""
-    labels = [1, -1] if z.ndim == 1 else list(range(z.shape[1]))
+    labels = list(task.every)
     if names is None:
         return {label: label for label in labels}
     by_label = names if isinstance(names, dict) else dict(zip(labels, names, strict=False))

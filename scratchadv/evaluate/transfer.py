@@ -9,10 +9,11 @@ import numpy as np
 from .. import checks
 from ..attacks.black_box.queries import LabelOracle, room_of
 from ..backend import host, like, namespace
-from ..checked import anything, checked, each, each_by_name, one_of, taking
+from ..checked import anything, check_examples, checked, each, each_by_name, one_of, taking
 from ..models import protocol
 from ..numerics import per_row
 from ..sets import L0
+from ..tasks import whole_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,9 +237,9 @@ def _labels_for(name, model, x, y):
     """Return the labels as the model needs them."""
     what = f"y of {name!r}"
     if hasattr(model, "logits"):
-        return checks.examples(model, x, y, what)[1]
+        return check_examples(model, x, y, what)[1]
     checks.features(model, x)
-    return checks.whole_labels(y, len(x), what)
+    return whole_labels(y, len(x), what)
 
 
 def _by_name(given, names, what):

@@ -9,6 +9,7 @@ from ..backend import namespace, snapshot
 from ..checked import checked
 from ..losses import logistic
 from ..numerics import per_row, rows
+from ..tasks import Binary
 
 
 class LogisticRegression:
@@ -27,6 +28,7 @@ class LogisticRegression:
     """
 
     loss = logistic
+    task = Binary()
     linear = True
 
     @checked(theta=checks.example, theta0=checks.number)

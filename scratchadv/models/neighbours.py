@@ -1,10 +1,10 @@
 """Nearest neighbours with a gradient."""
 
-from .. import checks
 from ..backend import namespace
 from ..checked import checked
 from ..losses import cross_entropy
 from ..numerics import log_sum_exp, rows
+from ..tasks import Classes
 
 
 class SoftNeighbours:
@@ -35,7 +35,8 @@ class SoftNeighbours:
     @checked
     def __init__(self, x, y, temperature=1.0):
         k = int(y.max()) + 1
-        y = checks.classes(y, len(x), k)
+        self.task = Classes(k)
+        y = self.task.check_labels(y, len(x))
         self.temperature = temperature
         self.params = {f"class {label}": rows(x[y == label]) for label in range(k)}
         if empty := [name for name, c in self.params.items() if not len(c)]:

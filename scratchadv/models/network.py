@@ -13,6 +13,7 @@ from ..checked import checked, each
 from ..layers import Dropout, Flatten, ReLU
 from ..losses import cross_entropy
 from ..seeded import pieces
+from ..tasks import Classes
 
 
 class Network:
@@ -35,6 +36,8 @@ class Network:
         ``"2.weight"`` is the weight of layer 2. Replace an array rather than overwrite it between ``vjp_x`` or
         ``vjp_theta`` and the last use of the pullback, which works with the arrays of the forward pass; x and the
         logits may be overwritten.
+    task : Task
+        ``Classes(K)`` for K logits.
     activations : int
         How many numbers the layers compute for one example.
     """
@@ -75,6 +78,7 @@ class Network:
             self.params |= {f"{i}.{name}": value for name, value in params.items()}
         if len(shape) != 1:
             raise ValueError(f"layers: the last one gives shape {shape} an example; logits, shape (K,), were expected")
+        self.task = Classes(*shape)
 
     def logits(self, x):
         """Z, ``(N, K)``."""

@@ -4,9 +4,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .. import checks
+from .. import tasks
 from ..backend import namespace
 from ..losses import Loss
+from ..numerics import rows
 from ..parallel import map_chunks
 
 
@@ -15,42 +16,21 @@ class Model(Protocol):
 
     params: dict[str, Any]
     loss: Loss
+    task: tasks.Task  # optional: without it the shape of the logits says what they mean
 
     def logits(self, x):
-        """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
+        """Return the logits z of each example, shaped as the task says: ``(N,)`` or ``(N, K)``."""
 
     def vjp_x(self, x):
-        """Z and a function that takes ``dz``, shaped like z, to the gradient by x, shaped like x."""
+        """Return z and the pullback from ``dz``, shaped like z, to the gradient in x, shaped like x."""
 
     def vjp_theta(self, x):
-        """Z and a function that takes ``dz`` to the gradients by the parameters, a dict like ``params``."""
-
-
-NO_LABEL = -(2**63)  # where a logit is NaN nothing is predicted
+        """Return z and the pullback from ``dz`` to the gradients in the parameters, a dict like ``params``."""
 
 
 def labels_of(z):
-    """Return the label of the largest logit, ``(N,)``; ``NO_LABEL`` where a logit is NaN.
-
-    For one logit the label is its sign, −1 or +1 (+1 on the boundary).
-    """
-    xp = namespace(z)
-    if z.ndim == 1:
-        return xp.where(xp.isnan(z), NO_LABEL, xp.where(z >= 0, 1, -1))
-    return xp.where(xp.isnan(z).any(axis=1), NO_LABEL, z.argmax(axis=1))
-
-
-def is_fooled(z, y, target=None):
-    """Return whether the prediction is wrong, or is the target where there is one, ``(N,)``; never where there is none.
-
-    A δ at which a logit is NaN is no success.
-    """
-    return differs(labels_of(z), y, target)
-
-
-def differs(labels, y, target=None):
-    """Return whether these predictions count as a success, ``(N,)``, as :func:`is_fooled` does for logits."""
-    return (labels != y) & (labels != NO_LABEL) if target is None else labels == target
+    """Return the labels of logits, ``(N,)``, where their shape alone says what they mean; ``NO_LABEL`` for NaN."""
+    return tasks.task_of(z).decode(z)
 
 
 def logits(model, x):
@@ -66,7 +46,8 @@ def clean_logits(model, x):
     ValueError
         If any of them is NaN: such a model has no accuracy.
     """
-    return checks.logits(logits(model, x))
+    z = logits(model, x)
+    return tasks.of(model, z).check_logits(z)
 
 
 def refuse_nan(model, x, z):
@@ -77,7 +58,8 @@ def refuse_nan(model, x, z):
 
 def predict(model, x):
     """Return the labels that the model gives to x, ``(N,)``; raises ValueError where its logits are NaN."""
-    return labels_of(clean_logits(model, x))
+    z = clean_logits(model, x)
+    return tasks.of(model, z).decode(z)
 
 
 def vjp_x(model, x):
@@ -108,13 +90,18 @@ def loss_and_gradient(model, loss, x, y):
 
 
 def jacobian(model, x):
-    """All logits and their gradients by x: z, ``(N, K)``, and J, ``(N, K, *D)``; K pulls, one a class.
+    """Return all logits of each example and their gradients in x; one pull for each logit of an example.
 
-    A binary model has z ``(N,)`` and J ``(N, 1, *D)``.
+    Returns
+    -------
+    z : array, shape (N,) or (N, K)
+    J : array, shape (N, 1, *D) or (N, K, *D)
     """
     xp = namespace(x)
     z, pull = vjp_x(model, x)
-    if z.ndim == 1:
-        return z, pull(xp.ones_like(z))[:, None]
-    units = xp.eye(z.shape[1], dtype=z.dtype)
-    return z, xp.stack([pull(xp.broadcast_to(unit, z.shape)) for unit in units], axis=1)
+    gradients = []
+    for k in range(rows(z).shape[1]):
+        dz = xp.zeros(z.shape, dtype=z.dtype)
+        rows(dz)[:, k] = 1
+        gradients.append(pull(dz))
+    return z, xp.stack(gradients, axis=1)

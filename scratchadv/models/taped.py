@@ -31,6 +31,8 @@ class Taped:
         The shape of one example: x of another shape is refused, and f is run once to see how many examples fit the
         cache together.
     loss : Loss
+    task : Task, optional
+        What the logits mean. Without it their shape says so.
 
     Attributes
     ----------
@@ -48,8 +50,8 @@ class Taped:
     """
 
     @checked(f=taking("params", "x"), params=each_by_name(checks.parameter))
-    def __init__(self, f, params, shape=None, loss=cross_entropy):
-        self.f, self.params, self.loss = f, params, loss
+    def __init__(self, f, params, shape=None, loss=cross_entropy, task=None):
+        self.f, self.params, self.loss, self.task = f, params, loss, task
         self.shape, self.activations = None, 0
         if shape is not None:
             self.shape = shape

@@ -10,6 +10,7 @@ from .. import checks
 from ..checked import checked, one_of
 from ..numerics import rows, sigmoid, softplus
 from ..sets import L1, L2, Linf
+from ..tasks import Binary
 from .risk import signs, worst_margin
 from .solvers import barrier, working_set
 from .solvers.dual import lower_bound
@@ -100,7 +101,7 @@ def fit(x, y, ball, *, tol=1e-6):
     Source: slides "Linear Models" (the objective); ``solvers/dual.py`` (the certificate).
     """
     checks.on_host("robust_logistic.fit", x, y)
-    y = checks.signs(y, len(x))
+    y = Binary().check_labels(y, len(x))
     y = y.astype(float)
     yx = rows(x).astype(float)  # the only copy: asking for memory costs more than the solution
     center = yx.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
@@ -154,7 +155,7 @@ def critical_radius(x, y, norm):
     0.75
     """
     checks.on_host("critical_radius", x, y)
-    y = checks.signs(y, len(x))
+    y = Binary().check_labels(y, len(x))
     return largest_margin(rows(x).astype(float), y.astype(float), norm)
 
 

@@ -13,12 +13,13 @@ from ..backend import namespace
 from ..checked import checked
 from ..numerics import per_row, rows, sigmoid, softplus
 from ..sets import Ball
+from ..tasks import Binary
 
 
 def signs(name, value):
     """Return labels −1/+1, as many as there are."""
     y = checks.array(name, value, "of labels")
-    return checks.signs(y, (*y.shape, 1)[0], name)
+    return Binary().check_labels(y, (*y.shape, 1)[0], name)
 
 
 _LINEAR_PROBLEM = {"theta": checks.example, "theta0": checks.number, "y": signs, "ball": checks.threat}
@@ -50,7 +51,7 @@ def worst_margin(theta, theta0, x, y, ball):
     TypeError, ValueError
         If the arguments do not fit each other.
     """
-    y = checks.signs(y, len(x))
+    y = Binary().check_labels(y, len(x))
     if theta.shape != x.shape[1:]:
         raise ValueError(f"theta has shape {theta.shape}; that of an example of x, {x.shape[1:]}, was expected")
     m = y * (_scores(theta, x) + theta0)

@@ -6,6 +6,7 @@ They compute each example by itself, to the last bit: no product over the batch,
 import numpy as np
 
 from ..losses import cross_entropy, logistic
+from ..models.watched import Around, Watched
 from ..numerics import per_row, rows
 
 LIFT = (
@@ -116,7 +117,7 @@ class Constant:
         return self.logits(x), lambda dz: np.zeros_like(x)
 
 
-class Shifted:
+class Shifted(Around):
     """A model with the same constant added to all its logits.
 
     They are rounded to a millionth first, so that in float64 the shift loses nothing and their differences stay the
@@ -124,8 +125,8 @@ class Shifted:
     """
 
     def __init__(self, model, shift):
-        self.model, self.shift = model, shift
-        self.loss, self.params = model.loss, model.params
+        super().__init__(model)
+        self.shift = shift
 
     def __repr__(self):
         return f"{self.model} with all logits shifted by {self.shift:g}"
@@ -143,17 +144,7 @@ class Shifted:
         return (np.rint(z * 2**20) / 2**20 + self.shift).astype(z.dtype)
 
 
-class _Around:
-    """What the models around another one share: what they do not say themselves, the model inside says."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
-
-
-class Holed(_Around):
+class Holed(Around):
     """A model whose gradient in the first component of x is the same number for all, NaN or infinite."""
 
     def __init__(self, model, hole):
@@ -175,11 +166,13 @@ class Holed(_Around):
         return z, holed
 
 
-class MaskedOut(_Around):
+class MaskedOut(Around):
     """A model with one class more, which is masked out: its logit is −∞."""
 
     def __repr__(self):
         return f"{self.model} and a masked class"
+
+    task = None  # one class more than the model inside has: the shape of the logits says how many
 
     def logits(self, x):
         """Return z with a last column of −∞."""
@@ -192,7 +185,7 @@ class MaskedOut(_Around):
         return self.logits(x), lambda dz: pull(dz[:, :-1])
 
 
-class NotANumber(_Around):
+class NotANumber(Around):
     """A model whose logits are all NaN."""
 
     def __repr__(self):
@@ -207,31 +200,26 @@ class NotANumber(_Around):
         return self.logits(x), lambda dz: np.full_like(x, np.nan)
 
 
-class Watched(_Around):
-    """A model that notes every array it is given."""
+class Recorded(Watched):
+    """A model that keeps every array it is given.
+
+    Attributes
+    ----------
+    inputs : list of array
+        Every x, not copied.
+    pulls : list of (dz, z)
+    """
 
     def __init__(self, model):
-        super().__init__(model)
-        self.asked, self.pulled = [], []
+        self.inputs, self.pulls = [], []
+        super().__init__(
+            model,
+            on_call=lambda x, owners: self.inputs.append(x),
+            on_pull=lambda dz, z: self.pulls.append((dz, z)),
+        )
 
     def __repr__(self):
         return repr(self.model)
-
-    def logits(self, x):
-        """Z."""
-        self.asked.append(x)
-        return self.model.logits(x)
-
-    def vjp_x(self, x):
-        """Z, and the pullback of the model."""
-        self.asked.append(x)
-        z, pull = self.model.vjp_x(x)
-
-        def noted(dz):
-            self.pulled.append((dz, z))
-            return pull(dz)
-
-        return z, noted
 
 
 def short(a):

@@ -6,11 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from .. import checks
+from .. import checks, tasks
 from ..backend import namespace, read_only
 from ..checked import checked, taking
 from ..layers import Dropout
-from ..models.protocol import labels_of
 from ..models.weights import architecture
 from ..parallel import sum_chunks
 from ..support.configuration import describe, generators_of
@@ -304,7 +303,8 @@ def loss_and_gradients(model, m, x, y, seeds):
         model = model.noisy(seeds)
     with np.errstate(over="ignore", invalid="ignore"):
         z, pull = model.vjp_theta(x)
-        return (model.loss.value(z, y), labels_of(z) != y), pull(model.loss.grad(z, y) / m)
+        wrong = tasks.of(model, z).decode(z) != y
+        return (model.loss.value(z, y), wrong), pull(model.loss.grad(z, y) / m)
 
 
 def _has_dropout(model):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import namespace
-from ..checked import anything, checked, taking
+from ..checked import anything, check_examples, checked, taking
 from ..models import weights
 from ..support import archive
 from ..support.configuration import describe, differences, digest, generators_of, state_of
@@ -101,7 +101,7 @@ def trained(
         If a file in the cache is damaged: the model is trained anew.
     """
     model, rng = checks.trainable("the result of make", make()), np.random.default_rng(0) if rng is None else rng
-    x, y = checks.examples(model, x, y)
+    x, y = check_examples(model, x, y)
     weights.architecture(model)  # what cannot be saved is refused before it is trained
     run = {"batch_size": batch_size, "optimizer": optimizer, "attack": attack, "rng": rng}
     factors = scales(schedule, epochs)

@@ -17,6 +17,7 @@ from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
 from scratchadv.sets import L0, L1, L2, Boxed, Linf
+from scratchadv.tasks import Classes
 
 inner = importlib.import_module("scratchadv.attacks.ensemble")
 THREATS = [ball for bare in (Linf(0.08), L2(0.15)) for ball in (bare, bare.within(0, 1))]
@@ -49,7 +50,7 @@ def test_what_apgd_or_fab_fools_falls(threat):
     climbed = apgd(model, x, y, threat, loss=cross_entropy, steps=8, rng=rng(), until_wrong=True)
     assert fell[fallen(model, x, y, climbed)].all()
     box, norm = ((0, 1), type(threat.ball)) if isinstance(threat, Boxed) else (None, type(threat))
-    for rival in inner.rivals_of(model.logits(x), y).T:
+    for rival in Classes(6).rivals(model.logits(x), y).T:
         shrunk = fab(model, x, y, rival=rival, norm=norm, box=box, steps=8)
         assert fell[judge(model, x, y, shrunk, threat).success].all()
     assert 0 < fell.sum() < len(x)
@@ -118,7 +119,7 @@ def test_only_survivors_are_handed_on(monkeypatch):
     assert not standard(model, x, y, Linf(0.1), rng=rng()).any()
     assert {n for _, n in calls} == {15}
     calls.clear()
-    monkeypatch.setattr(inner, "is_fooled", lambda z, y: np.arange(len(z)) < (5 if len(z) == 20 else 20))
+    monkeypatch.setattr(Classes, "is_fooled", lambda self, z, y: np.arange(len(z)) < (5 if len(z) == 20 else 20))
     delta = standard(model, x, y, Linf(0.1), rng=rng())
     assert calls == [("apgd", 15)]
     np.testing.assert_array_equal(delta, np.zeros_like(x))

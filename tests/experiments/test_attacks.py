@@ -10,12 +10,12 @@ from scratchadv import datasets
 from scratchadv.attacks import deepfool, fgsm, jsma, pgd
 from scratchadv.experiments.attacks import experiment as attacks
 from scratchadv.experiments.attacks import figures as attacks_figures
-from scratchadv.experiments.attacks.counted import Counted
 from scratchadv.experiments.attacks.line_up import InSet, Smallest
 from scratchadv.experiments.experiment import Setup, run
 from scratchadv.experiments.networks.images import targets_of
 from scratchadv.models import MLP
 from scratchadv.models.protocol import jacobian, predict
+from scratchadv.models.watched import Watched
 from scratchadv.sets import L0, L2, Linf
 from scratchadv.training import fit
 from scratchadv.training.optim import Adam
@@ -39,20 +39,20 @@ def experiment():
 @pytest.mark.parametrize(("restarts", "steps"), [(1, 1), (1, 7), (3, 4)])
 def test_queries_and_gradients_are_counted(experiment, restarts, steps):
     """PGD: s gradients a restart; s + 1 queries, one more for δ = 0 elsewhere, one image checked"""
-    model, x, y = Counted(experiment.models["CNN"]), experiment.data.x_test[:20], experiment.data.y_test[:20]
+    model, x, y = Watched(experiment.models["CNN"]), experiment.data.x_test[:20], experiment.data.y_test[:20]
     rng = None if restarts == 1 else np.random.default_rng(0)
     pgd(model, x, y, Linf(0.1), steps=steps, restarts=restarts, rng=rng)
-    assert model.gradients == 20 * steps * restarts
-    assert model.queries == 20 * ((steps + 1) * restarts + (rng is not None)) + 1
+    assert model.pulled == 20 * steps * restarts
+    assert model.asked == 20 * ((steps + 1) * restarts + (rng is not None)) + 1
 
 
 def test_what_is_counted_is_the_model_itself(experiment):
     """Logits, pullbacks and all else are the model's; a Jacobian is one query and K gradients"""
     model, x = experiment.models["CNN"], experiment.data.x_test[:4]
-    counted = Counted(model)
+    counted = Watched(model)
     np.testing.assert_array_equal(counted.logits(x), model.logits(x))
     np.testing.assert_array_equal(jacobian(counted, x)[1], jacobian(model, x)[1])
-    assert (counted.params is model.params, counted.queries, counted.gradients) == (True, 8, 40)
+    assert (counted.params is model.params, counted.asked, counted.pulled) == (True, 8, 40)
 
 
 def test_targets_are_other_classes():

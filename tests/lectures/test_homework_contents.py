@@ -188,7 +188,7 @@ WRONG_LAWS = [
     ("y = -labels_of(model.logits(x))", "y = labels_of(model.logits(x))", "misclassified_inputs"),
     ("for shift in (1, 2, 3)", "for shift in (1,)", "targets_are_respected"),
     (" & (fooled == still_fooled)", "", "more_restarts_are_not_weaker"),
-    ("in model.asked", "in model.asked[:1]", "the_model_sees_pixels_only"),
+    ("in model.inputs", "in model.inputs[:1]", "the_model_sees_pixels_only"),
 ]
 
 

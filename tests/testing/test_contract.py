@@ -21,7 +21,7 @@ from scratchadv.testing import (
 )
 from scratchadv.testing.contract import BALL_LAWS, EVALUATION_LAWS, LAWS, LOSS_LAWS
 from scratchadv.testing.contract.measures import best_margin, margin_of
-from scratchadv.testing.models import LIFT, Constant, Linear, LinearSoftmax, Shifted, SmallNetwork, Watched
+from scratchadv.testing.models import LIFT, Constant, Linear, LinearSoftmax, Recorded, Shifted, SmallNetwork
 from scratchadv.testing.strategies import Case, other_labels
 
 INF, TWO, ONE = (ball.within(0, 1) for ball in (Linf(0.3), L2(0.5), L1(0.7)))
@@ -194,13 +194,13 @@ def test_a_shift_keeps_differences_to_the_last_bit():
     assert (moved < 0).all()
 
 
-def test_watched_models_note_what_they_are_asked():
-    """asked holds every x, pulled every dz with its z"""
-    model = Watched(Linear([1.0]))
+def test_recorded_models_keep_what_they_are_given():
+    """Inputs holds every x, pulls every dz with its z"""
+    model = Recorded(Linear([1.0]))
     x = np.array([[0.5]])
     fgsm(model, x, np.array([1]), Linf(0.1))
-    assert any(a is x or np.array_equal(a, x) for a in model.asked)
-    assert [dz.shape for dz, _ in model.pulled] == [(1,)]
+    assert any(a is x or np.array_equal(a, x) for a in model.inputs)
+    assert [dz.shape for dz, _ in model.pulls] == [(1,)]
     assert model.loss is logistic
 
 

@@ -14,7 +14,7 @@ from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of, loss_and_gradient
 from scratchadv.sets import L1, L2, Linf
-from scratchadv.testing.models import LinearSoftmax, Watched
+from scratchadv.testing.models import LinearSoftmax, Recorded
 from scratchadv.testing.strategies import linear_problems, seeds
 from scratchadv.training.optim import SGD
 
@@ -120,12 +120,12 @@ def test_nothing_is_changed_and_float32_stays(seed, threat):
         ("pgd", {"steps": 3, "rng": np.random.default_rng(seed), "restarts": 2}),
         ("pgd", {"steps": 3, "start": start, "restarts": 2, "normalized": False}),
     ):
-        watched, what = Watched(model), f"{name} on float32 images under {threat}"
-        perturbation(student(name)(watched, x, y, threat, **options), x, threat, f"the δ of {what}")
+        recorded, what = Recorded(model), f"{name} on float32 images under {threat}"
+        perturbation(student(name)(recorded, x, y, threat, **options), x, threat, f"the δ of {what}")
         assert (x == kept).all(), f"x was changed by {what}"
         assert (y == labels).all(), f"y was changed by {what}"
         assert (start == first).all(), f"start was changed by {what}"
-        dtypes = {str(asked.dtype) for asked in watched.asked}
+        dtypes = {str(asked.dtype) for asked in recorded.inputs}
         assert dtypes == {"float32"}, f"the model should be asked about float32 by {what}, but was about {dtypes}"
         bad = x.copy()
         bad[-1, -1] = np.nan

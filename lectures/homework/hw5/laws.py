@@ -14,7 +14,7 @@ import numpy as np
 from scratchadv.attacks import exact
 from scratchadv.losses import margin
 from scratchadv.models.protocol import labels_of
-from scratchadv.testing.models import Linear, LinearSoftmax, SmallNetwork, Watched
+from scratchadv.testing.models import Linear, LinearSoftmax, Recorded, SmallNetwork
 from scratchadv.testing.strategies import pixel_range
 
 
@@ -144,10 +144,10 @@ def the_model_sees_pixels_only(attack, threat):
     if not hasattr(threat, "lower"):
         return
     for seed in range(4):
-        model = Watched(SmallNetwork((2,), 3, seed))
+        model = Recorded(SmallNetwork((2,), 3, seed))
         x = pictures(threat, 6, seed)
         attack(model, x, labels_of(model.logits(x)), threat)
-        for asked in model.asked:
+        for asked in model.inputs:
             inside = (asked >= threat.lower - 1e-6) & (asked <= threat.upper + 1e-6)
             assert inside.all(), f"the model was asked about {asked}"
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from ... import checks
 from ...backend import host, like, namespace
-from ...models.protocol import differs
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
 from ...seeded import seeds_of, uniform
+from ...tasks import differs
 from ..constrained.targets import clip, room
 from .queries import LabelOracle, labelled, several
 

@@ -4,7 +4,7 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import like, namespace
 from ...checked import checked, in_norm, whole
 from ...numerics import log_sum_exp, rows, sigmoid
@@ -135,7 +135,7 @@ def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
     """The search for a chunk of examples."""
     xp, eps = namespace(x), delta_set.radius
     low, high = (xp.clip(rows(side), -eps, eps) for side in room_of(delta_set, x))
-    clean, zeros = fitness(z, y, target), xp.zeros(len(x), dtype=int)
+    clean, zeros = fitness(tasks.of(ask, z), z, y, target), xp.zeros(len(x), dtype=int)
     best = xp.zeros_like(low)
     state = _State(
         xp.arange(len(x)), owner, x, y, target, low, high, seeds, best[:, None], clean[:, None], zeros, zeros
@@ -153,19 +153,10 @@ def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
     return (best.reshape(x.shape),)
 
 
-def fitness(z, y, target):
+def fitness(task, z, y, target):
     """The log-odds of the target, or minus those of y; infinite where the example has fallen, ``(n,)``."""
-    odds = -log_odds(z, y) if target is None else log_odds(z, target)
-    return ranked(odds, z, y, target)
-
-
-def log_odds(z, y):
-    r""":math:`\log p_y - \log \sum_{k \neq y} p_k`, ``(n,)``; for one logit y z."""
-    if z.ndim == 1:
-        return y.astype(z.dtype) * z
-    row, others = namespace(z).arange(len(z)), z.copy()
-    others[row, y] = -math.inf
-    return z[row, y] - log_sum_exp(others)[:, 0]
+    odds = -task.log_odds(z, y) if target is None else task.log_odds(z, target)
+    return ranked(task, odds, z, y, target)
 
 
 def _first(state, size):
@@ -181,7 +172,8 @@ def _grown(ask, state, children, first):
     tried = (state.x[:, None] + children.reshape(n, size, *state.x.shape[1:])).reshape(-1, *state.x.shape[1:])
     xp = namespace(tried)
     y, target, owner = (a if a is None else xp.repeat(a, size) for a in (state.y, state.target, state.owner))
-    found = fitness(ask.scores(tried, owner), y, target).reshape(n, size)
+    z = ask.scores(tried, owner)
+    found = fitness(tasks.of(ask, z), z, y, target).reshape(n, size)
     if first:
         return state._replace(members=children, fitness=found)
     elite = state.fitness.max(axis=1)

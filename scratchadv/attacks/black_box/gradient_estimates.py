@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from ... import checks, seeded
+from ... import checks, seeded, tasks
 from ...backend import host, like, namespace
 from ...checked import checked
 from ...losses import margin, objective, target_margin
-from ...models.protocol import finite, is_fooled
+from ...models.protocol import finite
 from ...numerics import rows
 from ...parallel import map_chunks
 from .queries import first_scores, only, ranked, room_of, several
@@ -190,7 +190,8 @@ class _State(NamedTuple):
 def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delta_set):
     """The ascent of a chunk of examples."""
     xp = namespace(x)
-    best, standing = xp.zeros_like(x), ~is_fooled(z, y, target)
+    task = tasks.of(ask, z)
+    best, standing = xp.zeros_like(x), ~task.is_fooled(z, y, target)
     value = loss.value(z, labels)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, best, best, value)
     state = only(state, standing)
@@ -202,7 +203,7 @@ def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delt
         g = rule.momentum * state.g + (1 - rule.momentum) * g
         delta = state.delta_set.ascend(state.delta, g, rule.alpha)
         z = ask.scores(state.x + delta, state.owner)
-        value = ranked(loss.value(z, state.labels), z, state.y, state.target)
+        value = ranked(task, loss.value(z, state.labels), z, state.y, state.target)
         better = value > state.value
         best[state.place[better]] = delta[better]
         state = state._replace(delta=delta, g=g, value=xp.maximum(value, state.value))

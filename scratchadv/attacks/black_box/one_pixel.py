@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import differential_evolution
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import host, like, namespace
 from ...checked import checked, in_norm, one_of, whole
 from ...losses import margin, objective, target_margin
@@ -140,7 +140,7 @@ class _State(NamedTuple):
 def _evolve(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
     """The search for a chunk of examples."""
     xp = namespace(x)
-    clean = _value(loss, z, y, target, labels)
+    clean = _value(ask, loss, z, y, target, labels)
     delta = xp.zeros_like(x)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
     state, left, generation = only(state, clean < math.inf), queries - 1, 0
@@ -166,7 +166,7 @@ class _Fooled(Exception):
 def _by_scipy(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
     """The search for a chunk of examples, one after the other, by SciPy."""
     xp, generations = namespace(x), (queries - 1) // population
-    clean = _value(loss, z, y, target, labels)
+    clean = _value(ask, loss, z, y, target, labels)
     delta = xp.zeros_like(x)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
     for i in range(len(x) if generations else 0):
@@ -211,9 +211,9 @@ def _best_by_scipy(ask, loss, population, generations, scale, pixels, state):
 SOLVERS = {"batched": _evolve, "scipy": _by_scipy}
 
 
-def _value(loss, z, y, target, labels):
+def _value(ask, loss, z, y, target, labels):
     """The loss, infinite where the example has fallen."""
-    return ranked(loss.value(z, labels), z, y, target)
+    return ranked(tasks.of(ask, z), loss.value(z, labels), z, y, target)
 
 
 def _first(state, size, pixels):
@@ -260,7 +260,7 @@ def _ask(ask, loss, pixels, state, members):
         each, state.x, state.y, state.target, state.labels, state.owner, state.delta_set
     )
     z = ask.scores(x + drawn(delta_set, x, members.reshape(n * size, -1), pixels), owner)
-    return _value(loss, z, y, target, labels).reshape(n, size)
+    return _value(ask, loss, z, y, target, labels).reshape(n, size)
 
 
 def drawn(delta_set, x, members, pixels):

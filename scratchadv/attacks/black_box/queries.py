@@ -1,15 +1,14 @@
 """A model as a black box: what it shows, at one of three levels of knowledge, and how often it was asked."""
 
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import host, namespace
-from ...checked import checked, whole
-from ...models.protocol import NO_LABEL, is_fooled, labels_of
-from ...numerics import log_sum_exp, rows, sigmoid, take
+from ...checked import check_loss, checked, taking, whole
+from ...models.watched import Ledger
+from ...numerics import rows, take
 from ...parallel import map_chunks
 
 
@@ -17,7 +16,7 @@ class BudgetError(RuntimeError):
     """A question was asked that the budget does not hold; the model has not seen it."""
 
 
-class LabelOracle:
+class LabelOracle(Ledger):
     """A model that shows its labels and nothing else: the lowest level of knowledge, and the counter of all levels.
 
     Every row of every x that is asked about is one query. An attack says with ``owners`` whose query each row is, so
@@ -31,6 +30,8 @@ class LabelOracle:
         The most queries of one example. Each row must then have its owner.
     total : int, optional
         The most queries of all examples together.
+    on_call : callable, optional
+        Called with (x, owners) before the model is asked about x; owners may be None.
 
     Attributes
     ----------
@@ -43,6 +44,8 @@ class LabelOracle:
     classes : array or None
         The labels of the model's classes, in the order of its probabilities: ``classes_`` of a scikit-learn model.
         None for a model that does not say them; they are then 0, 1, …, or −1 and +1.
+    task : Task or None
+        The model's; None for a model that does not say it.
 
     Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
     machine learning".
@@ -50,13 +53,14 @@ class LabelOracle:
 
     shows = "labels (predict)"
 
-    @checked(model=checks.black_box, queries=whole(0), total=whole(0))
-    def __init__(self, model, queries=None, total=None):
+    @checked(model=checks.black_box, queries=whole(0), total=whole(0), on_call=taking("x", "owners"))
+    def __init__(self, model, queries=None, total=None, on_call=None):
+        super().__init__(on_call)
         self.queries, self.total = queries, total
-        self.asked, self.counts = 0, np.zeros(0, int)
         self.activations = getattr(model, "activations", 0)
         self.classes = _classes_of(model)
-        self._model, self._lock = model, threading.Lock()
+        self.task = getattr(model, "task", None)
+        self._model = model
 
     def __getattr__(self, name):
         raise AttributeError(f"this black box does not show {name}: it shows {type(self).shows} only")
@@ -75,7 +79,7 @@ class LabelOracle:
         BudgetError
             If an example, or all, would be asked more often than the budget allows; before the model is called.
         """
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _labels(self._model, x, owners)
 
     def places(self, y, name="y"):
@@ -90,21 +94,19 @@ class LabelOracle:
             raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
         return place
 
-    def count(self, n, owners=None):
-        """Book n queries, or refuse all of them."""
+    def count(self, x, owners=None):
+        """Book the rows of x as queries, or refuse all of them."""
         if owners is None and self.queries is not None:
             raise TypeError(f"queries = {self.queries} are given to each example: pass the owners of the rows")
-        with self._lock:
-            asked, counts = self.asked + n, self.counts
-            if self.total is not None and asked > self.total:
-                raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
-            if owners is not None:
-                counts = np.bincount(host(owners), minlength=len(counts))
-                counts[: len(self.counts)] += self.counts
-            if self.queries is not None and counts.max(initial=0) > self.queries:
-                i = int(counts.argmax())
-                raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
-            self.asked, self.counts = asked, counts
+        super().count(x, owners)
+
+    def refuse(self, n, asked, counts):
+        """Raise BudgetError if an example, or all, would be asked more often than the budget allows."""
+        if self.total is not None and asked > self.total:
+            raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
+        if self.queries is not None and counts.max(initial=0) > self.queries:
+            i = int(counts.argmax())
+            raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
 
 
 class ProbabilityOracle(LabelOracle):
@@ -114,7 +116,7 @@ class ProbabilityOracle(LabelOracle):
 
     def probabilities(self, x, owners=None):
         """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _probabilities(self._model, x, owners)
 
     def scores(self, x, owners=None):
@@ -124,7 +126,7 @@ class ProbabilityOracle(LabelOracle):
         rounded to zero counts as the smallest number of its dtype.
         """
         p = self.probabilities(x, owners)
-        return _log(p) if p.ndim > 1 else _log(p) - _log(1 - p)
+        return tasks.of(self, p).scores(p)
 
 
 class LogitOracle(ProbabilityOracle):
@@ -134,7 +136,7 @@ class LogitOracle(ProbabilityOracle):
 
     def logits(self, x, owners=None):
         """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
-        self.count(len(x), owners)
+        self.count(x, owners)
         return _ask(self._model, "logits", x, owners)
 
     def scores(self, x, owners=None):
@@ -189,24 +191,25 @@ def first_scores(model, x, y, target, queries, loss=None):
     if not isinstance(ask, ProbabilityOracle):
         raise TypeError("model: this attack needs logits or probabilities, and the model shows its labels only")
     (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
-    checks.logits(z)
-    y = checks.labels(ask.places(y), z)
-    target = None if target is None else checks.labels(ask.places(target, "target"), z, "target")
+    task = tasks.of(ask, z)
+    task.check_logits(z)
+    y = task.check_labels(ask.places(y), len(x))
+    target = None if target is None else task.check_labels(ask.places(target, "target"), len(x), "target")
     if loss is not None:
-        checks.loss_of(z[:1], loss, y[:1], None if target is None else target[:1])
+        check_loss(z[:1], task, loss, y[:1], None if target is None else target[:1])
     return ask, z, y, target
 
 
-def ranked(value, z, y, target):
+def ranked(task, value, z, y, target):
     """Return the losses as a search compares them, ``(N,)``: ∞ where the model is fooled, −∞ where a logit is NaN."""
     xp = namespace(z)
     value = xp.where(xp.isnan(value), -np.inf, value)
-    return xp.where(is_fooled(z, y, target), np.inf, value).astype(z.dtype)
+    return xp.where(task.is_fooled(z, y, target), np.inf, value).astype(z.dtype)
 
 
 def labelled(labels, what):
     """Return the labels that a model gave to what it was asked about; refuse missing ones, whose logits are NaN."""
-    missing = labels == NO_LABEL
+    missing = labels == tasks.NO_LABEL
     if missing.any():
         raise ValueError(f"the logits of the model are NaN for {int(missing.sum())} of {len(labels)} {what}")
     return labels
@@ -242,9 +245,9 @@ def _classes_of(model):
 
 
 def _ask(model, name, x, owners):
-    """The answer of the model: an oracle is told the owners, and a scikit-learn model takes flat rows."""
+    """The answer of the model: one that counts is told the owners, and a scikit-learn model takes flat rows."""
     answer = getattr(model, name)
-    if isinstance(model, LabelOracle):
+    if isinstance(model, Ledger):
         return answer(x, owners)
     return answer(rows(x) if hasattr(model, "n_features_in_") else x)
 
@@ -253,9 +256,10 @@ def _labels(model, x, owners):
     if hasattr(model, "predict"):
         return _ask(model, "predict", x, owners)
     if hasattr(model, "logits"):
-        return labels_of(_ask(model, "logits", x, owners))
+        z = _ask(model, "logits", x, owners)
+        return tasks.of(model, z).decode(z)
     p = _probabilities(model, x, owners)
-    return labels_of(p if p.ndim > 1 else p - 0.5)
+    return tasks.of(model, p).most_probable(p)
 
 
 def _probabilities(model, x, owners):
@@ -263,9 +267,4 @@ def _probabilities(model, x, owners):
         if hasattr(model, name):
             return _ask(model, name, x, owners)
     z = _ask(model, "logits", x, owners)
-    return sigmoid(z) if z.ndim == 1 else namespace(z).exp(z - log_sum_exp(z))
-
-
-def _log(p):
-    xp = namespace(p)
-    return xp.log(xp.maximum(p, xp.finfo(p.dtype).tiny))
+    return tasks.of(model, z).probabilities(z)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import like, namespace
 from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
@@ -110,7 +110,7 @@ def _search(ask, window, loss, queries, p, x, y, target, labels, z, seeds, owner
     """The search for a chunk of examples; infinite is the value of what has fallen."""
     xp, (start, change) = namespace(x), window
     eps, state = delta_set.radius, _begin(delta_set, x, y, target, labels, seeds, owner)
-    clean = _value(loss, state, z)
+    clean = _value(ask, loss, state, z)
     state = state._replace(value=clean)
     delta = state.delta.copy()
     state = only(state, clean < math.inf)
@@ -118,7 +118,7 @@ def _search(ask, window, loss, queries, p, x, y, target, labels, z, seeds, owner
         if not len(state.place):
             break
         tried = start(eps, state) if query == 1 else change(eps, state, query, _share(p, query, queries))
-        value = _value(loss, state, ask.scores(state.x + tried.reshape(state.x.shape), state.owner))
+        value = _value(ask, loss, state, ask.scores(state.x + tried.reshape(state.x.shape), state.owner))
         better = (value > state.value) | (query == 1)  # the stripes are where the search begins, better or not
         state = state._replace(
             delta=xp.where(per_row(better, tried), tried, state.delta), value=xp.where(better, value, state.value)
@@ -139,9 +139,9 @@ def _begin(delta_set, x, y, target, labels, seeds, owner):
     return _State(xp.arange(len(x)), owner, x, y, target, labels, low, high, xp.zeros_like(low), None, seeds)
 
 
-def _value(loss, state, z):
+def _value(ask, loss, state, z):
     """The loss, infinite where the example has fallen."""
-    return ranked(loss.value(z, state.labels), z, state.y, state.target)
+    return ranked(tasks.of(ask, z), loss.value(z, state.labels), z, state.y, state.target)
 
 
 def _share(p, query, queries):

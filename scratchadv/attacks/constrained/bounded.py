@@ -2,9 +2,10 @@
 
 from functools import wraps
 
+from ... import tasks
 from ...backend import namespace
 from ...checked import checked, taking
-from ...models.protocol import is_fooled, logits
+from ...models.protocol import logits
 from ...numerics import per_row
 from ...sets import Boxed
 
@@ -40,7 +41,8 @@ def bounded(attack):
     def inside(model, x, y, threat, *, target=None, **options):
         ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
         delta = attack(model, x, y, target=target, norm=type(ball), box=box, **options)
-        kept = is_fooled(logits(model, x + delta), y, target) & threat.at(x).contains(delta)
+        z = logits(model, x + delta)
+        kept = tasks.of(model, z).is_fooled(z, y, target) & threat.at(x).contains(delta)
         return namespace(x).where(per_row(kept, x), delta, 0)
 
     return inside

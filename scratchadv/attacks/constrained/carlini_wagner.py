@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import tasks
 from ...backend import namespace
 from ...checked import checked, one_of
-from ...losses import margin
-from ...models.protocol import clean_logits, is_fooled, vjp_x
+from ...models.protocol import clean_logits, vjp_x
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
 from ...sets import L0, L2, Linf
 from ...training.optim import Adam
-from .targets import advantage, clip, room, where_standing
+from .targets import clip, room, where_standing
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
 LARGEST = {Linf: 20, L0: 2e6}  # of c, as in the authors' code
@@ -93,14 +93,15 @@ def carlini_wagner(
     search = {L2: partial(_l2, searches), Linf: _linf, L0: partial(_l0, model)}[norm]
 
     def run(*arrays):
-        return map_chunks(lambda x, *rest: (search(descend, c, Task(x, *rest)),), model, *arrays)[0]
+        return map_chunks(lambda x, *rest: (search(descend, c, Goal(x, *rest)),), model, *arrays)[0]
 
     z = clean_logits(model, x)
-    standing = ~is_fooled(z, y, target) | (advantage(z, y, target) < confidence)
+    task = tasks.of(model, z)
+    standing = ~task.is_fooled(z, y, target) | (task.advantage(z, y, target) < confidence)
     return where_standing(standing, run, x, y, target, low, high)
 
 
-class Task(NamedTuple):
+class Goal(NamedTuple):
     """What a run of Adam is asked for, example by example; None where it does not matter."""
 
     x: Any
@@ -114,32 +115,32 @@ class Task(NamedTuple):
     enough: Any = None  # the run ends at a δ of this size that fools
 
 
-def _take(task, keep):
-    return Task(*take(keep, *task))
+def _take(goal, keep):
+    return Goal(*take(keep, *goal))
 
 
-def _l2(searches, descend, c, task):
+def _l2(searches, descend, c, goal):
     """A binary search for the smallest c whose run ends fooled."""
-    xp, (zero, size) = namespace(task.x), _nothing(task.x)
+    xp, (zero, size) = namespace(goal.x), _nothing(goal.x)
     best, c, low, high = zero, xp.full_like(size, c), xp.zeros_like(size), size
     for _ in range(searches):
-        best, size, held = descend(task._replace(c=c), zero, best, size)
+        best, size, held = descend(goal._replace(c=c), zero, best, size)
         low, high = xp.where(held, low, c), xp.where(held, c, high)
         c = xp.where(xp.isfinite(high), (low + high) / 2, 10 * c)
     return best
 
 
-def _linf(descend, first_c, task):
+def _linf(descend, first_c, goal):
     """Ask for a smaller τ, again and again, between a size that fools and one that seems out of reach."""
-    xp, (best, size) = namespace(task.x), _nothing(task.x)
+    xp, (best, size) = namespace(goal.x), _nothing(goal.x)
     c = xp.full_like(size, first_c)
-    best, size, _ = descend(task._replace(c=c, tau=size, enough=size), best, best, size)
+    best, size, _ = descend(goal._replace(c=c, tau=size, enough=size), best, best, size)
     missed = xp.where(xp.isfinite(size), 0, size)
     while len(left := xp.flatnonzero(missed < (1 - PRECISION) * size)):
         most = size[left]
         tau = xp.maximum(0.9 * most, (missed[left] + most) / 2)
         enough = (tau + most) / 2
-        asked = _take(task, left)._replace(c=c[left], tau=tau, enough=enough)
+        asked = _take(goal, left)._replace(c=c[left], tau=tau, enough=enough)
         edge = per_row(tau, best)
         best[left], size[left], _ = descend(asked, xp.clip(best[left], -edge, edge), best[left], most)
         higher = xp.where(size[left] <= enough, first_c, 10 * c[left])
@@ -149,13 +150,13 @@ def _linf(descend, first_c, task):
     return best
 
 
-def _l0(model, descend, first_c, task):
+def _l0(model, descend, first_c, goal):
     """Fix the components that matter least, and find the others again, until not one more can be fixed."""
-    xp, (best, size) = namespace(task.x), _nothing(task.x)
+    xp, (best, size) = namespace(goal.x), _nothing(goal.x)
     c, share, fixed = xp.full_like(size, first_c), xp.full_like(size, 0.3), xp.zeros_like(size)
     free, left = xp.ones(best.shape, dtype=bool), xp.arange(len(size))
     while len(left):
-        asked = _take(task._replace(c=c, free=free, enough=xp.full_like(size, math.inf)), left)
+        asked = _take(goal._replace(c=c, free=free, enough=xp.full_like(size, math.inf)), left)
         before = size[left]
         best[left], size[left], _ = descend(asked, best[left], best[left], before)
         found = size[left] < before
@@ -164,15 +165,15 @@ def _l0(model, descend, first_c, task):
         share[left] = xp.where(found | retry, share[left], share[left] / 2)
         again, left = left[found | ~retry & (fixed[left] > 1)], left[found | retry | (fixed[left] > 1)]
         if len(again):
-            free[again], fixed[again] = _without_least(model, _take(task, again), best[again], share[again])
+            free[again], fixed[again] = _without_least(model, _take(goal, again), best[again], share[again])
     return best
 
 
-def _without_least(model, task, delta, share):
+def _without_least(model, goal, delta, share):
     """The components of δ but the share of them, one at least, that matters least, and how many those are."""
     xp = namespace(delta)
-    z, pull = vjp_x(model, task.x + delta)
-    score = rows(abs(pull(_slope(z, task)) * delta))
+    z, pull = vjp_x(model, goal.x + delta)
+    score = rows(abs(pull(_slope(model, z, goal)) * delta))
     moved = rows(delta) != 0
     score = xp.where(moved, score, -1)
     rank = xp.argsort(xp.argsort(score, axis=1, kind="stable"), axis=1, kind="stable")
@@ -187,52 +188,52 @@ def _nothing(x):
     return xp.zeros_like(x), xp.full(len(x), math.inf, dtype=x.dtype)
 
 
-def _descend(model, norm, kappa, steps, lr, task, start, best, size):
+def _descend(model, norm, kappa, steps, lr, goal, start, best, size):
     """A run of Adam from ``start``: the smallest δ that fools, its size, and whether the run ended fooled."""
     xp, adam, length = namespace(start), Adam(lr), norm(1).norm
-    w = _to_w(start, task)
+    w = _to_w(start, goal)
     best, size, held = best.copy(), size.copy(), xp.zeros(len(start), dtype=bool)
     left, lately, mark, state = xp.arange(len(start)), held, xp.full_like(size, math.inf), adam.start({"w": w})
     for step in range(steps):
-        delta, slope = _to_delta(w, task)
-        fooled, loss, g = _objective(model, task, kappa, delta)
+        delta, slope = _to_delta(w, goal)
+        fooled, loss, g = _objective(model, goal, kappa, delta)
         closer = fooled & (length(delta) < size[left])
         best[left[closer]], size[left[closer]] = delta[closer], length(delta)[closer]
-        new, state = adam.step({"w": w}, {"w": g * slope}, state, (1 - step / steps) * _pace(lr, task, w))
-        w, lately = _inside(new["w"], task), lately | fooled
-        stop = xp.zeros_like(fooled) if task.enough is None else fooled & (size[left] <= task.enough)
+        new, state = adam.step({"w": w}, {"w": g * slope}, state, (1 - step / steps) * _pace(lr, goal, w))
+        w, lately = _inside(new["w"], goal), lately | fooled
+        stop = xp.zeros_like(fooled) if goal.enough is None else fooled & (size[left] <= goal.enough)
         if (step + 1) % max(1, steps // 10) == 0:
             held[left] = lately
             stop = stop | ~lately & (loss > 0.9999 * mark)
             mark, lately = loss, xp.zeros_like(lately)
         if stop.any():
             go = ~stop
-            task, w, left, mark, lately = _take(task, go), w[go], left[go], mark[go], lately[go]
+            goal, w, left, mark, lately = _take(goal, go), w[go], left[go], mark[go], lately[go]
             state = {name: a if name == "t" else a[go] for name, a in state.items()}
         if not len(left):
             break
     return best, size, held
 
 
-def _objective(model, task, kappa, delta):
+def _objective(model, goal, kappa, delta):
     """Whether x + δ is fooled, beyond rounding; D + c f; and its gradient by δ."""
     xp = namespace(delta)
-    z, pull = vjp_x(model, task.x + delta)
-    wins = advantage(z, task.y, task.target)
+    z, pull = vjp_x(model, goal.x + delta)
+    wins = tasks.of(model, z).advantage(z, goal.y, goal.target)
     largest = xp.where(xp.isfinite(z), abs(z), 0).reshape(len(z), -1).max(axis=1)
     rounding = 4 * np.finfo(z.dtype).eps * largest
-    size, g = _distance(delta, task.tau)
-    push = xp.where(wins <= kappa, task.c, 0)
+    size, g = _distance(delta, goal.tau)
+    push = xp.where(wins <= kappa, goal.c, 0)
     return (
         wins > kappa + rounding,
-        size + task.c * xp.maximum(-wins, -kappa),
-        g - pull(per_row(push, z) * _slope(z, task)),
+        size + goal.c * xp.maximum(-wins, -kappa),
+        g - pull(per_row(push, z) * _slope(model, z, goal)),
     )
 
 
-def _slope(z, task):
+def _slope(model, z, goal):
     """The derivative of the advantage by z."""
-    return margin.grad(z, task.y) if task.target is None else -margin.grad(z, task.target)
+    return tasks.of(model, z).advantage_grad(z, goal.y, goal.target)
 
 
 def _distance(delta, tau):
@@ -244,44 +245,44 @@ def _distance(delta, tau):
     return rows(xp.maximum(excess, 0)).sum(axis=1), xp.where(excess > 0, xp.sign(delta), 0)
 
 
-def _pace(lr, task, w):
+def _pace(lr, goal, w):
     """What the step size is multiplied by: in ℓ∞ so that it is at most τ / 10."""
-    return 1.0 if task.tau is None else per_row(namespace(w).minimum(1, task.tau / (10 * lr)), w)
+    return 1.0 if goal.tau is None else per_row(namespace(w).minimum(1, goal.tau / (10 * lr)), w)
 
 
-def _to_w(delta, task):
+def _to_w(delta, goal):
     """The w of δ; δ itself without a box."""
-    if task.low is None:
+    if goal.low is None:
         return delta
     xp = namespace(delta)
-    closed, low, high = _closed(task)
+    closed, low, high = _closed(goal)
     half = WIDER * (high - low) / 2
     u = xp.where(closed, (delta - (low + high) / 2) / xp.where(half > 0, half, 1), 0)
     return xp.where(closed, (xp.log1p(u) - xp.log1p(-u)) / 2, delta).astype(delta.dtype)
 
 
-def _closed(task):
+def _closed(goal):
     """Where both sides of the box are finite, and the sides with zero elsewhere."""
-    xp = namespace(task.low)
-    closed = xp.isfinite(task.high - task.low)
-    return closed, xp.where(closed, task.low, 0), xp.where(closed, task.high, 0)
+    xp = namespace(goal.low)
+    closed = xp.isfinite(goal.high - goal.low)
+    return closed, xp.where(closed, goal.low, 0), xp.where(closed, goal.high, 0)
 
 
-def _to_delta(w, task):
+def _to_delta(w, goal):
     """δ, zero where it is fixed, and its derivative by w."""
     xp = namespace(w)
     delta, slope = w, xp.ones_like(w)
-    if task.low is not None:
-        closed, low, high = _closed(task)
+    if goal.low is not None:
+        closed, low, high = _closed(goal)
         half, u = WIDER * (high - low) / 2, xp.tanh(w)
-        delta = clip(xp.where(closed, (low + high) / 2 + half * u, w), task.low, task.high)
+        delta = clip(xp.where(closed, (low + high) / 2 + half * u, w), goal.low, goal.high)
         slope = xp.where(closed, half * (1 - u * u), 1).astype(w.dtype)
-    return (delta, slope) if task.free is None else (delta * task.free, slope * task.free)
+    return (delta, slope) if goal.free is None else (delta * goal.free, slope * goal.free)
 
 
-def _inside(w, task):
+def _inside(w, goal):
     """w cut off where δ reaches the box."""
-    if task.low is None:
+    if goal.low is None:
         return w
     edge = math.atanh(1 / WIDER)
-    return namespace(w).where(_closed(task)[0], namespace(w).clip(w, -edge, edge), clip(w, task.low, task.high))
+    return namespace(w).where(_closed(goal)[0], namespace(w).clip(w, -edge, edge), clip(w, goal.low, goal.high))

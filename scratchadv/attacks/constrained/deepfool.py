@@ -2,14 +2,15 @@
 
 from functools import partial
 
+from ... import tasks
 from ...backend import namespace
 from ...checked import checked, one_of
-from ...models.protocol import clean_logits, is_fooled
+from ...models.protocol import clean_logits
 from ...numerics import take
 from ...parallel import map_chunks
 from ...sets import L2, Linf
 from .hyperplane import nearest_boundary, rounding
-from .targets import advantage, boundaries, clip, rivals_of, room, where_standing
+from .targets import advantage, boundaries, clip, room, where_standing
 
 
 @checked(norm=one_of(L2, Linf))
@@ -60,7 +61,9 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     """
     walk = partial(_walk, model, norm, steps, overshoot)
     z = clean_logits(model, x)
-    standing, rivals = ~is_fooled(z, y, target), rivals_of(z, y, candidates)
+    task = tasks.of(model, z)
+    standing = ~task.is_fooled(z, y, target)
+    rivals = task.rivals(z, y, candidates)
     run = partial(map_chunks, walk, model)
     return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *room(x, box))
 
@@ -76,7 +79,7 @@ def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
         delta = clip((1 + overshoot) * r, low, high)
-        fooled = advantage(model.logits(x + delta), y, target) > rounding(w, x + delta)
+        fooled = advantage(model, x + delta, y, target) > rounding(w, x + delta)
         found[left[fooled]] = delta[fooled]
         if fooled.all():
             break

@@ -2,15 +2,15 @@
 
 from functools import partial
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, one_of
-from ...models.protocol import clean_logits, is_fooled
+from ...models.protocol import clean_logits
 from ...numerics import per_row
 from ...parallel import map_chunks
 from ...sets import L1, L2, Linf
 from .hyperplane import inner, nearest_boundary, nearest_point, rounding
-from .targets import advantage, around, boundaries, clip, rivals_of, room, where_standing
+from .targets import advantage, around, boundaries, clip, room, where_standing
 
 
 @checked(norm=one_of(L1, L2, Linf), alpha_max=checks.size, eta=checks.size)
@@ -90,9 +90,10 @@ def fab(
     if restarts > 1 and (rng is None or eps is None):
         raise ValueError(f"restarts = {restarts} begin at random points: pass rng and eps")
     z = clean_logits(model, x)
-    rivals = rivals_of(z, y) if rival is None else rival[:, None]
+    task = tasks.of(model, z)
+    rivals = task.rivals(z, y) if rival is None else rival[:, None]
     search = partial(_search, model, norm, steps, alpha_max, eta, beta)
-    standing, delta = ~is_fooled(z, y, target), namespace(x).zeros_like(x)
+    standing, delta = ~task.is_fooled(z, y, target), namespace(x).zeros_like(x)
     for start in _starts(norm, x, restarts, eps, rng):
         run = partial(_in_chunks, search, model)
         delta = where_standing(standing, run, x, y, target, rivals, *room(x, box), start, delta)
@@ -123,7 +124,7 @@ def _search(model, norm, steps, alpha_max, eta, beta, x, y, target, rivals, low,
         return step, nearest_point(norm, w, f - inner(w, delta), low, high), rounding(w, x + delta)
 
     def keep(delta, best, unsure):
-        fooled = advantage(model.logits(x + delta), y, target) > unsure
+        fooled = advantage(model, x + delta, y, target) > unsure
         better = fooled & (length(delta) < _size(length, best))
         return fooled, xp.where(per_row(better, x), delta, best)
 
@@ -148,7 +149,7 @@ def _final_search(model, x, y, target, best, unsure, steps=3):
     xp, most = namespace(x), namespace(x).finfo(x.dtype).max / 4
 
     def at(s):
-        f = advantage(model.logits(x + per_row(s, x) * best), y, target)
+        f = advantage(model, x + per_row(s, x) * best, y, target)
         return xp.clip(f, -most, most)  # a class that is masked out is infinitely far behind
 
     below, above = xp.zeros(len(x), x.dtype), xp.ones(len(x), x.dtype)

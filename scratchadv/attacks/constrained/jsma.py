@@ -3,11 +3,11 @@
 import math
 from functools import partial
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, one_of
-from ...losses import cross_entropy, logistic
-from ...models.protocol import clean_logits, is_fooled, vjp_x
+from ...losses import log_loss
+from ...models.protocol import clean_logits, vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
 from ...sets import L0
@@ -71,7 +71,8 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     """
     pairs = math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)  # up to rounding
     move = partial(_move_pairs, model, theta, pairs, of)
-    standing = ~is_fooled(clean_logits(model, x), y, target)
+    z = clean_logits(model, x)
+    standing = ~tasks.of(model, z).is_fooled(z, y, target)
     return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
 
 
@@ -118,7 +119,7 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
         checks.logits(z)
         alpha, beta = sign * alpha, sign * beta
         if of == "probabilities":
-            f_t = per_row(xp.exp(-_log_loss(z).value(z, t)), x)
+            f_t = per_row(xp.exp(-log_loss(z).value(z, t)), x)
             alpha, beta = f_t * alpha, f_t * beta
         return (xp.where((alpha > 0) & (beta < 0), -alpha * beta, 0),)
 
@@ -133,14 +134,15 @@ def _move_pairs(model, theta, steps, of, x, y, target, low, high):
     for _ in range(steps):
         z, alpha, beta = _derivatives(model, x[left] + delta[left], t[left], of)
         p, q, found = best_pair(sign * rows(alpha), -sign * rows(beta), rows(_free(theta, delta, low, high)[left]))
-        go = found & ~is_fooled(z, y[left], None if target is None else target[left])
+        go = found & ~tasks.of(model, z).is_fooled(z, y[left], None if target is None else target[left])
         left, p, q = left[go], p[go], q[go]
         if not len(left):
             break
         step = xp.zeros_like(rows(x))
         step[left, p] = step[left, q] = theta
         delta = clip(delta + step.reshape(x.shape), low, high)
-    fooled = is_fooled(model.logits(x + delta), y, target)
+    z = model.logits(x + delta)
+    fooled = tasks.of(model, z).is_fooled(z, y, target)
     return (xp.where(per_row(fooled, x), delta, 0),)
 
 
@@ -227,16 +229,9 @@ def _derivatives(model, x, t, of):
 
     The factor changes no sign and no order of pairs, and may be too small for a float.
     """
-    xp = namespace(x)
     z, pull = vjp_x(model, x)
-    if of == "probabilities" or z.ndim == 1:
-        alpha = pull(-_log_loss(z).grad(z, t) if of == "probabilities" else t.astype(z.dtype) / 2)
+    if of == "probabilities":
+        alpha = pull(-log_loss(z).grad(z, t))
         return z, alpha, -alpha
-    one_hot = xp.zeros_like(z)
-    one_hot[xp.arange(len(z)), t] = 1
-    return z, pull(one_hot), pull(1 - one_hot)
-
-
-def _log_loss(z):
-    """The loss that is −log F_t."""
-    return logistic if z.ndim == 1 else cross_entropy
+    task = tasks.of(model, z)
+    return z, pull(task.unit(z, t)), pull(task.rest(z, t))

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 from scipy.optimize import minimize
 
-from ... import checks
+from ... import checks, tasks
 from ...checked import checked, one_of
-from ...models.protocol import clean_logits, is_fooled, loss_and_gradient
+from ...models.protocol import clean_logits, loss_and_gradient
 from ...parallel import map_chunks
 from ...sets import L2
 from .hyperplane import rounding
@@ -68,7 +68,8 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     checks.on_host("lbfgs", x)
     if target is None:
         raise TypeError("lbfgs is a targeted attack: target must be an array of labels, not None")
-    standing = ~is_fooled(clean_logits(model, x), y, target)
+    z = clean_logits(model, x)
+    standing = ~tasks.of(model, z).is_fooled(z, y, target)
     search = partial(_search_c, model, loss or model.loss, c, searches, steps)
 
     def one_by_one(*arrays):

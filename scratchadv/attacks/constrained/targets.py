@@ -1,28 +1,16 @@
 """What the attacks that look for the smallest change share: who is fooled, and how far away the boundaries are."""
 
+from ... import tasks
 from ...backend import namespace
-from ...losses import margin
 from ...models.protocol import vjp_x
 from ...numerics import take
 from ...sets import L2
 
 
-def advantage(z, y, target=None):
-    """How far the wrong classes, or the target, are above the others, ``(N,)``: fooled where it is > 0."""
-    return margin.value(z, y) if target is None else -margin.value(z, target)
-
-
-def rivals_of(z, y, candidates=None):
-    """The classes other than y, largest logit first, ``(N, C)``; None for a binary model, which has but one.
-
-    ``candidates`` counts the label too: C is at most candidates − 1.
-    """
-    if z.ndim == 1:
-        return None
-    xp = namespace(z)
-    z = z.copy()
-    z[xp.arange(len(z)), y] = xp.inf
-    return xp.argsort(-z, axis=1, kind="stable")[:, 1:candidates]
+def advantage(model, x, y, target=None):
+    """Return how far the best wrong class, or the target, leads at x, ``(N,)``: the model is fooled where it is > 0."""
+    z = model.logits(x)
+    return tasks.of(model, z).advantage(z, y, target)
 
 
 def boundaries(model, x, y, target=None, rivals=None):
@@ -38,7 +26,7 @@ def boundaries(model, x, y, target=None, rivals=None):
     y : array, shape (N,)
     target : array, shape (N,), optional
     rivals : array, shape (N, C), optional
-        Not needed for a binary model, or with a target.
+        The classes k. Default: all but y.
 
     Returns
     -------
@@ -48,7 +36,7 @@ def boundaries(model, x, y, target=None, rivals=None):
     """
     xp = namespace(x)
     z, pull = vjp_x(model, x)
-    values, slopes = zip(*_advantages(z, y, target, rivals), strict=True)
+    values, slopes = zip(*_advantages(tasks.of(model, z), z, y, target, rivals), strict=True)
     f = xp.stack(values, axis=1)
     w = xp.stack([pull(dz) for dz in slopes], axis=1)
     there = xp.isfinite(f)
@@ -57,15 +45,12 @@ def boundaries(model, x, y, target=None, rivals=None):
     return xp.where(there, f, -1).astype(f.dtype), w * there.reshape(f.shape + (1,) * (w.ndim - 2))
 
 
-def _advantages(z, y, target, rivals):
+def _advantages(task, z, y, target, rivals):
     """Each f_k and its derivative by z."""
     if target is not None:
-        return [(advantage(z, y, target), -margin.grad(z, target))]
-    if z.ndim == 1:
-        return [(margin.value(z, y), margin.grad(z, y))]
-    row = namespace(z).arange(len(z))
-    unit = namespace(z).eye(z.shape[1], dtype=z.dtype)
-    return [(z[row, k] - z[row, y], unit[k] - unit[y]) for k in rivals.T]
+        return [(task.advantage(z, y, target), task.advantage_grad(z, y, target))]
+    rivals = task.rivals(z, y) if rivals is None else rivals
+    return [(task.difference(z, k, y), task.direction(z, k, y)) for k in rivals.T]
 
 
 def room(x, box):

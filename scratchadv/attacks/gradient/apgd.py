@@ -4,11 +4,11 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked
 from ...losses import objective
-from ...models.protocol import is_fooled, vjp_x
+from ...models.protocol import vjp_x
 from ...numerics import only, per_row, take
 from ...parallel import in_chunks
 from ...sets import L0, Boxed
@@ -140,7 +140,7 @@ class _State(NamedTuple):
 def _climb(model, x, y, threat, start, best, *, steps, target, loss, keep, until_wrong, restart, callback):
     """One restart (start None: from zero), on top of the best δ so far (None: δ = 0)."""
     loss, labels = objective(loss or model.loss, y, target)
-    counts = _any_error if until_wrong else partial(counted, keep=keep)
+    counts = partial(_any_error, model) if until_wrong else partial(counted, model, keep=keep)
     if best is None:
         best = nothing_found(x)
         z = checks.logits(model.logits(x))
@@ -168,9 +168,9 @@ def _climb(model, x, y, threat, start, best, *, steps, target, loss, keep, until
     return best
 
 
-def _any_error(z, y, target):
+def _any_error(model, z, y, target):
     """Whether the prediction is wrong, with a target too."""
-    return is_fooled(z, y)
+    return tasks.of(model, z).is_fooled(z, y)
 
 
 def _checkpoints(steps):

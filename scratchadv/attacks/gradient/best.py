@@ -8,9 +8,9 @@ could lose a success that it had found, and the robust accuracy would be oversta
 import math
 from typing import Any, NamedTuple
 
+from ... import tasks
 from ...backend import namespace
 from ...checked import one_of
-from ...models.protocol import is_fooled
 from ...numerics import per_row
 
 KEEP = one_of("success", "loss")
@@ -40,6 +40,6 @@ def nothing_found(x):
     return Best(xp.zeros_like(x), xp.zeros(len(x), dtype=bool), xp.full(len(x), -math.inf, dtype=x.dtype))
 
 
-def counted(z, y, target, keep):
+def counted(model, z, y, target, keep):
     """Return whether each prediction is a success, or False for all where only the loss counts, ``(N,)``."""
-    return is_fooled(z, y, target) if keep == "success" else namespace(z).zeros(len(z), dtype=bool)
+    return tasks.of(model, z).is_fooled(z, y, target) if keep == "success" else namespace(z).zeros(len(z), dtype=bool)

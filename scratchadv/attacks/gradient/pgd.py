@@ -141,7 +141,7 @@ def climb(
         best = nothing_found(x)
         if not at_zero:
             z = checks.logits(model.logits(x))
-            best = best.or_better(best.delta, counted(z, y, target, keep), loss.value(z, labels))
+            best = best.or_better(best.delta, counted(model, z, y, target, keep), loss.value(z, labels))
     for t in range(steps + 1):
         last = t == steps
         z, pull = (model.logits(x + delta), None) if last else vjp_x(model, x + delta)
@@ -150,7 +150,7 @@ def climb(
         value = loss.value(z, labels)
         if callback:
             callback(Iterate(restart, t, delta, value))
-        best = best.or_better(delta, counted(z, y, target, keep), value)
+        best = best.or_better(delta, counted(model, z, y, target, keep), value)
         if last:
             return best
         g = pull(loss.grad(z, labels))

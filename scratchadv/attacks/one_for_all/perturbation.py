@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from ... import checks
+from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, in_norm, whole
 from ...losses import objective
-from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
+from ...models.protocol import logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import take
 from ...parallel import map_chunks, sum_chunks
 from ...sets import L1, L2, Boxed, Linf
@@ -264,7 +264,8 @@ def fooling_rate(model, x, delta, box=None):
     Source: Moosavi-Dezfooli et al. (2017), section 3, Err(X_v).
     """
     changed = x + applied(delta, x, box)
-    return float(is_fooled(logits(model, changed), predict(model, x)).mean())
+    z = logits(model, changed)
+    return float(tasks.of(model, z).is_fooled(z, predict(model, x)).mean())
 
 
 def _ball_of(threat):
@@ -302,7 +303,8 @@ def _aggregate(model, ball, options, delta, x, y, target, delta_set):
 
 
 def _fooled(model, delta, x, y, target, delta_set):
-    return is_fooled(logits(model, x + _applied(delta, x, delta_set)), y, target)
+    z = logits(model, x + _applied(delta, x, delta_set))
+    return tasks.of(model, z).is_fooled(z, y, target)
 
 
 def _share_fooled(model, delta, x, y, target, delta_set):
@@ -332,7 +334,7 @@ def _score(model, loss, keep, x, y, target, labels, delta_set, delta):
     def of_each(x, y, target, labels, delta_set):
         z = model.logits(x + _applied(delta, x, delta_set))
         refuse_nan(model, x, z)
-        return counted(z, y, target, keep), loss.value(z, labels)
+        return counted(model, z, y, target, keep), loss.value(z, labels)
 
     fooled, value = map_chunks(of_each, model, x, y, target, labels, delta_set)
     mean = float(value.mean(dtype=float))

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import checks
-from ...backend import host, like, namespace
+from ... import checks, tasks
+from ...backend import host, like
 from ...checked import checked, whole
-from ...numerics import log_sum_exp
 from ...parallel import map_chunks
 from ..black_box.queries import ProbabilityOracle, oracle
 
@@ -96,10 +95,7 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
 def log_probabilities(ask, x):
     r"""Return :math:`\log p_k` of every class, ``(N, K)``, −∞ for NaN, on the host; a binary model has −1 and +1."""
     (z,) = map_chunks(lambda x: (ask.scores(x),), ask, x)
-    xp = namespace(z)
-    z = xp.stack([xp.zeros_like(z), z], axis=1) if z.ndim == 1 else z
-    z = z - z.max(axis=1, keepdims=True)  # then the log of a probability near 1 keeps all its digits
-    found = host(z - log_sum_exp(z))
+    found = host(tasks.of(ask, z).log_probabilities(z))
     return np.where(np.isnan(found), -np.inf, found)
 
 

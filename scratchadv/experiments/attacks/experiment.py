@@ -13,7 +13,7 @@ from ..networks import training as networks
 from ..networks.images import targets_of
 from ..table import Published, Table
 from . import ABOUT
-from .counted import timed
+from .cost import timed
 from .figures import figures
 from .line_up import attacks_for_smallest, attacks_in_set
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from ...attacks.black_box.queries import LogitOracle
-from ...models.protocol import labels_of
-from ...numerics import log_sum_exp
+from ... import tasks
+from ...models.watched import Watched
 
 
-class Trace(LogitOracle):
-    """A model that notes for every question that fools whose it was, the how manieth, and the size of its change.
+class Trace(Watched):
+    """A model that records for every query that fools the model: whose it was, its number, and the size of the change.
 
     Parameters
     ----------
@@ -26,24 +25,15 @@ class Trace(LogitOracle):
         self.numbers, self.found = np.zeros(len(x), int), []
 
     def logits(self, x, owners=None):
-        """Z; each row must have its owner."""
+        """Return the logits; each row must have its owner."""
         z = super().logits(x, owners)
         number = self.numbers[owners] + place_among_equals(owners) + 1
         np.add.at(self.numbers, owners, 1)
-        label = labels_of(z)
-        fooled = label != self.y[owners] if self.target is None else label == self.target[owners]
+        target = None if self.target is None else self.target[owners]
+        fooled = tasks.of(self, z).is_fooled(z, self.y[owners], target)
         size = self.ball.norm(x[fooled] - self.x[owners[fooled]]) if fooled.any() else np.zeros(0)
         self.found.append(np.stack([owners[fooled], number[fooled], size]))
         return z
-
-    def probabilities(self, x, owners=None):
-        """The softmax of the logits."""
-        z = self.logits(x, owners)
-        return np.exp(z - log_sum_exp(z))
-
-    def predict(self, x, owners=None):
-        """The labels."""
-        return labels_of(self.logits(x, owners))
 
     def first(self, radius):
         """The query of each image that first fooled with no larger a size, infinite where none did, ``(N,)``."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..models import Watched
+from ..models import Recorded
 from .attack_cases import constant, ordinary, something_to_gain
 from .hold import Broken, law
 from .measures import brief, delta_inside, how_far_out, some
@@ -60,9 +60,9 @@ def nothing_is_changed(promise, case):
 def the_model_sees_pixels_only(promise, case):
     """l <= x' <= u for every x' that the attack asks the model about."""
     lower, upper = getattr(case.threat, "lower", -math.inf), getattr(case.threat, "upper", math.inf)
-    watched = replace(case, model=Watched(case.model))
+    watched = replace(case, model=Recorded(case.model))
     promise(watched)
-    for x in watched.model.asked:
+    for x in watched.model.inputs:
         if not ((x >= lower - 1e-5) & (x <= upper + 1e-5)).all():
             raise Broken(f"the model was asked about {brief(x)}, outside [{lower}, {upper}]", **told(case))
 
@@ -70,12 +70,12 @@ def the_model_sees_pixels_only(promise, case):
 @law(LAWS, ordinary)
 def float64_nowhere_unasked(promise, case):
     """Dtype x' = dtype x for every x' the model is asked about; dtype dz = dtype z for every pullback."""
-    watched = replace(case, model=Watched(case.model))
+    watched = replace(case, model=Recorded(case.model))
     promise(watched)
-    for x in watched.model.asked:
+    for x in watched.model.inputs:
         if x.dtype != case.x.dtype:
             raise Broken(f"x has dtype {case.x.dtype}, the model was asked about {x.dtype}", **told(case))
-    for dz, z in watched.model.pulled:
+    for dz, z in watched.model.pulls:
         if dz.dtype != z.dtype:
             raise Broken(f"z has dtype {z.dtype}, {dz.dtype} was pulled back", **told(case))
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ... import tasks
 from ...losses import margin
-from ...models.protocol import is_fooled
 from ...support.optional import needed_by
 from ..models import Holed, LinearSoftmax, MaskedOut, NotANumber
 from ..strategies import Case, cases, picture_shapes, pictures, seeds
@@ -64,7 +64,8 @@ def of_several(promise):
 
 def fooled_by(case, delta):
     """Whether the model errs at x + δ, in float64, ``(N,)``."""
-    return is_fooled(case.model.logits(case.x.astype(float) + delta.astype(float)), case.y)
+    z = case.model.logits(case.x.astype(float) + delta.astype(float))
+    return tasks.of(case.model, z).is_fooled(z, case.y)
 
 
 @law(LAWS, ends_apart, "restarts")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm
+from ...checked import check_attack
 from ...models.protocol import labels_of, loss_and_gradient
 from ...numerics import per_row
 from .climbing import BALL, climbing
@@ -21,7 +21,7 @@ def the_batch_stops_together(bug):
     """The whole batch stops when the last example has fallen."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         delta = np.zeros_like(x)
         for _ in range(6):
             standing = labels_of(model.logits(x + delta)) == y
@@ -43,7 +43,7 @@ def restarts_for_the_data_set(bug):
     """The best restart is chosen for the data set, not for each example."""
 
     def run(model, x, y, threat, rng, restarts=1):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         best, best_value = np.zeros_like(x), model.loss.value(model.logits(x), y)
         for _ in range(restarts):
             delta = threat.sample(rng, x)

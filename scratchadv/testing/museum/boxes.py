@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm
+from ...checked import check_attack
 from ...losses import margin
 from ...numerics import per_row
 from ...sets import L2, Linf
@@ -27,7 +27,7 @@ def start_on_top_of_eps(bug):
     """The random start is added on top of ε."""
 
     def run(model, x, y, threat, rng):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         start = threat.sample(rng, x)
         if bug:
             return start + short_pgd(model, x + start, y, threat)
@@ -41,7 +41,7 @@ def no_box(bug):
     """There is no clip to the box at all."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return fgsm(model, x, y, threat.ball if bug else threat)
 
     return run
@@ -52,7 +52,7 @@ def box_at_the_end(bug):
     """The box is applied only at the end, so what it cuts off is lost."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         if bug:
             return np.clip(x + fgsm(model, x, y, threat.ball), threat.lower, threat.upper) - x
         return fgsm(model, x, y, threat)

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from ... import checks
 from ...attacks import pgd
+from ...checked import check_attack
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row
 from ...sets import Linf
@@ -20,7 +20,7 @@ def climbing(move, steps=6):
     """PGD from zero whose step is ``move(delta_set, delta, g)``; the best of its iterates."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         delta = best = np.zeros_like(x)
         best_value, g = loss_and_gradient(model, model.loss, x, y)
         for _ in range(steps):

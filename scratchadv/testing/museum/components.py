@@ -11,6 +11,7 @@ from ...losses import Margin
 from ...models.protocol import labels_of
 from ...numerics import per_row, rows
 from ...sets import L1, L2, Boxed, Linf
+from ...tasks import task_of
 from ..contract import ContractError, assert_ball_contract, assert_evaluation_contract, assert_loss_contract
 from ..gradients import check_gradients
 from .exhibit import exhibit
@@ -47,9 +48,10 @@ def radial_projection(bug):
 class Masked(Margin):
     """The true class is multiplied by zero."""
 
-    @staticmethod
-    def _others(z, y):
-        return z * (np.arange(z.shape[1]) != y[:, None])
+    def value(self, z, y):
+        """The largest product, minus the logit of the label."""
+        task = task_of(z)
+        return rows(z * task.rest(z, y)).max(axis=1) - rows(z * task.unit(z, y)).sum(axis=1)
 
 
 @exhibit(11, "torchattacks #184", "shifted logits give the same loss", assert_loss_contract)
@@ -63,7 +65,7 @@ class InnerProduct(Margin):
 
     def value(self, z, y):
         """The margin as a product."""
-        return super().value(z, y) if z.ndim == 1 else (self.grad(z, y) * z).sum(axis=1)
+        return rows(self.grad(z, y) * z).sum(axis=1)
 
 
 @exhibit(37, "scratchadv 0.1.0", "a masked class does not count", assert_loss_contract)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm, fgsm_random_start
+from ...checked import check_attack
 from ...models.protocol import labels_of, loss_and_gradient
 from .climbing import BALL, BOXED
 from .exhibit import attack, exhibit
@@ -14,7 +14,7 @@ def float64_creeps_in(bug):
     """float64 creeps in by the random start."""
 
     def run(model, x, y, threat, rng):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         start = 0.25 * threat.radius * rng.uniform(-1, 1, x.shape)
         start = threat.at(x).project(start if bug else start.astype(x.dtype))
         _, g = loss_and_gradient(model, model.loss, x, y)

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm
+from ...checked import check_attack
 from ...losses import CrossEntropy, cross_entropy
 from ...models.protocol import finite, loss_and_gradient
 from ...numerics import per_row, rows
@@ -19,7 +19,7 @@ def tiny_gradient(bug):
     """A tiny gradient is lost in normalisation."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         _, g = loss_and_gradient(model, model.loss, x, y)
         if bug:
             return threat.eps * g / per_row(np.sqrt((rows(g) ** 2).sum(axis=1)) + 1e-12, g)
@@ -70,7 +70,7 @@ def frozen_pixels(bug):
     """atanh(±1) freezes pixels that are exactly 0 or 1."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         _, g = loss_and_gradient(model, model.loss, x, y)
         t = 2 * x - 1 if bug else (2 * x - 1) * 0.999  # x = (1 + tanh w) / 2, so dx/dw = (1 − t²) / 2
         return threat.at(x).linear_max(g * (1 - t * t) / 2)
@@ -92,7 +92,7 @@ def one_pixel_ends_it_all(bug):
     """A slope that is not a number at one pixel ends the attack on the whole image."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         g = pull(model.loss.grad(z, y))
         return threat.linear_max(g if bug else finite(g))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm
+from ...checked import check_attack
 from ...losses import margin
 from ...models.protocol import labels_of
 from ...numerics import per_row, rows
@@ -37,7 +37,7 @@ def a_view_for_a_copy(bug):
     """A view instead of a copy, so DeepFool's overshoot is lost."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         image = x.copy()
         start = image if bug else image.copy()
@@ -53,7 +53,7 @@ def wrong_class_index(bug):
     """DeepFool's class index is that in a list without the label."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         if z.ndim == 1:
             f, g = boundary(model, x, y)
@@ -75,7 +75,7 @@ def misclassified_is_attacked(bug):
     """An input that is misclassified from the start is attacked."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         return kept(1.02 * step_to(-abs(f), g, np.full(len(x), True) if bug else f < 0), threat)
 
@@ -112,7 +112,7 @@ def budget_is_ignored(bug):
     """A write to a fancy-indexed copy, so JSMA's budget is ignored."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_budget=bug)
 
     return run
@@ -123,7 +123,7 @@ def all_zero_map(bug):
     """An all-zero saliency map loops on pixel 0."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_map=bug)
 
     return run

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import checks
 from ...attacks import fgsm
+from ...checked import check_attack
 from ...models.protocol import finite, predict
 from ...sets import L0
 from .climbing import BALL, BOXED, SEVERAL, short_pgd
@@ -17,7 +17,7 @@ def ranked_by_the_target_alone(bug):
     def run(model, x, y, threat, target=None):
         if target is None:
             return fgsm(model, x, y, threat)
-        checks.attack(model, x, y, threat, target)
+        check_attack(model, x, y, threat, target)
         z, pull = model.vjp_x(x)
         units = np.eye(z.shape[1], dtype=z.dtype)
         return threat.at(x).linear_max(pull(units[target] if bug else units[target] - units[y]))
@@ -42,7 +42,7 @@ def labels_from_the_model(bug):
     """The model's own prediction is taken for the label."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         return short_pgd(model, x, predict(model, x) if bug else y, threat)
 
     return run
@@ -53,7 +53,7 @@ def labels_that_become_floats(bug):
     """Unsigned labels beside signed ones become floats, which index nothing."""
 
     def run(model, x, y, threat):
-        checks.attack(model, x, y, threat)
+        check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         pairs = np.stack([y if bug else y.astype(np.int64), _rival(z, y)], axis=1)
         units = np.eye(z.shape[1], dtype=z.dtype)

@@ -13,6 +13,7 @@ from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
 from scratchadv.parallel import limit
 from scratchadv.sets import L2, Linf
+from scratchadv.tasks import Binary, Classes
 
 inner = importlib.import_module("scratchadv.attacks.black_box.genattack")
 THREATS = [Linf(0.3), Linf(0.3).within(0, 1)]
@@ -98,15 +99,11 @@ def test_the_fittest_is_kept(net):
     """Where nothing falls, more queries of the same luck are never less fit, and δ is the fittest asked about"""
     model, x, y = net
 
-    class Seen(LogitOracle):
-        def logits(self, x, owners=None):
-            seen.append((x, owners))
-            return super().logits(x, owners)
-
     before = -log_odds_of_y(model, x, y)
     for queries in (10, 40, 160):
         seen = []
-        delta = genattack(Seen(model), x, y, Linf(0.02), queries=queries, seeds=np.arange(12))
+        asked = LogitOracle(model, on_call=lambda *call, seen=seen: seen.append(call))
+        delta = genattack(asked, x, y, Linf(0.02), queries=queries, seeds=np.arange(12))
         stands = labels_of(model.logits(x + delta)) == y
         assert stands.mean() > 0.7
         fit = -log_odds_of_y(model, x + delta, y)
@@ -145,18 +142,18 @@ def test_log_odds_by_hand():
     """p = (1/2, 1/4, 1/4): 0 for the first, log 1/3 for the others; one logit: y z; no overflow"""
     z = np.log([[2.0, 1.0, 1.0]])
     for y, expected in ((0, 0.0), (1, -math.log(3))):
-        np.testing.assert_allclose(inner.log_odds(z, np.array([y])), expected, atol=1e-12)
-    np.testing.assert_array_equal(inner.log_odds(np.array([2.0, 3.0]), np.array([1, -1])), [2, -3])
-    np.testing.assert_allclose(inner.log_odds(np.array([[1000.0, 0.0, 0.0]]), np.array([0])), 1000 - math.log(2))
+        np.testing.assert_allclose(Classes(3).log_odds(z, np.array([y])), expected, atol=1e-12)
+    np.testing.assert_array_equal(Binary().log_odds(np.array([2.0, 3.0]), np.array([1, -1])), [2, -3])
+    np.testing.assert_allclose(Classes(3).log_odds(np.array([[1000.0, 0.0, 0.0]]), np.array([0])), 1000 - math.log(2))
 
 
 def test_fitness_is_infinite_where_the_example_has_fallen():
     """Untargeted: another label; targeted: that label"""
     z, y = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0]]), np.array([0, 0])
-    assert np.isinf(inner.fitness(z, y, None)).tolist() == [False, True]
-    assert np.isinf(inner.fitness(z, y, np.array([1, 1]))).tolist() == [False, True]
+    assert np.isinf(inner.fitness(Classes(3), z, y, None)).tolist() == [False, True]
+    assert np.isinf(inner.fitness(Classes(3), z, y, np.array([1, 1]))).tolist() == [False, True]
     own = np.exp(z[0, 0]) / np.exp(z[0]).sum()
-    np.testing.assert_allclose(inner.fitness(z, y, None)[0], -np.log(own / (1 - own)))
+    np.testing.assert_allclose(inner.fitness(Classes(3), z, y, None)[0], -np.log(own / (1 - own)))
 
 
 def test_parents_are_drawn_by_the_softmax_of_their_fitness():

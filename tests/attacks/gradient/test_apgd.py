@@ -11,6 +11,7 @@ from scratchadv.attacks.linear import exact
 from scratchadv.losses import cross_entropy, dlr, logistic, margin, targeted_dlr
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
+from scratchadv.models.watched import Watched
 from scratchadv.parallel import limit
 from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.testing.strategies import linear_problems, radii
@@ -33,21 +34,6 @@ class Bumpy:
     def vjp_x(self, x):
         omega = self.params["omega"].astype(x.dtype)
         return self.logits(x), lambda dz: dz[:, None] * (np.cos(x @ omega) @ omega.T)
-
-
-class Counted:
-    """A model that counts the rows it is asked for."""
-
-    def __init__(self, model):
-        self.model, self.params, self.loss, self.rows = model, model.params, model.loss, 0
-
-    def logits(self, x):
-        self.rows += len(x)
-        return self.model.logits(x)
-
-    def vjp_x(self, x):
-        self.rows += len(x)
-        return self.model.vjp_x(x)
 
 
 class Peaks:
@@ -286,11 +272,11 @@ def test_until_wrong_falls_where_any_iterate_is_wrong(net):
 def test_until_wrong_asks_no_more_of_what_has_fallen(net):
     """Examples misclassified already cost one evaluation and stay as they are, δ = 0 (torchattacks issue 51)"""
     model, x, _ = net
-    counted, y = Counted(model), (labels_of(model.logits(x)) + 1) % 4
+    watched, y = Watched(model), (labels_of(model.logits(x)) + 1) % 4
     with limit(threads=1, chunk=len(x)):
-        delta = apgd(counted, x, y, Linf(0.1), steps=50, rng=rng(), until_wrong=True)
+        delta = apgd(watched, x, y, Linf(0.1), steps=50, rng=rng(), until_wrong=True)
     assert not delta.any()
-    assert counted.rows == 1 + len(x)  # the one checks the labels
+    assert watched.asked == 1 + len(x)  # the one checks the labels
 
 
 def test_until_wrong_with_a_target_rests_at_any_wrong_label(net):

@@ -12,8 +12,9 @@ from scratchadv.attacks.gradient.best import Best, nothing_found
 from scratchadv.attacks.gradient.pgd import climb
 from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy, margin, objective
-from scratchadv.models.protocol import is_fooled, labels_of
+from scratchadv.models.protocol import labels_of
 from scratchadv.sets import L2, Linf
+from scratchadv.tasks import task_of
 from scratchadv.testing.models import LinearSoftmax, SmallNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -90,7 +91,7 @@ def test_the_best_of_all_iterates_is_returned(name, targeted, keep, problem):
     best, score = np.zeros_like(x), [(-1, -np.inf)] * len(x)
     for delta in seen:
         z = model.logits(x + delta)
-        fools = is_fooled(z, y, target) if keep == "success" else np.zeros(len(x), bool)
+        fools = task_of(z).is_fooled(z, y, target) if keep == "success" else np.zeros(len(x), bool)
         for i, new in enumerate(zip(fools, loss.value(z, labels), strict=True)):
             if new > score[i]:
                 best[i], score[i] = delta[i], new

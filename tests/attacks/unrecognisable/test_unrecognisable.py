@@ -20,7 +20,7 @@ from scratchadv.losses import margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.parallel import limit
 from scratchadv.testing.device import gpu
-from scratchadv.testing.models import Constant, Linear, LinearSoftmax, Watched
+from scratchadv.testing.models import Constant, Linear, LinearSoftmax, Recorded
 
 SHAPE = (5, 4, 1)
 few = settings(max_examples=30, deadline=None)
@@ -326,10 +326,9 @@ def test_map_elites_is_seeded_and_does_not_depend_on_chunks(images_net, encoding
 def test_images_have_the_dtype_of_the_model(encoding, dtype):
     """What the model is asked about, and what is returned"""
     model = MLP((20, 3), rng=rng(), dtype=dtype)
-    watched = Watched(model)
-    watched.logits = lambda x: (watched.asked.append(x), model.logits(x.reshape(len(x), 20)))[1]
-    found = map_elites(watched, encoding, generations=2, children=5, rng=rng())
-    assert {x.dtype for x in [*watched.asked, found.x]} == {np.dtype(dtype)}
+    recorded = Recorded(Reshaped(model))
+    found = map_elites(recorded, encoding, generations=2, children=5, rng=rng())
+    assert {x.dtype for x in [*recorded.inputs, found.x]} == {np.dtype(dtype)}
 
 
 def test_children_descend_from_elites(images_net):

@@ -1,10 +1,11 @@
 """The loss that the network is trained on: small changes, and the answers that are wanted of the victims."""
 
-from .... import checks
+from .... import checks, tasks
 from ....backend import namespace
 from ....checked import anything, checked, each
 from ....models.protocol import vjp_x
-from ....numerics import log_sum_exp, per_row, rows
+from ....numerics import per_row, rows
+from ....tasks import Classes
 from .network import images_in_unit_range
 
 
@@ -42,7 +43,7 @@ def rerank(p, t, alpha=1.5):
     t = checks.array("t", t, "of labels, shape (N,)")
     if p.ndim != 2 or t.shape != p.shape[:1]:
         raise ValueError(f"p has shape {p.shape} and t {t.shape}; shapes (N, K) and (N,) were expected")
-    t = checks.classes(t, *p.shape, "t")
+    t = Classes(p.shape[1]).check_labels(t, len(p), "t")
     xp = namespace(p, t)
     s = p.copy()
     s[xp.arange(len(p)), t] = alpha * p.max(axis=1)
@@ -102,13 +103,8 @@ def loss_and_pullback(atn, victims, x, wanted, beta, target):
     value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
     for victim, r in zip(victims, wanted, strict=True):
         z, pull_x = vjp_x(victim, image)
-        f = softmax(z)
+        f = tasks.of(victim, z).probabilities(z)
         apart = f - r
         value = value + (apart**2).sum(axis=1)
         dx = dx + pull_x(2 * f * (apart - (f * apart).sum(axis=1, keepdims=True)))
     return value, lambda weights: pull(per_row(weights, x) * dx)
-
-
-def softmax(z):
-    """Return the probabilities of the logits, ``(N, K)``."""
-    return namespace(z).exp(z - log_sum_exp(z))

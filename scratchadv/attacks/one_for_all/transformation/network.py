@@ -8,6 +8,7 @@ from ....checked import check_fields, each, one_of, whole
 from ....models.network import Network
 from ....numerics import rows, sigmoid
 from ....parallel import map_chunks
+from ....tasks import Classes
 
 KINDS = ("perturbation", "autoencoding")
 
@@ -72,7 +73,7 @@ class ATN:
         if target is None:
             return None
         checks.one_side(x, target)
-        return checks.classes(target, len(x), self.classes, "target")
+        return Classes(self.classes).check_labels(target, len(x), "target")
 
     def vjp_theta(self, x, target=None):
         """Return x', and the pullback from dx' to the gradients by the parameters of the generator."""

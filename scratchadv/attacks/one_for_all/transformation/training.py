@@ -6,15 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .... import checks
+from .... import checks, tasks
 from ....backend import namespace
 from ....checked import anything, checked, each, one_of
 from ....models.mlp import MLP
 from ....models.protocol import clean_logits
 from ....parallel import sum_chunks
 from ....support.progress import progress as show_progress
+from ....tasks import Classes
 from ....training.optim import Adam, constant, scales
-from .loss import above_one, loss_and_pullback, rerank, softmax
+from .loss import above_one, loss_and_pullback, rerank
 from .network import ATN, KINDS, images_in_unit_range
 
 HIDDEN = 400
@@ -158,9 +159,10 @@ def _size(generator, victims):
 
 def _probabilities(victim, x):
     z = clean_logits(victim, x)
-    if z.ndim == 1:
+    task = tasks.of(victim, z)
+    if not isinstance(task, Classes):
         raise ValueError("victims: one has a single logit; K classes were expected")
-    return softmax(z)
+    return task.probabilities(z)
 
 
 def _classes_of(answers, target):
