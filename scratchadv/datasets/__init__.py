@@ -17,7 +17,7 @@ __all__ = ["Dataset", "DatasetFallbackWarning", "DatasetUnavailableError", "load
 
 
 class DatasetFallbackWarning(UserWarning):
-    """Warns that another data set is used than the one that was preferred."""
+    """Warns that the preferred data set is replaced by another one."""
 
 
 @checked(name=one_of("mnist", "strokes", "auto"))
@@ -41,7 +41,7 @@ def load(name, **options):
     ValueError
         If there is no data set of that name, or its files are damaged.
     DatasetUnavailableError
-        If the data set is neither on this machine nor can be downloaded.
+        If the data set is not on this machine and cannot be downloaded.
     """
     return _LOADERS[name](**options)
 

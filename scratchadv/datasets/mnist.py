@@ -36,7 +36,7 @@ TIMEOUT = 5  # seconds that a mirror may stay silent
 
 
 class DatasetUnavailableError(OSError):
-    """The data are not on this machine and could not be downloaded."""
+    """Raised if the data are not on this machine and cannot be downloaded."""
 
 
 def load_mnist():

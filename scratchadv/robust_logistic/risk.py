@@ -16,7 +16,7 @@ from ..sets import Ball
 
 
 def signs(name, value):
-    """Return labels −1/+1, of any number."""
+    """Return labels −1/+1; their number is checked later."""
     y = checks.array(name, value, "of labels")
     return checks.signs(y, (*y.shape, 1)[0], name)
 
@@ -69,7 +69,7 @@ def objective(theta, theta0, x, y, ball):
 
     .. math:: \frac1N \sum_i \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
 
-    Parameters and errors are those of :func:`worst_margin`.
+    Parameters and errors as for :func:`worst_margin`.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def gradient(theta, theta0, x, y, ball):
 
     .. math:: -\frac1N \sum_i \tau(-m_i)\, y_i (x_i + \delta_i^*), \qquad -\frac1N \sum_i \tau(-m_i)\, y_i
 
-    Parameters and errors are those of :func:`worst_margin`.
+    Parameters and errors as for :func:`worst_margin`.
 
     Returns
     -------

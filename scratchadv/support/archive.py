@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 def write(path, kind, about, arrays):
-    """Write the file in one step: at any time, also after a crash, the path holds the old file or the complete new one.
+    """Write the file, so that at any time, also after a crash, the path holds the old file or the complete new one.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def write(path, kind, about, arrays):
 
 
 class BadFileError(ValueError):
-    """A file that is damaged, or does not hold what was expected."""
+    """Raised if a file is damaged or does not hold what was expected."""
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def write_text(path, text):
 
 
 def check_writable(path):
-    """Refuse a path that ``whole`` could not write to, before long work; nothing is written and nothing is left.
+    """Refuse, before long work, a path that ``whole`` could not write to; nothing is written.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _try_writing(path, old):
 
 
 def _hand_on_permissions(old, new):
-    """Give the new file the owner and the permissions of the old one, as far as this user may."""
+    """Give the new file the owner and the permissions of the old one, as far as this user is allowed to."""
     with suppress(OSError, AttributeError):  # Windows has no owners
         os.chown(new, old.st_uid, old.st_gid)
     with suppress(OSError):
