@@ -3,13 +3,13 @@
     pip install -e '.[peers]' && python benchmarks/attacks.py [RACE ...] [--rounds 5] [--images N] [--against NAME]
         [--record]
 
-The same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]) for all; all run in turn, and medians are
-printed. Every peer runs at the batch size that is best for it, found first.
+All contestants get the same trained weights and the same threat (ℓ∞, ε = 0.1, pixels in [0, 1]). They run in turn, and
+medians are printed. Every peer runs at its best batch size, which is found first.
 
 pgd         10 steps of 0.02 without random start, attacked loss equal to 1e-4
 training    one epoch of SGD on 6,000 images, plain and against FGSM
-scale       PGD-40 on 500 and on all test images: seconds an image, and the peak memory of a process of its own
-worst-case  PGD-40 (steps of 0.01) with 10 random restarts: each library's own loop, the error equal to 1 %
+scale       PGD-40 on 500 and on all test images: seconds per image, and the peak memory of a separate process
+worst-case  PGD-40 (steps of 0.01) with 10 random restarts in each library's own loop, the error equal to 1 %
 standard    the four attacks of AutoAttack, on 1,000 images
 smallest    DeepFool, Carlini–Wagner and JSMA, on 100 images
 """
@@ -36,13 +36,15 @@ from scratchadv.sets import L0, L2, Linf
 from scratchadv.training import fit
 from scratchadv.training.optim import SGD, Adam
 
-EPS, STEPS, ALPHA = 0.1, 10, 0.02
+EPS = 0.1
+STEPS = 10
+ALPHA = 0.02
 THREAT = Linf(EPS).within(0, 1)
 BATCHES = (50, 100, 200, 400)
 
 
 def main():
-    """Run the races that were asked for and print their tables."""
+    """Run the requested races and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     races = {
         "pgd": race_pgd,
@@ -52,10 +54,10 @@ def main():
         "standard": race_standard,
         "smallest": race_smallest,
     }
-    parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
+    parser.add_argument("races", nargs="*", metavar="RACE", help=f"one of {', '.join(races)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, help="test images of the last three")
-    parser.add_argument("--against", default="", metavar="NAME", help="worst-case and standard: only such peers")
+    parser.add_argument("--images", type=int, help="number of test images in the last three races")
+    parser.add_argument("--against", default="", metavar="NAME", help="only these peers, in worst-case and standard")
     parser.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
     arguments = parser.parse_args()
     if unknown := set(arguments.races) - set(races):
@@ -68,17 +70,18 @@ def main():
 
 
 def race_pgd(data, arguments, results):
-    """PGD-10 on the CNN and the MLP of the tutorial."""
+    """Run PGD-10 on the CNN and the MLP of the tutorial."""
     for name, model, n in (("CNN", CNN(), 400), ("MLP 784-200-10", MLP((784, 200, 10)), 4000)):
         model = trained(model, data)
-        x, y = data.x_test[:n], data.y_test[:n]
+        x = data.x_test[:n]
+        y = data.y_test[:n]
         rows = timings(race(pgd_contestants(model, x, y), arguments.rounds), "scratchadv")
         rows.append(["the products alone, at this machine's sgemm rate", f"{floor(model, x):.3f}", "", "", ""])
         results.add(f"PGD-{STEPS} on the {name}, {n} images", HEADER, rows)
 
 
 def pgd_contestants(model, x, y):
-    """All that are installed, each at its best batch size and checked to find what we find."""
+    """Return the installed contestants, each at its best batch size and checked to reach the loss that we reach."""
 
     def ours():
         return x + pgd(model, x, y, THREAT, steps=STEPS, alpha=ALPHA)
@@ -86,7 +89,8 @@ def pgd_contestants(model, x, y):
     def loss(x):
         return model.loss.value(model.logits(x.astype(np.float32)), y).mean()
 
-    runs, reached = {"scratchadv": ours}, loss(ours())
+    runs = {"scratchadv": ours}
+    reached = loss(ours())
     for name, peer in peers.attacks(model, x, y, eps=EPS, alpha=ALPHA, steps=STEPS).items():
         best = min(BATCHES, key=lambda batch: seconds_of(partial(peer, batch)))
         found = loss(peer(best))
@@ -98,8 +102,9 @@ def pgd_contestants(model, x, y):
 
 
 def race_training(data, arguments, results):
-    """One epoch of the CNN, plain and adversarial."""
-    x, y = data.x_train[:6000], data.y_train[:6000]
+    """Train the CNN for one epoch, without and with an attack."""
+    x = data.x_train[:6000]
+    y = data.y_train[:6000]
     for name, attack, eps in (("", None, None), ("FGSM-adversarial ", partial(fgsm, threat=THREAT), EPS)):
 
         def ours(attack=attack):
@@ -111,8 +116,9 @@ def race_training(data, arguments, results):
 
 
 def measure_scale(data, arguments, results):
-    """Seconds an image of PGD-40 for few and for many images, and its memory."""
-    model, rows = trained(CNN(), data), []
+    """Measure the seconds per image of PGD-40 for few and for many images, and its memory."""
+    model = trained(CNN(), data)
+    rows = []
     for n in (500, len(data.x_test)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, memory = pool.apply(pgd_40, (model, data.x_test[:n], data.y_test[:n]))
@@ -122,16 +128,17 @@ def measure_scale(data, arguments, results):
 
 
 def pgd_40(model, x, y):
-    """Seconds of PGD-40, and the most memory that this process ever had, in MB (Linux)."""
+    """Return the seconds of PGD-40 and the peak memory of this process in MB (Linux)."""
     pgd(model, x[:100], y[:100], THREAT, steps=1)
     seconds = seconds_of(lambda: pgd(model, x, y, THREAT, steps=40, alpha=0.01), warm=True)
-    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())  # getrusage counts the parent's too
+    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())  # getrusage also counts the parent
     return seconds, int(peak[1]) / 1024
 
 
 def race_worst_case(data, arguments, results):
-    """The error of the CNN under ten restarts, once each: it takes minutes."""
-    model, n = trained(CNN(), data), arguments.images or len(data.x_test)
+    """Measure the error of the CNN under ten restarts, once for each contestant, since it takes minutes."""
+    model = trained(CNN(), data)
+    n = arguments.images or len(data.x_test)
     x, y = data.x_test[:n], data.y_test[:n]
     setting = {"eps": EPS, "alpha": 0.01, "steps": 40, "restarts": 10}
 
@@ -146,12 +153,13 @@ def race_worst_case(data, arguments, results):
     }
     title = f"Worst case over PGD-40 with 10 restarts, CNN, {n:,} images, once each"
     errors = once(results, title, runs, model, x, y)
-    assert np.ptp(errors) <= 0.01, "not all find the same error"
+    assert np.ptp(errors) <= 0.01, "the contestants find different errors"
 
 
 def race_standard(data, arguments, results):
-    """The four attacks of AutoAttack: with the 100 steps of its paper, and the 10 that torchattacks takes."""
-    model, n = trained(CNN(), data), arguments.images or 1000
+    """Run the four attacks of AutoAttack with the 100 steps of its paper, and with the 10 that torchattacks uses."""
+    model = trained(CNN(), data)
+    n = arguments.images or 1000
     x, y = data.x_test[:n], data.y_test[:n]
 
     def ours(steps):
@@ -166,8 +174,9 @@ def race_standard(data, arguments, results):
 
 
 def race_smallest(data, arguments, results):
-    """The attacks that look for the smallest change, in the norm of each."""
-    model, n = trained(CNN(), data), arguments.images or 100
+    """Run the attacks that look for the smallest change, each in its own norm."""
+    model = trained(CNN(), data)
+    n = arguments.images or 100
     x, y = data.x_test[:n], data.y_test[:n]
     target = (y + 1) % 10
     ours = {
@@ -184,11 +193,12 @@ def race_smallest(data, arguments, results):
 
 
 def once(results, title, runs, model, x, y, *, norm=None, target=None):
-    """Add a table of what each run reaches, its mean size where a norm is given, and its seconds; return the errors."""
+    """Add a table of what each run reaches, its mean size if a norm is given, and its seconds; return the errors."""
     columns = ["error" if target is None else "target reached", *([f"mean {norm.name}"] if norm else []), "seconds"]
     rows, errors, reference = [], [], None
     for name, run in runs.items():
-        began, found = time.perf_counter(), run().astype(np.float32)
+        began = time.perf_counter()
+        found = run().astype(np.float32)
         seconds = time.perf_counter() - began
         label = predict(model, found)
         fooled = label != y if target is None else label == target
@@ -203,14 +213,14 @@ def once(results, title, runs, model, x, y, *, norm=None, target=None):
 
 
 def trained(model, data):
-    """The model after one epoch on 6,000 images."""
+    """Return the model after one epoch on 6,000 images."""
     x, y = data.x_train[:6000], data.y_train[:6000]
     fit(model, x, y, epochs=1, optimizer=Adam(1e-3), rng=np.random.default_rng(0), progress=False)
     return model
 
 
 def floor(model, x):
-    """Seconds that the products of the attack would take at the rate of one large product on all cores."""
+    """Return the seconds that the products of the attack would take at the rate of one large product on all cores."""
     a = np.ones((3000, 3000), np.float32)
     rate = 2 * 3000**3 / min(seconds_of(lambda: a @ a, warm=True) for _ in range(5))
     flops, shape = 0, model.shape
@@ -225,7 +235,7 @@ def floor(model, x):
 
 
 def seconds_of(run, warm=False):
-    """Seconds of a run, after one that does not count."""
+    """Return the seconds of a run, by default after a warm-up run that does not count."""
     if not warm:
         run()
     began = time.perf_counter()

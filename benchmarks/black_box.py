@@ -1,16 +1,16 @@
-"""Black-box attacks on a CPU: this library against Foolbox, ART and torchattacks, by the query.
+"""Black-box attacks on a CPU: this library against Foolbox, ART and torchattacks, in seconds per query.
 
     pip install -e '.[peers]' && python benchmarks/black_box.py [RACE ...] [--rounds 3] [--images 100]
         [--record]
 
-The same trained weights for all, pixels in [0, 1], ℓ∞; all run in turn, and the medians of the seconds are divided by
-the queries of a run: the rows that the network saw, counted inside it. Every peer runs at the batch size that is best
-for it, found first.
+All contestants get the same trained weights, pixels in [0, 1] and the ℓ∞ norm. They run in turn, and the median of the
+seconds is divided by the queries of a run, which are the images that the network saw, counted inside it. Every peer
+runs at its best batch size, which is found first.
 
 genattack  targeted, ε = 0.3, 20 generations of 6 members, the mutations of Foolbox (adaptive, ρ = 0.1, α = 0.15)
 square     untargeted, ε = 0.1, 100 queries
 spsa       untargeted, ε = 0.1, 2 steps of 25 pairs
-success    what ours reach, and their median queries, beside the papers (no peers)
+success    the success of our attacks and their median queries, beside those of the papers (no peers)
 """
 
 import argparse
@@ -34,15 +34,16 @@ from scratchadv.models import CNN, MLP
 from scratchadv.models.protocol import predict
 from scratchadv.sets import L0, Linf
 
-WIDE, NARROW = Linf(0.3).within(0, 1), Linf(0.1).within(0, 1)
+WIDE = Linf(0.3).within(0, 1)
+NARROW = Linf(0.1).within(0, 1)
 BATCHES = (10, 25, 50, 100)
 
 
 def main():
-    """Run the races that were asked for and print their tables."""
+    """Run the requested races and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     races = {"genattack": race_genattack, "square": race_square, "spsa": race_spsa, "success": measure_success}
-    parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(races)}; default: all")
+    parser.add_argument("races", nargs="*", metavar="RACE", help=f"one of {', '.join(races)}; default: all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--networks", nargs="+", default=["MLP", "CNN"])
@@ -51,7 +52,8 @@ def main():
     if unknown := set(arguments.races) - set(races):
         parser.error(f"no race named {', '.join(sorted(unknown))}")
     data = datasets.load("mnist")
-    x, y = data.x_test[: arguments.images], data.y_test[: arguments.images]
+    x = data.x_test[: arguments.images]
+    y = data.y_test[: arguments.images]
     models = {
         network: trained(CNN() if network == "CNN" else MLP((784, 200, 10)), data) for network in arguments.networks
     }
@@ -63,7 +65,7 @@ def main():
 
 
 def race_genattack(results, network, model, x, y, rounds):
-    """A population and a number of generations that Foolbox runs too."""
+    """Run GenAttack with a population and a number of generations that Foolbox supports too."""
     target = targets_of(y)
     options = {"population": 6, "rho": 0.1, "alpha": 0.15, "temperature": 0.3, "adaptive": True}
 
@@ -74,28 +76,26 @@ def race_genattack(results, network, model, x, y, rounds):
 
 
 def race_square(results, network, model, x, y, rounds):
-    """Foolbox has no Square."""
+    """Run Square, which Foolbox does not have."""
     theirs = {"ART": art_square, "torchattacks": torchattacks_square}
     ours = partial(square, queries=100, rng=rng())
     contest(results, "Square", network, (model, x, y, NARROW), ours, theirs, rounds)
 
 
 def race_spsa(results, network, model, x, y, rounds):
-    """The estimates alone: few steps, so that all run to the end."""
+    """Run SPSA with so few steps that all contestants run to the end."""
     ours = partial(spsa, queries=1 + 2 * 51, rng=rng())
     contest(results, "SPSA", network, (model, x, y, NARROW), ours, {"torchattacks": torchattacks_spsa}, rounds)
 
 
 def contest(results, attack, network, problem, ours, theirs, rounds, target=None):
-    """Add the table of the seconds by 1,000 queries of all contestants on a problem (model, x, y, threat)."""
+    """Add the table of the seconds per 1,000 queries of all contestants on a problem (model, x, y, threat)."""
     import torch
 
     model, x, y, threat = problem
-    counters, labels = {"scratchadv": LogitOracle(model)}, y if target is None else target
-    runs, (tx, ty) = (
-        {"scratchadv": lambda: ours(counters["scratchadv"], x, y, threat)},
-        peers.to_torch(torch, x, labels),
-    )
+    counters = {"scratchadv": LogitOracle(model)}
+    runs = {"scratchadv": lambda: ours(counters["scratchadv"], x, y, threat)}
+    tx, ty = peers.to_torch(torch, x, y if target is None else target)
     for name, make in theirs.items():
         counters[name] = counted(torch, peers.torch_twin(torch, model).eval())
         peer = partial(in_batches, make(torch, counters[name], threat.radius), tx, ty)
@@ -103,7 +103,8 @@ def contest(results, attack, network, problem, ours, theirs, rounds, target=None
         runs[name] = partial(peer, best)
         counters[name].asked = 0
         print(f"{name}: batches of {best}")
-    seconds, rows = race(runs, rounds), []
+    seconds = race(runs, rounds)
+    rows = []
     by_query = {name: [1e3 * s * (rounds + 1) / counters[name].asked for s in times] for name, times in seconds.items()}
     reference = statistics.median(by_query["scratchadv"])
     for name, times in by_query.items():
@@ -116,12 +117,13 @@ def contest(results, attack, network, problem, ours, theirs, rounds, target=None
 
 
 def counted(torch, net):
-    """The network with a counter of the rows it has seen."""
+    """Return the network with a counter of the images that it has seen."""
 
     class Counted(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.net, self.asked = net, 0
+            self.net = net
+            self.asked = 0
 
         def forward(self, x):
             self.asked += len(x)
@@ -131,13 +133,13 @@ def counted(torch, net):
 
 
 def in_batches(attack, tx, ty, batch):
-    """The attack on one batch after the other."""
+    """Attack one batch after the other."""
     for x, y in zip(tx.split(batch), ty.split(batch), strict=True):
         attack(x, y)
 
 
 def foolbox_genattack(torch, net, eps):
-    """Targets as labels; it goes on until all images of a batch have fallen."""
+    """Return an attack that takes targets as labels and goes on until all images of a batch have reached them."""
     import foolbox
 
     model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
@@ -146,7 +148,7 @@ def foolbox_genattack(torch, net, eps):
 
 
 def art_square(torch, net, eps):
-    """By logits, as the others."""
+    """Return an attack on the logits, like the others."""
     from art.attacks.evasion import SquareAttack
     from art.estimators.classification import PyTorchClassifier
 
@@ -157,21 +159,21 @@ def art_square(torch, net, eps):
 
 
 def torchattacks_square(torch, net, eps):
-    """The code of its authors."""
+    """Return the code of the authors of Square."""
     import torchattacks
 
     return torchattacks.Square(net, eps=eps, n_queries=100)
 
 
 def torchattacks_spsa(torch, net, eps):
-    """Two steps of Adam."""
+    """Return an attack with two steps of Adam."""
     import torchattacks
 
     return torchattacks.SPSA(net, eps=eps, nb_iter=2, nb_sample=25)
 
 
 def measure_success(results, network, model, x, y, rounds):
-    """Success and median queries of those that fell, each against its paper's setting."""
+    """Measure the success and the median queries of successful attacks, beside the numbers of the papers."""
     right = predict(model, x) == y
     x, y = x[right], y[right]
     rows = []
@@ -185,7 +187,8 @@ def measure_success(results, network, model, x, y, rounds):
         ("one pixel", one_pixel, L0(1).within(0, 1), 4001, False, "–"),
         ("5 pixels", one_pixel, L0(5).within(0, 1), 4001, False, "–"),
     ):
-        box, target = LogitOracle(model), targets_of(y) if aimed else None
+        box = LogitOracle(model)
+        target = targets_of(y) if aimed else None
         delta = attack(box, x, y, threat, queries=queries, target=target, rng=rng())
         fell = judge(model, x, y, delta, threat, target=target).success
         median = f"{np.median(box.counts[fell]):,.0f}" if fell.any() else "–"
@@ -195,12 +198,12 @@ def measure_success(results, network, model, x, y, rounds):
 
 
 def targets_of(y):
-    """A random wrong class for each image."""
+    """Return a random wrong class for each image."""
     return (y + rng().integers(1, 10, len(y))) % 10
 
 
 def rng():
-    """The same at each call."""
+    """Return a generator with the same seed at each call."""
     return np.random.default_rng(0)
 
 

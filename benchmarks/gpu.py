@@ -1,4 +1,4 @@
-"""PGD and training on one GPU: this library on CuPy arrays against PyTorch's eager loop on the same card.
+"""PGD and training on one GPU: this library with CuPy arrays against PyTorch's eager loop on the same card.
 
     pip install -e '.[gpu,peers]' && python benchmarks/gpu.py [--rounds 5] [--kernels]
 
@@ -6,8 +6,8 @@ PGD       40 steps of 0.01 without random start on the tutorial's CNN, all 10,00
           [0, 1]
 training  one epoch of SGD over the 60,000 training images, batches of 100, plain and against FGSM
 
-PyTorch runs twice: in float32 throughout, as we do, and with its own defaults, which let its convolutions round to
-TF32. Its PGD has the batch size that is best for it. All run in turn, medians are printed. What was measured: GPU.md.
+PyTorch runs twice: in float32 throughout, as we do, and with its own defaults, by which its convolutions round to TF32.
+Its PGD runs at its best batch size. All contestants run in turn, and medians are printed. GPU.md has the results.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from scratchadv.models import CNN
 from scratchadv.training import fit
 from scratchadv.training.optim import SGD
 
-STEPS, ALPHA = 40, 0.01
+STEPS = 40
+ALPHA = 0.01
 BATCHES = 1000, 2000, 5000, 10_000
 
 
@@ -36,7 +37,7 @@ def main():
     """Run both races and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--kernels", action="store_true", help="and where the time of ours goes on the card")
+    parser.add_argument("--kernels", action="store_true", help="also show which of our kernels take the most time")
     arguments = parser.parse_args()
     card = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     print(f"{card}, CuPy {cupy.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}\n")
@@ -49,14 +50,16 @@ def main():
 
 
 def attacks(data):
-    """PGD here and in PyTorch, checked to find the same loss."""
-    model, x, y = trained(CNN(), data), data.x_test, data.y_test
+    """Return PGD of this library and of PyTorch, and print the losses that they reach."""
+    model = trained(CNN(), data)
+    x, y = data.x_test, data.y_test
     there = [to_device(thing) for thing in (model, x, y)]
 
     def ours():
         return x + to_host(pgd(*there, THREAT, steps=STEPS, alpha=ALPHA))
 
-    net, (tx, ty) = peers.torch_twin(torch, model).eval().cuda(), (a.cuda() for a in peers.to_torch(torch, x, y))
+    net = peers.torch_twin(torch, model).eval().cuda()
+    tx, ty = (a.cuda() for a in peers.to_torch(torch, x, y))
     run = peers.eager(torch, net, EPS, ALPHA, STEPS)
 
     def theirs(batch, tf32):
@@ -67,7 +70,8 @@ def attacks(data):
     def loss(x):
         return model.loss.value(model.logits(x), y).mean()
 
-    contestants, reached = {"scratchadv": ours}, loss(ours())
+    contestants = {"scratchadv": ours}
+    reached = loss(ours())
     for name, tf32 in (("PyTorch eager", False), ("PyTorch eager, TF32", True)):
         best = min(BATCHES, key=lambda batch: seconds_of(partial(theirs, batch, tf32)))
         print(f"{name}: batches of {best}, attacked loss {loss(theirs(best, tf32)):.5f} (ours {reached:.5f})")
@@ -76,7 +80,7 @@ def attacks(data):
 
 
 def trainings(data):
-    """One epoch here and in PyTorch, with the titles."""
+    """Yield the contestants that train for one epoch, each time with the title of the race."""
     x, y = data.x_train, data.y_train
     on_card = to_device(x), to_device(y)
     for title, attack, eps in (
@@ -107,12 +111,12 @@ def trainings(data):
 
 
 def precision(tf32):
-    """A block in which PyTorch's convolutions may round to TF32 (its default) or not."""
+    """Return a context in which PyTorch's convolutions may round to TF32 (its default) or not."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32)
 
 
 def kernels(run):
-    """A table of the kernels that took the most time on the card."""
+    """Return a table of the kernels that took the most time on the card."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         run()
         torch.cuda.synchronize()

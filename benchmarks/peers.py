@@ -1,4 +1,4 @@
-"""The peers that the races are run against: the same network in PyTorch, attacked by their libraries."""
+"""The peers in the races: the same network in PyTorch, attacked by other libraries."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from scratchadv.layers import Conv, Dense
 
 
 def torch_twin(torch, model):
-    """The same network in PyTorch; images there are NCHW, so the first dense layer's rows are reordered."""
+    """Return the same network in PyTorch, where images are NCHW, so that the rows of the first dense layer move."""
     layers, image, shape = [], None, model.shape
     for i, layer in enumerate(model.layers):
         shape = layer.initial(shape, np.random.default_rng(0), np.float32)[1]
@@ -16,23 +16,26 @@ def torch_twin(torch, model):
             weight, bias = model.params[f"{i}.weight"], model.params[f"{i}.bias"]
         if isinstance(layer, Conv):
             twin = torch.nn.Conv2d(weight.shape[2], layer.features, layer.size, layer.stride, layer.padding)
-            weight, image = weight.transpose(3, 2, 0, 1), shape
+            weight = weight.transpose(3, 2, 0, 1)
+            image = shape
         elif isinstance(layer, Dense):
             twin = torch.nn.Linear(*weight.shape)
             if image:
-                weight, image = weight.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(weight.shape), None
+                weight = weight.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
+                image = None
             weight = weight.T
         else:
             twin = {"ReLU": torch.nn.ReLU, "Flatten": torch.nn.Flatten}[type(layer).__name__]()
         if isinstance(layer, Conv | Dense):
             weight = np.array(weight, order="C")  # a copy: training one twin must not train the other
-            twin.weight.data, twin.bias.data = torch.from_numpy(weight), torch.from_numpy(bias.copy())
+            twin.weight.data = torch.from_numpy(weight)
+            twin.bias.data = torch.from_numpy(bias.copy())
         layers.append(twin)
     return torch.nn.Sequential(*layers)
 
 
 def to_torch(torch, x, y):
-    """Images as NCHW tensors, and labels."""
+    """Return the images as NCHW tensors, and the labels."""
     return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y)
 
 
@@ -89,15 +92,15 @@ def art(torch, net, eps, alpha, steps, restarts=None):
     return lambda x, y: torch.from_numpy(attack.generate(x.numpy(), np.eye(10, dtype=np.float32)[y.numpy()]))
 
 
-PEERS = torchattacks, eager, foolbox, art  # the fastest first
+PEERS = torchattacks, eager, foolbox, art  # the fastest first; a docstring is the name in the tables
 
 
 def attacks(model, x, y, **setting):
-    """The peers that are installed, by name: functions of a batch size that give the attacked images, NHWC."""
+    """Return the installed peers by name, as functions of a batch size that return the attacked images, NHWC."""
     import torch
 
-    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
-
+    net = torch_twin(torch, model).eval()
+    tx, ty = to_torch(torch, x, y)
     runs = {}
     for make in PEERS:
         try:
@@ -108,11 +111,12 @@ def attacks(model, x, y, **setting):
 
 
 def standard(model, x, y, eps, steps):
-    """AutoAttack's four at this number of steps, by name: functions that give the attacked images, NHWC."""
+    """Return the four attacks of AutoAttack by name, as functions that return the attacked images, NHWC."""
     import torch
     import torchattacks
 
-    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
+    net = torch_twin(torch, model).eval()
+    tx, ty = to_torch(torch, x, y)
     setting = {"norm": "Linf", "eps": eps, "seed": 0}
     four = [
         torchattacks.APGD(net, loss="ce", steps=steps, **setting),
@@ -127,9 +131,9 @@ def standard(model, x, y, eps, steps):
 
 
 def smallest(model, x, y, target):
-    """The attacks that look for the smallest change: of each a dict like that of ``attacks``, without batch sizes.
+    """Return a dict of peers, like that of ``attacks`` but without batch sizes, for each smallest-change attack.
 
-    Carlini–Wagner with the searches and steps of ``scratchadv.attacks.carlini_wagner``.
+    Carlini–Wagner runs with the searches and steps of ``scratchadv.attacks.carlini_wagner``.
     """
     import foolbox
     import torch
@@ -137,7 +141,8 @@ def smallest(model, x, y, target):
     from art.attacks.evasion import SaliencyMapMethod
     from art.estimators.classification import PyTorchClassifier
 
-    net, (tx, ty) = torch_twin(torch, model).eval(), to_torch(torch, x, y)
+    net = torch_twin(torch, model).eval()
+    tx, ty = to_torch(torch, x, y)
     fmodel = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
     probabilities = torch.nn.Sequential(net, torch.nn.Softmax(dim=1))
     classifier = PyTorchClassifier(
@@ -170,7 +175,7 @@ def _nhwc(torch, attack, tx, ty, batch):
 
 
 def training(model, x, y, batch_size, epsilon=None, device="cpu"):
-    """One epoch of SGD, and with ``epsilon`` of FGSM-adversarial training, on the PyTorch twin."""
+    """Return one epoch of SGD on the PyTorch twin, with ``epsilon`` of FGSM-adversarial training."""
     import torch
 
     cross_entropy = torch.nn.functional.cross_entropy
@@ -193,7 +198,7 @@ def training(model, x, y, batch_size, epsilon=None, device="cpu"):
 
 
 def _repeated(torch, net, run, restarts):
-    """The first of the restarts that fools, example by example; the clean image where none does."""
+    """Return an attack that keeps, for each image, a restart that fools the network, else the clean image."""
     if not restarts:
         return run
 

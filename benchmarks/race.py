@@ -1,4 +1,4 @@
-"""Races: contestants run in turn in one process, so that a noisy minute hits all of them alike."""
+"""Races, in which contestants run in turn in one process, so that a noisy minute affects all of them alike."""
 
 import statistics
 import time
@@ -10,8 +10,9 @@ def race(contestants, rounds=5):
     Parameters
     ----------
     contestants : dict of str to callable
+        Functions without arguments, by name.
     rounds : int
-        How often each of them runs, in turn, after one run that does not count.
+        How often each of them runs, in turn, after one warm-up run that does not count.
 
     Returns
     -------
@@ -50,5 +51,5 @@ def timings(seconds, reference):
 
 
 def _spread(values, form):
-    """The median, and the least and the greatest, as text."""
+    """Return the median and the range from the least to the greatest value, as text."""
     return form.format(statistics.median(values)), f"{form.format(min(values))} to {form.format(max(values))}"

@@ -1,8 +1,8 @@
-"""What the benchmarks measured: every race is stored in ``measured/`` and shown in ``RESULTS.md`` between its markers.
+"""The results of the benchmarks: every race is stored in ``measured/`` and shown in ``RESULTS.md`` between its markers.
 
-    python benchmarks/record.py          # write the tables of RESULTS.md anew from the stored results
+    python benchmarks/record.py          # write the tables of RESULTS.md again from the stored results
 
-A benchmark that is called with ``--record`` stores its race and does this itself.
+A benchmark that is called with ``--record`` stores its race and then does the same.
 """
 
 import json
@@ -22,7 +22,7 @@ LIBRARIES = ("numpy", "scipy", "torch", "foolbox", "torchattacks", "adversarial-
 
 
 class Race:
-    """The tables of one race, printed as they come, and stored if that was asked for.
+    """The tables of one race, which are printed at once and stored on request.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class Race:
         self.tables = []
 
     def add(self, title, header, rows):
-        """Print a table, and keep it."""
+        """Print a table and keep it."""
         table = {"title": title, "header": list(header), "rows": [list(map(str, row)) for row in rows]}
         self.tables.append(table)
         print(shown(table), "\n", flush=True)
 
     def close(self):
-        """Store the race and show it in ``RESULTS.md``, if that was asked for."""
+        """Store the race and show it in ``RESULTS.md``, if ``record`` is true."""
         if self.record:
             command = "python " + " ".join(["benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
             result = {"command": command, "setting": setting(), "tables": self.tables}
@@ -69,7 +69,7 @@ def setting():
 
 
 def _processor():
-    """The name of the processor, as Linux says it."""
+    """Return the name of the processor as Linux reports it."""
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return found[1] if found else platform.machine()
 
@@ -80,7 +80,7 @@ def shown(table):
 
 
 def block(result):
-    """Return what stands between the markers of a race."""
+    """Return the text between the markers of a race."""
     setting = "; ".join(f"{name} {value}" if name != "machine" else value for name, value in result["setting"].items())
     return "\n\n".join([f"`{result['command']}` ({setting})", *map(shown, result["tables"])])
 
@@ -102,7 +102,8 @@ def show(folder):
     text = page.read_text(encoding="utf-8")
     for path in sorted((folder / "measured").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        begin, end = f"<!-- {path.stem}: begin -->", f"<!-- {path.stem}: end -->"
+        begin = f"<!-- {path.stem}: begin -->"
+        end = f"<!-- {path.stem}: end -->"
         before, found, rest = text.partition(begin)
         _, ended, after = rest.partition(end)
         if not (found and ended):

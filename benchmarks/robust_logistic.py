@@ -1,10 +1,10 @@
-"""The exact robust optimum against what it replaces, on MNIST 0 against 1 (12,665 images, 784 pixels).
+"""The exact robust optimum against the methods that it replaces, on MNIST 0 against 1 (12,665 images, 784 pixels).
 
     python benchmarks/robust_logistic.py [--rounds 5] [--record]
 
-Contestants: ``fit`` to a certified gap of 1e-6; the slides' 20 epochs of SGD in this library and, where torch is
-installed, in PyTorch; L-BFGS-B (scipy) on θ = p − q with p, q >= 0. After the race: how the time of ``fit`` grows with
-the number of examples.
+The contestants are ``fit`` to a certified gap of 1e-6; the slides' 20 epochs of SGD in this library and, if it is
+installed, in PyTorch; and SciPy's L-BFGS-B on θ = p − q with p, q >= 0. A last table shows how the time of ``fit``
+grows with the number of examples.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main():
 
 
 def contestants(x, y, eps):
-    """The runs for one radius by their names."""
+    """Return the runs for one radius by name."""
     runs = {
         "fit, gap 1e-6": lambda: robust_logistic.fit(x, y, Linf(eps)),
         "SGD, 20 epochs, scratchadv": lambda: sgd(x, y, eps),
@@ -62,14 +62,14 @@ def contestants(x, y, eps):
 
 
 def sgd(x, y, eps):
-    """The slides' robust run: step 0.1, batches of 100."""
+    """Train as the slides do, with step size 0.1 and batches of 100."""
     rng = np.random.default_rng(0)
     model = LogisticRegression.initial(x.shape[1:], rng)
     fit(model, x, y, epochs=20, optimizer=SGD(0.1), rng=rng, attack=partial(exact, threat=Linf(eps)), progress=False)
 
 
 def torch_sgd(torch, x, y, eps):
-    """The same with PyTorch's autograd on Ψ(y z − ε‖θ‖₁)."""
+    """Train likewise with PyTorch's autograd on Ψ(y z − ε‖θ‖₁)."""
     torch.manual_seed(0)
     model = torch.nn.Linear(x.shape[1], 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -82,7 +82,7 @@ def torch_sgd(torch, x, y, eps):
 
 
 def split_lbfgs(x, y, eps):
-    """θ = p − q with p, q >= 0 makes ‖θ‖₁ = Σ p + q smooth; stopped as soon as the value is within 1e-6."""
+    """Minimise over θ = p − q with p, q >= 0, which makes ‖θ‖₁ = Σ p + q smooth, until the value is within 1e-6."""
     x = x.reshape(len(x), -1).astype(float)
     n, d = x.shape
     goal = robust_logistic.fit(x, y, Linf(eps), tol=1e-8).lower_bound * (1 + 1e-6)
@@ -98,7 +98,8 @@ def split_lbfgs(x, y, eps):
         if intermediate_result.fun <= goal:
             raise StopIteration
 
-    start, bounds = np.zeros(2 * d + 1), [(0, None)] * (2 * d) + [(None, None)]
+    start = np.zeros(2 * d + 1)
+    bounds = [(0, None)] * (2 * d) + [(None, None)]
     options = {"maxiter": 10_000, "maxfun": 100_000, "ftol": 0, "gtol": 0}
     minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=stop, options=options)
 

@@ -1,14 +1,14 @@
-"""How strong the attacks are: accuracy that the same weights keep under this library and under its peers.
+"""The strength of the attacks: the accuracy that the same weights keep under this library and under its peers.
 
     pip install -e '.[peers]'
     python benchmarks/strength.py [--images 1000] [--standard 50] [--seeds 10] [--only TITLE] [--record]
 
-Two CNNs of the tutorial, trained on 12,000 MNIST images for 2 epochs, plainly and against FGSM with random start. All
-attacks get the same images, threat and steps; what counts is this library's own prediction on the images that they
-return, and a change outside the ball or the pixel range does not count. The lower, the stronger.
+Two CNNs of the tutorial are trained on 12,000 MNIST images for 2 epochs, plainly and against FGSM with random start.
+All attacks get the same images, threat and steps. This library predicts the images that they return, and a change
+outside the ball or the pixel range does not count as a success. The lower the accuracy, the stronger the attack.
 
-Random search depends on its seed: its rows are means over seeds, with the lowest and the highest value. It searches
-only the images that a gradient attack of this table fools; all the others count as kept.
+Random search depends on its seed, so its rows are means over seeds, with the lowest and the highest value. It attacks
+only the images that a gradient attack of this table fools; all the others count as correctly classified.
 """
 
 import argparse
@@ -28,17 +28,18 @@ from scratchadv.training import fit
 from scratchadv.training.optim import Adam
 
 THREATS = Linf(0.1), L2(1.0)
-STEPS, QUERIES = 40, 1000
+STEPS = 40
+QUERIES = 1000
 LABELS = "PGD", "APGD, cross-entropy", "APGD, DLR", "Square", "standard"
 
 
 def main():
-    """Train, attack, print a table for each model and threat."""
+    """Train and attack the models, and print a table for each model and threat."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--standard", type=int, default=50, help="images for the four of AutoAttack (0: none)")
-    parser.add_argument("--seeds", type=int, default=10, help="of random search; the other attacks' seed is 0")
-    parser.add_argument("--only", default="", metavar="TITLE", help="such as 'robust CNN, ‖δ‖₂'")
+    parser.add_argument("--standard", type=int, default=50, help="number of images for AutoAttack (0: none)")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds of random search; others use seed 0")
+    parser.add_argument("--only", default="", metavar="TITLE", help="only these tables, such as 'robust CNN, ‖δ‖₂'")
     parser.add_argument("--record", action="store_true", help="store the tables and show them in RESULTS.md")
     arguments = parser.parse_args()
     results = Race("strength", arguments.record)
@@ -55,11 +56,14 @@ def main():
 
 
 def compare(model, ball, many, few, seeds):
-    """Return the table's rows: gradient attacks, random search where one of them succeeds, the four of AutoAttack."""
-    threat, fooled, rows = ball.within(0, 1), np.zeros(len(many[1]), dtype=bool), []
+    """Return the rows of the table: gradient attacks, random search where one of them succeeds, and AutoAttack."""
+    threat = ball.within(0, 1)
+    fooled = np.zeros(len(many[1]), dtype=bool)
+    rows = []
     attacks = ours(model, threat) | theirs(model, ball)
     for label, library in sorted(attacks, key=lambda row: LABELS.index(row[0])):
-        run, (x, y) = attacks[label, library], few if label == "standard" else many
+        run = attacks[label, library]
+        x, y = few if label == "standard" else many
         if not len(x):
             continue
         asked = fooled if label == "Square" and fooled.any() else np.ones(len(x), dtype=bool)
@@ -77,15 +81,17 @@ def compare(model, ball, many, few, seeds):
 
 
 def trained(data, attack):
-    """The CNN after two epochs on 12,000 images."""
-    model, rng, x, y = CNN(), np.random.default_rng(0), data.x_train[:12_000], data.y_train[:12_000]
+    """Return the CNN after two epochs on 12,000 images."""
+    model = CNN()
+    rng = np.random.default_rng(0)
+    x, y = data.x_train[:12_000], data.y_train[:12_000]
     attack = attack and partial(attack, rng=rng)
     fit(model, x, y, epochs=2, optimizer=Adam(1e-3), attack=attack, rng=rng, progress=False)
     return model
 
 
 def ours(model, threat):
-    """This library's attacks by (label, library): functions of images, labels and a seed that give δ."""
+    """Return the attacks of this library by (label, library), as functions of images, labels and a seed to δ."""
     attacks = {
         "PGD": partial(pgd, steps=STEPS),
         "APGD, cross-entropy": partial(apgd, steps=STEPS),
@@ -101,13 +107,13 @@ def ours(model, threat):
 
 
 def theirs(model, ball):
-    """The peers' attacks by (label, library): functions of images, labels and a seed that give δ."""
+    """Return the attacks of the peers by (label, library), as functions of images, labels and a seed to δ."""
     import torch
 
     net = peers.torch_twin(torch, model).eval()
 
     def delta_of(attack, x, y, seed):
-        torch.manual_seed(seed)  # Foolbox draws from the generator that all share
+        torch.manual_seed(seed)  # Foolbox draws from the global generator
         tx, ty = peers.to_torch(torch, x, y)
         found = [attack(a, b, seed).detach() for a, b in zip(tx.split(100), ty.split(100), strict=True)]
         return torch.cat(found).permute(0, 2, 3, 1).numpy() - x
@@ -116,11 +122,12 @@ def theirs(model, ball):
 
 
 def attacks_of_peers(net, ball):
-    """Functions of images, labels and a seed that give the attacked images."""
+    """Return functions of images, labels and a seed that return the attacked images."""
     import foolbox
     import torchattacks
 
-    norm, eps = {Linf: "Linf", L2: "L2"}[type(ball)], ball.eps
+    norm = {Linf: "Linf", L2: "L2"}[type(ball)]
+    eps = ball.eps
     fmodel = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
     climb = {"Linf": foolbox.attacks.LinfPGD, "L2": foolbox.attacks.L2PGD}[norm](steps=STEPS)
 

@@ -1,6 +1,6 @@
-"""NumPy or CuPy, decided by the array itself: the only file that knows of CuPy.
+"""NumPy or CuPy, as the array itself decides: the only file that imports CuPy.
 
-Everything runs where its arrays lie. To run on a GPU, move model and data there, and the results back:
+Everything runs where its arrays are. To use a GPU, move the model and the data there, and the results back:
 
     model, x, y = to_device(model), to_device(x), to_device(y)
     delta = to_host(pgd(model, x, y, Linf(0.1)))
@@ -14,10 +14,10 @@ import numpy as np
 
 
 def namespace(*arrays):
-    """The module whose functions work on these arrays: ``numpy`` or ``cupy``.
+    """Return the module whose functions work on these arrays: ``numpy`` or ``cupy``.
 
-    CuPy is not imported for that: whoever holds a CuPy array has imported it already. Python numbers
-    and NumPy scalars go with either.
+    CuPy is not imported for this, since it must already be imported if there is a CuPy array. Python numbers and NumPy
+    scalars work with both.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def namespace(*arrays):
 
 
 def like(array, x):
-    """The host array ``array`` with the dtype of ``x``, on the device where ``x`` lives."""
+    """Return the host array ``array`` with the dtype of ``x``, on the device of ``x``."""
     return namespace(x).asarray(array, dtype=x.dtype)
 
 
 def snapshot(thing):
-    """The array as it is now, whatever its owner writes to it later; anything else is returned as it is.
+    """Return the array as it is now, whatever its owner writes to it later; anything else is returned as it is.
 
     Parameters
     ----------
@@ -57,55 +57,55 @@ def snapshot(thing):
     Returns
     -------
     array or object
-        A copy of the array; the array itself if nobody can write to it.
+        A copy of the array, or the array itself if nobody can write to it.
     """
     if isinstance(thing, np.ndarray):
         return thing.copy("K") if _writable(thing) else thing
-    return thing if namespace(thing) is np else thing.copy("K")  # of CuPy
+    return thing if namespace(thing) is np else thing.copy("K")  # a CuPy array
 
 
 def read_only(array):
-    """The same numbers in an array that cannot be written to, which ``snapshot`` does not copy; on a device as it is.
+    """Return a read-only view, which ``snapshot`` does not copy; a device array is returned as it is.
 
-    For arrays of one's own, and for arrays whose owner has promised not to write to them for a while.
+    Use it for the caller's own arrays, or for arrays whose owner promises not to write to them.
     """
     return np.asarray(memoryview(array).toreadonly()) if isinstance(array, np.ndarray) else array
 
 
 def _writable(array):
-    """Whether someone can write to the numbers of the array, through it or through what it is a view of."""
+    """Whether someone can write to the array, directly or through an array that it is a view of."""
     return array.flags.writeable or (isinstance(array.base, np.ndarray) and _writable(array.base))
 
 
 def host(array):
-    """The array, or the number, as a NumPy array on the host, copied only from a device."""
+    """Return the array or number as a NumPy array on the host; only a device array is copied."""
     return np.asarray(array) if namespace(array) is np else array.get()
 
 
 def has_gpu():
-    """Whether CuPy is installed and finds a GPU: without one it can be imported, but nothing can be allocated."""
+    """Whether CuPy is installed and finds a GPU. Without a GPU it can be imported, but it cannot allocate arrays."""
     try:
         import cupy
 
         return cupy.is_available()
-    except (ImportError, RuntimeError):  # CuPy 13 raises, instead of answering, where the driver is too old
+    except (ImportError, RuntimeError):  # CuPy 13 raises instead of returning False if the driver is too old
         return False
 
 
 @cache
 def memory(cupy):
-    """The bytes of memory that the GPU has, asked for once; 16 GiB where it is a pretended one."""
+    """Return the memory of the GPU in bytes, asked for only once; a simulated GPU has 16 GiB."""
     return cupy.cuda.Device().mem_info[1] if hasattr(cupy, "cuda") else 16 << 30
 
 
 def to_device(thing):
-    """The same thing on the GPU; what is there already is not copied.
+    """Return the arrays or the model on the GPU; arrays that are already there are not copied.
 
     Parameters
     ----------
     thing : array, dict of arrays, or Model
-        Of a model its ``params`` are moved, into a copy of it; of a model around another one, those of the model
-        inside.
+        For a model the result is a copy of it, with its ``params`` moved; for a model around another model, with the
+        parameters of the model inside moved.
 
     Returns
     -------
@@ -128,13 +128,13 @@ def to_device(thing):
 
 
 def to_host(thing):
-    """The same thing in NumPy arrays; what is there already is not copied.
+    """Return the arrays or the model with NumPy arrays; arrays that are already on the host are not copied.
 
     Parameters
     ----------
     thing : array, dict of arrays, or Model
-        Of a model its ``params`` are moved, into a copy of it; of a model around another one, those of the model
-        inside.
+        For a model the result is a copy of it, with its ``params`` moved; for a model around another model, with the
+        parameters of the model inside moved.
 
     Returns
     -------

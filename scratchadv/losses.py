@@ -1,10 +1,11 @@
-r"""What a model is trained on and what an attack climbs: a value and a gradient for every example.
+r"""Losses, on which a model is trained and which an attack increases: a value and a gradient for every example.
 
-Each loss is a function of the logits ``z``. Binary models have one logit an example, ``z`` of shape
-``(N,)``, and labels −1/+1; all others have ``z`` of shape ``(N, K)`` and labels 0 to K − 1. A value is
-``(N,)``, never a mean, so that no step of an attack depends on how many examples travel together.
+Each loss is a function of the logits ``z``. Binary models have one logit for each example, ``z`` of shape ``(N,)``, and
+labels −1/+1; all others have ``z`` of shape ``(N, K)`` and labels 0 to K − 1. A value has shape ``(N,)`` and is never a
+mean, so that no step of an attack depends on the size of the batch.
 
-A logit may be −∞: that class is masked out and cannot be predicted. It is not summed over, and no loss makes NaN of it.
+A logit may be −∞: that class is masked out and cannot be predicted. Sums leave it out, and no loss returns NaN because
+of it.
 """
 
 import math
@@ -17,17 +18,17 @@ from .tasks import Binary, task_of
 
 
 class Loss(Protocol):
-    """What every loss offers."""
+    """The methods that every loss has."""
 
     def value(self, z, y):
-        """L(y, z), shape ``(N,)``."""
+        """Return L(y, z), shape ``(N,)``."""
 
     def grad(self, z, y):
-        """The derivative of the value by ``z``, shape of ``z``."""
+        """Return the gradient of the value in ``z``, shaped like ``z``."""
 
 
 class _Plain:
-    """A loss without parameters: its name says all."""
+    """A loss without parameters, whose representation is its name."""
 
     def __repr__(self):
         return f"{type(self).__name__}()"
@@ -42,11 +43,11 @@ class Logistic(_Plain):
     """
 
     def value(self, z, y):
-        """Ψ(y z), shape ``(N,)``."""
+        """Return Ψ(y z), shape ``(N,)``."""
         return softplus(-_sign(y, z) * z)
 
     def grad(self, z, y):
-        """−y τ(−y z), shape ``(N,)``."""
+        """Return −y τ(−y z), shape ``(N,)``."""
         y = _sign(y, z)
         return -y * sigmoid(-y * z)
 
@@ -56,19 +57,19 @@ class CrossEntropy(_Plain):
 
     .. math:: L(y, z) = \log \sum_k e^{z_k} - z_y, \qquad \nabla_z L = p - e_y, \quad p = \mathrm{softmax}(z)
 
-    In float32 the entry :math:`p_y - 1` rounds to zero on confident examples, which hides the direction
-    in which they are weak; it is summed as :math:`-\sum_{k \neq y} p_k` instead.
+    In float32 the entry :math:`p_y - 1` rounds to zero on confident examples, which hides the direction in which they
+    are weak. It is therefore computed as :math:`-\sum_{k \neq y} p_k`.
     """
 
     def value(self, z, y):
-        """The log of the summed exponentials minus z_y, shape ``(N,)``; infinite where the label is masked out."""
+        """Return log Σ exp z_k − z_y, shape ``(N,)``, which is infinite if the label is masked out."""
         xp, own = namespace(z), z[_rows(z), y]
         masked = own == -math.inf
         value = log_sum_exp(z - xp.where(masked, 0, own).astype(z.dtype)[:, None])[:, 0]
         return xp.where(masked, math.inf, value).astype(z.dtype) if masked.any() else value
 
     def grad(self, z, y):
-        """Softmax minus one-hot, shape ``(N, K)``."""
+        """Return the softmax minus the one-hot label, shape ``(N, K)``."""
         p = namespace(z).exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         label = y[:, None] == namespace(z).arange(z.shape[1])
@@ -77,35 +78,36 @@ class CrossEntropy(_Plain):
 
 
 class Margin(_Plain):
-    r"""How far the best other class is above the label: positive exactly where the model errs.
+    r"""How far the best other class is above the label: positive if and only if the example is misclassified.
 
     .. math:: L(y, z) = \max_{k \neq y} z_k - z_y, \qquad \text{binary: } L(y, z) = -y z
 
-    Source: Carlini and Wagner (2017), :math:`f_6` without its bound from below.
+    Source: Carlini and Wagner (2017), :math:`f_6` without its lower bound.
     """
 
     def value(self, z, y):
-        """The margin by which the label loses, shape ``(N,)``."""
+        """Return the margin by which the label loses, shape ``(N,)``."""
         task = task_of(z)
         return task.difference(z, task.runner_up(z, y), y)
 
     def grad(self, z, y):
-        """+1 at the best other class, −1 at the label, shape of ``z``."""
+        """Return +1 at the best other class, −1 at the label and 0 elsewhere, shaped like ``z``."""
         task = task_of(z)
         return task.direction(z, task.runner_up(z, y), y)
 
 
 @dataclass(frozen=True)
 class Targeted:
-    r"""The slides' targeted objective, as a loss to maximise.
+    r"""The targeted objective of the slides, as a loss to maximise.
 
     .. math:: L(y, z) - L(y_{target}, z)
 
-    Its labels are pairs, ``(N, 2)``: the true label and the target, so that targets travel with their examples.
+    Its labels are pairs, ``(N, 2)``: the true label and the target of each example.
 
     Parameters
     ----------
     loss : Loss
+        The loss L of single labels.
 
     Source: slide "Targeted Attacks".
     """
@@ -114,11 +116,11 @@ class Targeted:
     of_pairs = True
 
     def value(self, z, y):
-        """L(y) − L(target), shape ``(N,)``."""
+        """Return L(y) − L(target), shape ``(N,)``."""
         return difference(self.loss.value(z, y[:, 0]), self.loss.value(z, y[:, 1]))
 
     def grad(self, z, y):
-        """The difference of the two gradients, shape of ``z``."""
+        """Return the difference of the two gradients, shaped like ``z``."""
         return self.loss.grad(z, y[:, 0]) - self.loss.grad(z, y[:, 1])
 
 
@@ -127,7 +129,7 @@ class LogitDifference(_Plain):
 
     .. math:: z_{target} - z_y, \qquad \text{binary: } \tfrac{1}{2}(y_{target} - y) z
 
-    It equals :math:`L(y) - L(y_{target})` of cross-entropy, whose normalisers cancel.
+    It equals :math:`L(y) - L(y_{target})` for the cross-entropy, whose normalisers cancel.
 
     Source: the adversarial-ml tutorial, chapter 3, "Targeted attacks", the first objective.
     """
@@ -135,21 +137,21 @@ class LogitDifference(_Plain):
     of_pairs = True
 
     def value(self, z, y):
-        """z_target − z_y, shape ``(N,)``."""
+        """Return z_target − z_y, shape ``(N,)``."""
         return task_of(z).difference(z, y[:, 1], y[:, 0])
 
     def grad(self, z, y):
-        """+1 at the target, −1 at the label, shape of ``z``."""
+        """Return +1 at the target, −1 at the label and 0 elsewhere, shaped like ``z``."""
         return task_of(z).direction(z, y[:, 1], y[:, 0])
 
 
 class TargetMinusRest(_Plain):
-    r"""The target's logit minus all the others; its labels are pairs, ``(N, 2)``, of which the target counts.
+    r"""The logit of the target minus all other logits; its labels are pairs, ``(N, 2)``, of which it uses the target.
 
     .. math:: z_{target} - \sum_{k \neq target} z_k, \qquad \text{binary: } y_{target} z
 
-    Classes that are masked out, with the logit −∞, do not count. A shift of all logits changes the value, by the same
-    for every δ, and not the gradient.
+    Classes that are masked out, with the logit −∞, do not count. Shifting all logits changes the value by the same
+    amount for every δ and does not change the gradient.
 
     Source: the adversarial-ml tutorial, chapter 3, "Targeted attacks", the second objective.
     """
@@ -157,33 +159,33 @@ class TargetMinusRest(_Plain):
     of_pairs = True
 
     def value(self, z, y):
-        """The target's logit minus the sum of the others, shape ``(N,)``."""
+        """Return the logit of the target minus the sum of the others, shape ``(N,)``."""
         return _along(z, self.grad(z, y))
 
     def grad(self, z, y):
-        """+1 at the target, −1 everywhere else, shape of ``z``."""
+        """Return +1 at the target and −1 everywhere else, shaped like ``z``."""
         task = task_of(z)
         return task.unit(z, y[:, 1]) - task.rest(z, y[:, 1])
 
 
 class TargetMargin(_Plain):
-    r"""How far the target is above the best other class: positive exactly where the attack has reached its target.
+    r"""How far the target is above the best other class: positive if and only if the attack has reached its target.
 
     .. math:: z_{target} - \max_{k \neq target} z_k, \qquad \text{binary: } y_{target} z
 
-    Its labels are pairs, ``(N, 2)``, of which the target counts.
+    Its labels are pairs, ``(N, 2)``, of which it uses the target.
 
-    Source: Carlini and Wagner (2017), :math:`-f_6` without its bound from below.
+    Source: Carlini and Wagner (2017), :math:`-f_6` without its lower bound.
     """
 
     of_pairs = True
 
     def value(self, z, y):
-        """The margin by which the target wins, shape ``(N,)``."""
+        """Return the margin by which the target wins, shape ``(N,)``."""
         return -margin.value(z, y[:, 1])
 
     def grad(self, z, y):
-        """+1 at the target, −1 at the best other class, shape of ``z``."""
+        """Return +1 at the target, −1 at the best other class and 0 elsewhere, shaped like ``z``."""
         return -margin.grad(z, y[:, 1])
 
 
@@ -193,8 +195,8 @@ class TargetedDLR(_Plain):
     .. math:: \frac{z_{target} - z_y}{z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2}, \qquad
               z_{\pi_1} \geq z_{\pi_2} \geq \dots
 
-    It does not change when all logits are shifted or multiplied by the same positive number. Four classes are needed.
-    Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0. Where fewer than four logits are finite,
+    It does not change when all logits are shifted or multiplied by the same positive number. At least four classes are
+    needed. A ratio above :math:`10^6` becomes :math:`10^6`, and 0/0 becomes 0. If fewer than four logits are finite,
     the denominator is 1.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness", equation 7.
@@ -203,11 +205,11 @@ class TargetedDLR(_Plain):
     of_pairs = True
 
     def value(self, z, y):
-        """The ratio, shape ``(N,)``."""
+        """Return the ratio, shape ``(N,)``."""
         return _ratio(z, y, logit_difference, self._spread(z))[0]
 
     def grad(self, z, y):
-        """The derivative of numerator and denominator, shape of ``z``."""
+        """Return the gradient of the ratio in ``z``, shaped like ``z``."""
         return _ratio(z, y, logit_difference, self._spread(z))[1]
 
     @staticmethod
@@ -226,12 +228,12 @@ class DLR(_Plain):
               z_{\pi_1} \geq z_{\pi_2} \geq \dots
 
     It does not change when all logits are shifted or multiplied by the same positive number, so a model cannot hide
-    behind logits that are too large for cross-entropy's gradient. Three classes are needed: with two, or one logit,
-    the ratio is ±1 and has no gradient, and ``margin`` is the loss to take (an attack with normalised steps does not
-    see its scale). Where the quotient exceeds :math:`10^6` it is :math:`10^6`, and 0/0 is 0. Where fewer than three
-    logits are finite, the denominator is 1.
+    behind logits that are too large for the gradient of the cross-entropy. At least three classes are needed: with two
+    classes or one logit the ratio is ±1 and has no gradient. Use ``margin`` then, whose scale an attack with normalised
+    steps does not see. A ratio above :math:`10^6` becomes :math:`10^6`, and 0/0 becomes 0. If fewer than three logits
+    are finite, the denominator is 1.
 
-    With a target ``objective`` makes it ``TargetedDLR``, not the difference of two ratios.
+    With a target, ``objective`` replaces this loss by ``TargetedDLR``, not by the difference of two ratios.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness", equation 6.
     """
@@ -239,11 +241,11 @@ class DLR(_Plain):
     targeted = TargetedDLR()
 
     def value(self, z, y):
-        """The ratio, shape ``(N,)``: between −1 and 0 where the model is right, else positive."""
+        """Return the ratio, shape ``(N,)``: between −1 and 0 for a correctly classified example, else positive."""
         return _ratio(z, y, margin, self._spread(z))[0]
 
     def grad(self, z, y):
-        """The derivative of numerator and denominator, shape of ``z``."""
+        """Return the gradient of the ratio in ``z``, shaped like ``z``."""
         return _ratio(z, y, margin, self._spread(z))[1]
 
     @staticmethod
@@ -256,7 +258,7 @@ class DLR(_Plain):
 
 
 def _ratio(z, y, numerator, below):
-    """The numerator over <below, z> row by row, and the derivative of that by z."""
+    """Return numerator / <below, z> for each row, and its gradient in z."""
     xp = namespace(z)
     n, d = numerator.value(z, y), _along(z, below)
     spread = xp.isfinite(d)
@@ -270,7 +272,7 @@ def _ratio(z, y, numerator, below):
 
 
 def _largest(z, n):
-    """The n classes of the largest logits, largest first."""
+    """Return the n classes with the largest logits, the largest first."""
     task = task_of(z)
     if len(task.every) < n:
         raise ValueError(
@@ -281,12 +283,12 @@ def _largest(z, n):
 
 
 def _along(z, g):
-    """<g, z> row by row, ``(N,)``; what g does not weigh does not count, −∞ neither."""
+    """Return <g, z> for each row, ``(N,)``, where 0 · (−∞) = 0."""
     return rows(g * namespace(z).where(g == 0, 0, z)).sum(axis=1)
 
 
 def _sign(y, z):
-    """Labels −1/+1 in the dtype of the logits: integers would turn float32 into float64."""
+    """Return labels −1/+1 in the dtype of the logits, since integers would turn float32 into float64."""
     return y.astype(z.dtype)
 
 
@@ -295,10 +297,10 @@ def _rows(z):
 
 
 def objective(loss, y, target):
-    """The loss to maximise and its labels: ``loss`` and ``y``, or with a target the pair of labels.
+    """Return the loss to maximise and its labels: ``loss`` and ``y``, or with a target the pairs of labels.
 
-    With a target a loss of pairs stays itself, one that has a ``targeted`` form of its own becomes that, and all
-    others become :class:`Targeted`.
+    With a target, a loss of pairs stays as it is, a loss with its own ``targeted`` form becomes that form, and every
+    other loss becomes :class:`Targeted`.
     """
     of_pairs = getattr(loss, "of_pairs", False)
     if target is None:

@@ -1,4 +1,4 @@
-"""Formulas that overflow, underflow or cancel when they are typed in as they stand on the slide."""
+"""Formulas that overflow, underflow or cancel when they are computed literally as on the slide."""
 
 import math
 
@@ -8,20 +8,21 @@ from .backend import host, namespace
 
 
 def softplus(z):
-    r"""Elementwise :math:`\log(1 + e^{z})`, without overflow."""
+    r"""Return :math:`\log(1 + e^{z})` elementwise, without overflow."""
     return namespace(z).logaddexp(0, z)
 
 
 def sigmoid(z):
-    r"""Elementwise :math:`\tau(z) = (1 + e^{-z})^{-1} = e^{-\log(1 + e^{-z})}`, precise in both tails."""
+    r"""Return :math:`\tau(z) = (1 + e^{-z})^{-1} = e^{-\log(1 + e^{-z})}` elementwise, precise in both tails."""
     xp = namespace(z)
     return xp.exp(-softplus(-z))
 
 
 def log_sum_exp(z):
-    r"""Row by row :math:`\log \sum_k e^{z_k}`, ``(N, K)`` to ``(N, 1)``.
+    r"""Return :math:`\log \sum_k e^{z_k}` for each row of z, ``(N, K)`` to ``(N, 1)``.
 
-    As :math:`z_m + \log(1 + \sum_{k \neq m} e^{z_k - z_m})` with the largest :math:`z_m`, which loses no small term.
+    It is computed as :math:`z_m + \log(1 + \sum_{k \neq m} e^{z_k - z_m})` with the largest :math:`z_m`, so that no
+    small term is lost.
     """
     xp = namespace(z)
     best = xp.arange(len(z)), z.argmax(axis=1)
@@ -32,14 +33,14 @@ def log_sum_exp(z):
 
 
 def difference(a, b):
-    """Elementwise a − b, and −∞ where both are the same infinity: such a difference is nothing to climb."""
+    """Return a − b elementwise, and −∞ where both are the same infinity, so that an attack has nothing to climb."""
     xp = namespace(a)
     equal = xp.isinf(a) & (a == b)
     return xp.where(equal, -math.inf, a - xp.where(equal, 0, b)).astype(a.dtype) if equal.any() else a - b
 
 
 def binary_entropy(a):
-    r"""Elementwise :math:`H(a) = -a \log a - (1 - a) \log(1 - a)` in nats, with :math:`0 \log 0 = 0`."""
+    r"""Return :math:`H(a) = -a \log a - (1 - a) \log(1 - a)` elementwise, in nats, with :math:`0 \log 0 = 0`."""
     xp = namespace(a)
     inside = (a > 0) & (a < 1)
     a = xp.where(inside, a, 0.5)
@@ -47,23 +48,24 @@ def binary_entropy(a):
 
 
 def rows(x):
-    """``(N, *D)`` as ``(N, P)``, one flat row an example."""
+    """Return the examples ``(N, *D)`` as rows of a matrix, ``(N, P)``."""
     return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def per_row(values, x):
-    """``(N,)`` shaped so that it broadcasts along the examples of ``x``."""
+    """Return the values ``(N,)`` in a shape that broadcasts along the examples of x."""
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
 def take(i, *things):
-    """Return the rows i of each thing: of an array, of a perturbation set that is at its examples, or of None.
+    """Return the rows i of each array and of each perturbation set that is placed at its examples; None stays None.
 
-    A tuple or a dict of such things gives one like it. A number holds for all examples, and is returned as it is.
+    A tuple or a dict is cut entry by entry. A number holds for all examples, and is returned unchanged.
 
     Parameters
     ----------
     i : slice, array of bool or array of int
+        Which rows.
     *things : array, set, number, None, or a tuple or dict of them
 
     Returns
@@ -99,22 +101,22 @@ def _rows_of(thing, i):
 
 
 def put_in_rows(a, index, values):
-    """``a[i, index[i, j]] = values[i, j]`` in place; ``numpy.put_along_axis``, which CuPy 13 has not."""
+    """Set ``a[i, index[i, j]] = values[i, j]``: ``numpy.put_along_axis``, which CuPy 13 does not have."""
     a[namespace(a).arange(len(a))[:, None], index] = values
 
 
 def solve_piecewise_linear(phi, knots, target):
-    r"""Row by row the :math:`t` with :math:`\varphi(t) =` ``target``, for a monotone, piecewise linear φ.
+    r"""Return, for each row, the :math:`t` with :math:`\varphi(t) =` ``target`` for a monotone, piecewise linear φ.
 
-    A binary search over the sorted knots finds the two between which φ passes the target; there φ is a
-    line, so the answer is exact up to rounding. It takes :math:`\log_2` (number of knots) calls of φ.
+    A binary search over the sorted knots finds the two between which φ passes the target. There φ is a line, so the
+    answer is exact up to rounding. The search takes :math:`\log_2` (number of knots) calls of φ.
 
     Parameters
     ----------
     phi : callable
-        ``(N, 1)`` to ``(N, 1)``, non-decreasing in each row, linear between neighbouring knots.
+        A function from ``(N, 1)`` to ``(N, 1)``, non-decreasing in each row and linear between neighbouring knots.
     knots : array, shape (N, K)
-        In any order; in each row ``phi(min) <= target <= phi(max)``.
+        The knots in any order; in each row ``phi(min) <= target <= phi(max)``.
     target : float or array, shape (N, 1)
 
     Returns
@@ -132,7 +134,8 @@ def solve_piecewise_linear(phi, knots, target):
     for _ in range(math.ceil(math.log2(max(knots.shape[1] - 1, 1)))):
         middle = (low + high) // 2
         below = phi(at(middle)) <= target
-        low, high = xp.where(below, middle, low), xp.where(below, high, middle)
+        low = xp.where(below, middle, low)
+        high = xp.where(below, high, middle)
     t_low, t_high = at(low), at(high)
     phi_low, phi_high = phi(t_low), phi(t_high)
     rise = phi_high - phi_low

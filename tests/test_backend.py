@@ -1,4 +1,4 @@
-"""Laws of choosing NumPy or CuPy by the array."""
+"""Laws of the choice between NumPy and CuPy by the array."""
 
 import sys
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from scratchadv.backend import like, namespace
 
 
 class DeviceArray:
-    """What namespace() may ask of a CuPy array; NumPy must not touch it."""
+    """A stand-in for a CuPy array that namespace() may look at but NumPy must not touch."""
 
     def __init__(self, *shape):
         self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype("float32")
@@ -43,14 +43,14 @@ def test_host_arrays_and_numbers_are_numpy_without_cupy(a, monkeypatch):
 
 @pytest.mark.parametrize("a", HOST)
 def test_host_arrays_and_numbers_are_numpy_beside_cupy(a, cupy):
-    """namespace(a) is numpy, though the module cupy is loaded"""
+    """namespace(a) is numpy although the module cupy is loaded"""
     assert namespace(a) is np
     assert namespace(np.ones(2), a) is np
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
 def test_device_arrays_of_any_rank_are_cupy(shape, cupy):
-    """namespace(device array) is cupy, a device scalar included"""
+    """namespace(device array) is cupy, also for a device scalar"""
     assert namespace(DeviceArray(*shape)) is cupy
     assert namespace(DeviceArray(*shape), DeviceArray(2)) is cupy
 
@@ -72,7 +72,7 @@ def test_a_mix_is_refused_in_any_order(shape, cupy):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_like_takes_the_dtype_of_x_and_keeps_the_values(dtype):
-    """like(a, x) = a, dtype of x"""
+    """like(a, x) = a with the dtype of x"""
     np.testing.assert_array_equal(
         like(np.array([0.5, -2]), np.zeros(7, dtype)), np.array([0.5, -2], dtype), strict=True
     )

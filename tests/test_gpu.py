@@ -1,4 +1,4 @@
-"""What only a real GPU can say (``pytest -m gpu``); ``test_device.py`` runs on it too."""
+"""Tests that need a real GPU (``pytest -m gpu``); ``test_device.py`` runs on it too."""
 
 import inspect
 from functools import partial
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.gpu
 
 
 def test_the_pretended_gpu_has_no_names_that_cupy_has_not(cupy):
-    """Functions, constants, attributes and methods of the pretended GPU are in CuPy"""
+    """CuPy has all functions, constants, attributes and methods of the simulated GPU"""
     names = [*pretended.UFUNCS.split(), *pretended.CONSTANTS.split()]
     assert [name for name in names if not hasattr(cupy, name)] == []
     names = [name for name in vars(pretended.ndarray) if name not in ("_host", *dir(object()), "__weakref__")]
@@ -25,7 +25,7 @@ def test_the_pretended_gpu_has_no_names_that_cupy_has_not(cupy):
 
 
 def test_the_pretended_gpu_takes_no_more_than_cupy(cupy):
-    """Each parameter of a pretended function is one of CuPy's, in the same place, with the same default"""
+    """Each parameter of a simulated function exists in CuPy, at the same position and with the same default"""
     more = []
     for name, stub in inspect.getmembers(pretended._Functions, inspect.isfunction):
         real = inspect.signature(getattr(cupy, name)).parameters
@@ -38,7 +38,7 @@ def test_the_pretended_gpu_takes_no_more_than_cupy(cupy):
 
 
 def test_pgd_on_the_tutorial_cnn_reaches_the_loss_that_it_reaches_on_the_host(cupy):
-    """float32: the worst losses agree, in one piece and in chunks"""
+    """In float32 the worst losses on the GPU and the host agree, in one piece and in chunks"""
     rng = np.random.default_rng(0)
     model, x, y = CNN(rng=rng), rng.random((64, 28, 28, 1), dtype=np.float32), rng.integers(0, 10, 64)
     attack = partial(attacks.pgd, threat=Linf(0.1).within(0, 1), steps=10)

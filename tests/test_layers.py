@@ -1,4 +1,4 @@
-"""Laws of the layers: gradients three ways, golden cases, where a layer begins, what it changes."""
+"""Laws of the layers: gradients computed in three ways, worked examples, initial parameters, and purity."""
 
 import math
 
@@ -35,13 +35,13 @@ def test_gradients_of_layers_on_rows_three_ways(layer, seed):
 @pytest.mark.parametrize("channels", [1, 3, 8, 16])
 @pytest.mark.parametrize("layer", ON_IMAGES, ids=name)
 def test_gradients_of_layers_on_images_three_ways(layer, channels):
-    """By hand = engine = central differences, to 1e-6, on both sides of the kernels' switches"""
+    """By hand = engine = central differences, to 1e-6, on both sides of every switch in the kernels"""
     for seed, size in enumerate([(6, 6), (7, 5)]):
         x = np.random.default_rng(seed).normal(size=(2, *size, channels))
         assert check_gradients(layer, x, samples=4).error <= 1e-6
 
 
-# Golden cases
+# Worked examples
 
 
 def images(rows):
@@ -61,7 +61,7 @@ def test_dense_golden():
 
 
 def test_conv_golden():
-    """A kernel that looks one pixel to the left: x moves to the right, zero comes in, dz moves back"""
+    """A kernel that sees one pixel to the left moves x to the right, fills in a zero, and moves dz back"""
     weight = np.zeros((3, 3, 1, 1))
     weight[1, 0] = 2
     params = {"weight": weight, "bias": np.array([0.5])}
@@ -76,7 +76,7 @@ def test_conv_golden():
 
 
 def test_relu_golden():
-    """max(z, 0); nothing passes at and below 0"""
+    """The output is max(z, 0), and no gradient passes where z <= 0"""
     z = np.array([[-1.0, 0, 2]])
     y, saved = ReLU().forward({}, z)
     assert y is z
@@ -85,7 +85,7 @@ def test_relu_golden():
 
 
 def test_tanh_golden():
-    """tanh(atanh 0.6) = 0.6, slope 1 − 0.36; z and dz are left as they are"""
+    """tanh(atanh 0.6) = 0.6 with slope 1 − 0.36; z and dz do not change"""
     z, dy = np.array([[0.0, math.atanh(0.6)]]), np.array([[1.0, 1.0]])
     before = z.copy()
     y, saved = Tanh().forward({}, z)
@@ -96,7 +96,7 @@ def test_tanh_golden():
 
 
 def test_flatten_golden():
-    """Row by row, and back"""
+    """The rows of an image one after the other, and back"""
     x = np.arange(12.0).reshape(2, 3, 2, 1)
     z, saved = Flatten().forward({}, x)
     np.testing.assert_array_equal(z, [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
@@ -105,7 +105,7 @@ def test_flatten_golden():
 
 @pytest.mark.parametrize(("layer", "dx"), [(MaxPool(), [[0, 0], [0, 8]]), (AveragePool(), [[2, 2], [2, 2]])], ids=name)
 def test_pooling_golden(layer, dx):
-    """One window: 8 for the largest, or 2 for each"""
+    """In a single window the largest entry gets 8, or each of four entries gets 2"""
     z, saved = layer.forward({}, images([[1, 2], [3, 6]]))
     assert z.item() == (6 if isinstance(layer, MaxPool) else 3)
     np.testing.assert_array_equal(layer.input_gradient({}, saved, images([[8]])), images(dx))
@@ -115,12 +115,12 @@ def test_pooling_golden(layer, dx):
 
 
 def drawn(n, seed=7):
-    """A function that gives the same numbers below 65536 for n examples every time."""
+    """A function that returns the same numbers below 65536 for n examples every time."""
     return lambda m: np.random.default_rng(seed).integers(65536, size=(n, m), dtype=np.uint16)
 
 
 def test_dropout_without_random_numbers_is_nothing():
-    """z = x, the same array; dx = dz"""
+    """Without random numbers z is x, the same array, and dx = dz"""
     x = np.ones((2, 3))
     z, saved = Dropout(0.9).forward({}, x)
     assert z is x
@@ -128,7 +128,7 @@ def test_dropout_without_random_numbers_is_nothing():
 
 
 def test_dropout_with_random_numbers_scales_what_it_keeps():
-    """z = x kept / (1 − rate), kept where u >= 65536 rate; the same mask back; gradients three ways"""
+    """z = x / (1 − rate) where u >= 65536 rate, else 0; the gradient uses the same mask, in all three ways"""
     x = np.random.default_rng(0).normal(size=(3, 4))
     mask = (drawn(3)(4) >= 0.5 * 65536) / 0.5
     assert 0 < (mask == 0).sum() < mask.size
@@ -153,7 +153,7 @@ def test_dropout_keeps_the_mean_and_the_dtype(rate, seed):
 
 @pytest.mark.parametrize("rate", [0, 1e-9, 0.1, 1 / 3, 0.5, 0.9, 1 - 1e-9])
 def test_dropout_keeps_the_mean_exactly(rate):
-    """Over all 65536 numbers the mean of z is x; the share of zeros is the rate to 1/65536; rate 0 drops nothing"""
+    """Over all 65536 numbers the mean of z is x and the share of zeros is the rate, to 1/65536; rate 0 drops nothing"""
     x = np.full((1, 65536), 2.0)
     z, _ = Dropout(rate, rng=lambda m: np.arange(m)[None]).forward({}, x)
     assert abs(z.mean() - 2) < 1e-12
@@ -162,25 +162,25 @@ def test_dropout_keeps_the_mean_exactly(rate):
 
 
 def test_dropout_wants_one_row_of_numbers_an_example():
-    """Numbers for 3 examples and an x of 2 are refused"""
+    """Random numbers for 3 examples are refused for an x of 2"""
     with pytest.raises(ValueError, match="x has 2 examples; 3, one for each seed, were expected"):
         Dropout(0.5, rng=drawn(3)).forward({}, np.ones((2, 4)))
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, math.nan])
 def test_a_rate_outside_zero_one_is_refused(rate):
-    """rate in [0, 1)"""
+    """A rate outside [0, 1) is refused"""
     with pytest.raises(ValueError, match=rf"rate = {float(rate)} must be "):
         Dropout(rate)
 
 
-# Where layers begin, and what they promise
+# Initial parameters and promises
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layer", [*ON_IMAGES, Dense(4)], ids=name)
 def test_the_shapes_that_are_promised_are_kept(layer, dtype):
-    """initial(shape) gives the shape of forward's rows; gradients are like what they are by; the dtype stays"""
+    """initial(shape) returns the output's shape; gradients have the shapes and the dtype of x and of the parameters"""
     shape = (5,) if isinstance(layer, Dense) else (6, 7, 3)
     params, out = layer.initial(shape, np.random.default_rng(0), dtype)
     x = np.random.default_rng(1).normal(size=(2, *shape)).astype(dtype)
@@ -199,7 +199,7 @@ def test_the_shapes_that_are_promised_are_kept(layer, dtype):
     ("layer", "shape", "inputs"), [(Dense(50), (100,), 100), (Conv(50, 5), (9, 9, 4), 100)], ids=name
 )
 def test_parameters_begin_uniform_in_one_over_root_of_the_inputs(layer, shape, inputs):
-    """|θ| <= 1/√inputs, mean 0 and variance 1/(3 inputs) to 5 standard deviations; the seed decides"""
+    """|θ| <= 1/√inputs with mean 0 and variance 1/(3 inputs), to 5 standard deviations; equal seeds give equal θ"""
     params, _ = layer.initial(shape, np.random.default_rng(0), np.float64)
     again, _ = layer.initial(shape, np.random.default_rng(0), np.float64)
     assert set(params) == {"weight", "bias"}
@@ -213,14 +213,14 @@ def test_parameters_begin_uniform_in_one_over_root_of_the_inputs(layer, shape, i
 
 @pytest.mark.parametrize("layer", [Conv(2, 5, 1, 0), Conv(2, 7, 1, 1), MaxPool(5), AveragePool(5)], ids=name)
 def test_a_window_larger_than_the_image_is_refused(layer):
-    """Layer and shape are named"""
+    """Examples of the wrong shape are refused; the error names the layer and the shape"""
     with pytest.raises(ValueError, match=r"leaves nothing of images of shape \(4, 4, 1\)"):
         layer.initial((4, 4, 1), np.random.default_rng(0), np.float32)
 
 
 @pytest.mark.parametrize("layer", [*ON_IMAGES, Dense(4)], ids=name)
 def test_shapes_are_those_of_the_parameters_and_of_the_output(layer):
-    """shapes(shape) and initial(shape) agree, and shapes draws nothing"""
+    """shapes(shape) and initial(shape) agree, and shapes draws no random numbers"""
     shape = (5,) if isinstance(layer, Dense) else (6, 7, 3)
     params, out = layer.initial(shape, np.random.default_rng(0), np.float32)
     assert layer.shapes(shape) == ({key: a.shape for key, a in params.items()}, out)
@@ -240,6 +240,6 @@ def test_shapes_are_those_of_the_parameters_and_of_the_output(layer):
     ],
 )
 def test_a_geometry_that_makes_no_sense_is_refused(make, message):
-    """The setting is named, where the layer is made"""
+    """A wrong setting is refused when the layer is made, and the error names it"""
     with pytest.raises((ValueError, TypeError), match=message):
         make()

@@ -1,4 +1,4 @@
-"""Laws of the losses: gradients, convexity, invariance, precision, and one value an example."""
+"""Laws of the losses: gradients, convexity, invariance, precision, and one value for each example."""
 
 import math
 
@@ -34,7 +34,7 @@ losses = pytest.mark.parametrize(
 
 
 def draw(seed, binary, dtype=np.float64, n=4, scale=3.0):
-    """Logits without ties, and labels that fit them."""
+    """Logits without ties, and labels for them."""
     rng = np.random.default_rng(seed)
     if binary:
         return rng.normal(0, scale, n).astype(dtype), rng.choice([-1, 1], n)
@@ -43,7 +43,7 @@ def draw(seed, binary, dtype=np.float64, n=4, scale=3.0):
 
 
 def central_differences(value, z, h=1e-5):
-    """d value_i / d z_ij, as the examples do not see each other."""
+    """d value_i / d z_ij; the value of an example depends on its own logits only."""
     flat = z.reshape(len(z), -1)
     g = np.empty_like(flat)
     for j in range(flat.shape[1]):
@@ -65,7 +65,7 @@ def test_central_differences_of_a_cubic():
 def test_gradient_is_the_derivative_of_the_value(loss, binary, seed):
     """grad(z, y) = d value(z, y) / d z"""
     z, y = draw(seed, binary)
-    if loss is margin and not binary:  # smooth away from ties: the grid of thirds keeps them far
+    if loss is margin and not binary:  # it is smooth away from ties, which the grid of thirds avoids
         z = np.round(3 * z) / 3 + np.arange(z.shape[1]) / 30
     np.testing.assert_allclose(
         loss.grad(z, y), central_differences(lambda z: loss.value(z, y), z), rtol=1e-7, atol=1e-9
@@ -87,7 +87,7 @@ def test_losses_are_convex_in_z(loss, binary, seed, share):
 @few
 @given(seed=seeds)
 def test_the_gradient_is_a_subgradient(loss, binary, seed):
-    """L(b) >= L(a) + <grad L(a), b - a>, at ties as well"""
+    """L(b) >= L(a) + <grad L(a), b - a>, also at ties"""
     a, y = draw(seed, binary)
     a = np.round(a)  # ties
     b = a + np.random.default_rng(seed + 1).normal(0, 3, a.shape)
@@ -99,7 +99,7 @@ def test_the_gradient_is_a_subgradient(loss, binary, seed):
 @few
 @given(seed=seeds, dtype=dtypes, c=st.integers(-4096, 4096))
 def test_a_shift_of_all_logits_changes_nothing(loss, seed, dtype, c):
-    """L(z + c) = L(z) and its gradient too, to the last bit where z + c is exact"""
+    """L(z + c) = L(z), and the gradients are equal too, to the last bit where z + c is exact"""
     z, y = draw(seed, binary=False)
     z = (np.round(8 * z) / 8).astype(dtype)
     np.testing.assert_array_equal(loss.value(z + c, y), loss.value(z, y), strict=True)
@@ -109,7 +109,7 @@ def test_a_shift_of_all_logits_changes_nothing(loss, seed, dtype, c):
 @few
 @given(seed=seeds)
 def test_cross_entropy_of_two_classes_is_logistic(seed):
-    """K = 2: L(k, z) = Psi(y (z_1 - z_0)), with y = -1, +1 for k = 0, 1"""
+    """For K = 2, L(k, z) = Psi(y (z_1 - z_0)) with y = -1, +1 for k = 0, 1"""
     rng = np.random.default_rng(seed)
     z, k = rng.normal(0, 5, (6, 2)), rng.integers(0, 2, 6)
     m, y = z[:, 1] - z[:, 0], 2 * k - 1
@@ -159,7 +159,7 @@ def test_cross_entropy_gradient_is_softmax_minus_one_hot(seed, dtype, scale):
 @pytest.mark.parametrize("m", [20, 40, 80])
 @pytest.mark.parametrize("shift", [0, 1000])
 def test_cross_entropy_keeps_relative_precision_on_confident_examples(dtype, m, shift):
-    """z = (m, 0): value = log(1 + e^-m) = tau(-m) + ..., gradient = (-1, 1) tau(-m), not 0"""
+    """For z = (m, 0) the value is log(1 + e^-m) = tau(-m) + ..., and the gradient (-1, 1) tau(-m), not 0"""
     z, y = np.array([[m, 0]], dtype) + dtype(shift), np.array([0])
     tau = math.exp(-m) / (1 + math.exp(-m))
     rtol = 100 * np.finfo(dtype).eps
@@ -170,7 +170,7 @@ def test_cross_entropy_keeps_relative_precision_on_confident_examples(dtype, m, 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("m", [20, 40, 80])
 def test_logistic_keeps_relative_precision_on_confident_examples(dtype, m):
-    """m = y z: value = log(1 + e^-m), gradient = -y tau(-m), not 0"""
+    """For m = y z the value is log(1 + e^-m), and the gradient -y tau(-m), not 0"""
     z, y = np.array([m, -m], dtype), np.array([1, -1])
     tau = math.exp(-m) / (1 + math.exp(-m))
     rtol = 100 * np.finfo(dtype).eps
@@ -180,7 +180,7 @@ def test_logistic_keeps_relative_precision_on_confident_examples(dtype, m):
 
 @losses
 def test_huge_logits_neither_overflow_nor_become_nan(loss, binary):
-    """|z| = 10^4: the value of an example that is right is 0 (its margin -2 10^4), else the distance"""
+    """For |z| = 10^4 the value of a correctly classified example is 0 (its margin -2 10^4), else the distance"""
     z = np.array([1e4, -1e4], np.float32) if binary else np.array([[1e4, -1e4], [-1e4, 1e4]], np.float32)
     right, wrong = (np.array([1, -1]), np.array([-1, 1])) if binary else (np.array([0, 1]), np.array([1, 0]))
     gap = 1e4 if binary else 2e4
@@ -197,7 +197,7 @@ LABELS = {True: [np.int64, np.int8, np.float32, np.float64], False: [np.int64, n
 @losses
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_shape_and_input_are_kept(loss, binary, dtype):
-    """value is (N,) and grad is shaped like z, both in the dtype of z, for labels of every dtype; z, y stay"""
+    """value is (N,) and grad is shaped like z, both in the dtype of z, for any dtype of y; z and y do not change"""
     z, y = draw(3, binary, dtype)
     for label_dtype in LABELS[binary]:
         labels = y.astype(label_dtype)
@@ -215,7 +215,7 @@ def test_dtype_shape_and_input_are_kept(loss, binary, dtype):
 @few
 @given(seed=seeds, dtype=dtypes)
 def test_examples_do_not_see_each_other(loss, binary, seed, dtype):
-    """value(z, y)_i = value(z_i, y_i), and so the gradient: no mean, no sum over the batch"""
+    """value(z, y)_i = value(z_i, y_i), and likewise the gradient: there is no mean or sum over the batch"""
     z, y = draw(seed, binary, dtype, n=7)
     alone = [(loss.value(z[i : i + 1], y[i : i + 1]), loss.grad(z[i : i + 1], y[i : i + 1])) for i in range(7)]
     rtol = 4 * np.finfo(dtype).eps
@@ -259,14 +259,14 @@ def test_golden_logistic():
 
 
 def test_golden_cross_entropy():
-    """z = log(1, 2, 5): p = (1, 2, 5) / 8; for y = 2 the value is log(8/5), the gradient (1, 2, -3) / 8"""
+    """For z = log(1, 2, 5), p = (1, 2, 5) / 8; for y = 2 the value is log(8/5), the gradient (1, 2, -3) / 8"""
     z = np.log([[1.0, 2.0, 5.0]])
     np.testing.assert_allclose(cross_entropy.value(z, np.array([2])), [math.log(8 / 5)], rtol=1e-15)
     np.testing.assert_allclose(cross_entropy.grad(z, np.array([2])), [[1 / 8, 2 / 8, -3 / 8]], rtol=1e-14)
 
 
 def test_golden_margin():
-    """z = (-3, -1, -2): label 0 loses by 2 to class 1, label 1 wins by 1 over class 2"""
+    """For z = (-3, -1, -2) label 0 loses to class 1 by 2, and label 1 beats class 2 by 1"""
     z = np.array([[-3.0, -1.0, -2.0], [-3.0, -1.0, -2.0]])
     np.testing.assert_array_equal(margin.value(z, np.array([0, 1])), [2, -1])
     np.testing.assert_array_equal(margin.grad(z, np.array([0, 1])), [[-1, 1, 0], [0, -1, 1]])
@@ -286,7 +286,7 @@ def name(loss):
 
 
 def drawn(seed, dtype=np.float64, n=6):
-    """Logits of 4 to 7 classes at least 0.1 apart, labels, and targets other than they are."""
+    """Logits of 4 to 7 classes that are at least 0.1 apart, labels, and other classes as targets."""
     rng = np.random.default_rng(seed)
     k = rng.integers(4, 8)
     z = 3 * rng.random((n, k)).argsort(axis=1) + 2.9 * rng.random((n, k)) - 7
@@ -302,7 +302,7 @@ def labels_for(loss, y, t):
 @few
 @given(seed=seeds)
 def test_three_gradients_of_the_formula_are_one(loss, seed):
-    """By hand, by the engine from the formula of the paper, by central differences; the values too"""
+    """Values and gradients by hand, by the engine from the formula of the paper, and by central differences agree"""
     z, y, t = drawn(seed)
     assert check_gradients(loss, z, labels_for(loss, y, t), tol=1e-5).compared > 10
 
@@ -311,7 +311,7 @@ def test_three_gradients_of_the_formula_are_one(loss, seed):
 @few
 @given(seed=seeds, same=st.booleans())
 def test_three_gradients_of_the_binary_formula_are_one(loss, seed, same):
-    """One logit z is worth z for +1 and 0 for -1, or z / 2 and -z / 2"""
+    """One logit z counts as the two logits 0 and z for -1 and +1, or as -z / 2 and z / 2"""
     z, y = draw(seed, binary=True)
     t = y if same else -y
     check_gradients(loss, z, labels_for(loss, y, t))
@@ -342,7 +342,7 @@ def test_dlr_is_between_minus_one_and_zero_exactly_where_the_model_is_right(seed
 @pytest.mark.parametrize("loss", NEW, ids=name)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_new_losses_keep_dtype_shape_and_input_and_do_not_mix_examples(loss, dtype):
-    """Float32 stays float32, z and y stay, value(z, y)_i = value(z_i, y_i)"""
+    """float32 stays float32, z and y do not change, and value(z, y)_i = value(z_i, y_i)"""
     z, y, t = drawn(5, dtype)
     labels = labels_for(loss, y, t)
     before, labels_before = z.copy(), labels.copy()
@@ -356,7 +356,7 @@ def test_new_losses_keep_dtype_shape_and_input_and_do_not_mix_examples(loss, dty
 
 
 def test_golden_ratios():
-    """z = (1, 5, 3, 2): for y = 1 (3 - 5) / (5 - 2); towards 0 from 1 (1 - 5) / (5 - (2 + 1) / 2) = -8 / 7"""
+    """z = (1, 5, 3, 2) gives (3 - 5) / (5 - 2) for y = 1, and from 1 towards 0 (1 - 5) / (5 - (2 + 1) / 2) = -8 / 7"""
     z = np.array([[1.0, 5.0, 3.0, 2.0]])
     np.testing.assert_allclose(dlr.value(z, np.array([1])), [-2 / 3], rtol=1e-15)
     # n = z_2 - z_1, d = z_1 - z_3: (dn - L dd) / 3 = (0, -1 + 2/3, 1, -2/3) / 3
@@ -369,7 +369,7 @@ def test_golden_ratios():
 
 
 def test_golden_targets():
-    """z = (1, 5, 3), from 1 to 2: 3 - 5; 3 - (1 + 5); 3 - 5. From 1 to 1: 0; 5 - 4; 5 - 3"""
+    """z = (1, 5, 3) gives 3 - 5, 3 - (1 + 5) and 3 - 5 from 1 to 2, and 0, 5 - 4 and 5 - 3 from 1 to 1"""
     z, pairs = np.array([[1.0, 5.0, 3.0]] * 2), np.array([[1, 2], [1, 1]])
     np.testing.assert_array_equal(logit_difference.value(z, pairs), [-2, 0])
     np.testing.assert_array_equal(logit_difference.grad(z, pairs), [[0, -1, 1], [0, 0, 0]])
@@ -382,7 +382,7 @@ def test_golden_targets():
 @ratios
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_ties_at_the_top_leave_dlr_finite(loss, dtype):
-    """All logits equal: 0; the denominator 0 and the label below: 10^6, not infinity"""
+    """If all logits are equal, the ratio is 0; if the denominator is 0 and the label lower, it is 10^6, not infinity"""
     z = np.array([[1, 1, 1, 1, 1], [2, 2, 2, 2, 1]], dtype)
     labels = labels_for(loss, np.array([0, 4]), np.array([1, 0]))
     with np.errstate(all="raise"):
@@ -392,7 +392,7 @@ def test_ties_at_the_top_leave_dlr_finite(loss, dtype):
 
 @pytest.mark.parametrize("z", [np.zeros(2), np.zeros((2, 2))], ids=["one logit", "2 classes"])
 def test_dlr_refuses_too_few_classes(z):
-    """In words that say what to take instead"""
+    """The error says which loss to use instead"""
     y, have = np.array([1, 1]), "one logit" if z.ndim == 1 else "2 classes"
     for f in (dlr.value, dlr.grad):
         with pytest.raises(ValueError, match=f"needs 3 classes, not {have}: use margin"):
@@ -404,7 +404,7 @@ def test_dlr_refuses_too_few_classes(z):
 @few
 @given(seed=seeds)
 def test_a_target_turns_each_loss_into_the_one_of_pairs(seed):
-    """dlr becomes its targeted form, a loss of pairs stays, others become L(y) - L(t); without t pairs are refused"""
+    """dlr becomes its targeted form, losses of pairs stay, others become L(y) - L(t); without t pairs are refused"""
     z, y, t = drawn(seed)
     pairs = np.stack([y, t], axis=1)
     for loss, expected in ((dlr, targeted_dlr), (DLR(), targeted_dlr), (margin, Targeted(margin))):
@@ -420,7 +420,7 @@ def test_a_target_turns_each_loss_into_the_one_of_pairs(seed):
 @few
 @given(seed=seeds)
 def test_the_logit_difference_is_targeted_cross_entropy(seed):
-    """z_t - z_y = L(y) - L(t), and for one logit with the logistic loss"""
+    """z_t - z_y = L(y) - L(t), also for one logit with the logistic loss"""
     z, y, t = drawn(seed)
     pairs = np.stack([y, t], axis=1)
     np.testing.assert_allclose(logit_difference.value(z, pairs), Targeted(cross_entropy).value(z, pairs), atol=1e-13)

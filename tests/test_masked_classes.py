@@ -31,7 +31,7 @@ PAIRED = {
 
 
 class Masked:
-    """A model with more classes at the end, all of them masked out."""
+    """A model with additional classes at the end, which are all masked out."""
 
     loss = cross_entropy
 
@@ -50,7 +50,7 @@ class Masked:
 
 
 class Plain:
-    """A model through the same slice of the gradient: equal to the last bit."""
+    """The model with the same slicing of the gradient, so that results are equal to the last bit."""
 
     loss = cross_entropy
 
@@ -69,7 +69,7 @@ finite = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 1.0, 3.0]) | st.floats(-30, 30,
 
 @st.composite
 def logits_and_labels(draw, least):
-    """Logits of a few classes (ties among them), a label and another label for each row."""
+    """Logits of a few classes, with ties, and a label and another label for each row."""
     n, k = draw(st.integers(1, 3)), draw(st.integers(least, 5))
     z = np.array(draw(st.lists(st.lists(finite, min_size=k, max_size=k), min_size=n, max_size=n)))
     y = np.array(draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n)))
@@ -78,7 +78,7 @@ def logits_and_labels(draw, least):
 
 
 def with_masked(z, at):
-    """The logits with one class more, in column ``at``, and the new places of the old classes."""
+    """The logits with one more class in column ``at``, and the new indices of the old classes."""
     wide = np.insert(z, at, -np.inf, axis=1)
     return wide, np.delete(np.arange(wide.shape[1]), at)
 
@@ -88,7 +88,7 @@ def with_masked(z, at):
 @settings(max_examples=30)
 @given(given=st.data())
 def test_a_masked_class_changes_no_loss(name, dtype, given):
-    """L(y, z with −∞ inserted) = L(y, z), and so the gradient, which is 0 at the masked class"""
+    """L(y, z with −∞ inserted) = L(y, z), and likewise the gradient, which is 0 at the masked class"""
     loss = (LOSSES | PAIRED)[name]
     z, y, target = given.draw(logits_and_labels(4 if name == "targeted_dlr" else 3))
     z = z.astype(dtype)
@@ -112,7 +112,7 @@ def test_a_masked_class_changes_no_loss(name, dtype, given):
 @settings(max_examples=60)
 @given(given=st.data())
 def test_no_loss_makes_nan_of_masked_classes(name, given):
-    """Any classes −∞, the label, the target or all of them too: values and gradients are never NaN"""
+    """Whichever classes are −∞, also the label or the target, values and gradients are never NaN"""
     loss = (LOSSES | PAIRED)[name]
     z, y, target = given.draw(logits_and_labels(4))
     mask = np.array(given.draw(st.lists(st.booleans(), min_size=z.size, max_size=z.size))).reshape(z.shape)
@@ -127,7 +127,7 @@ def test_no_loss_makes_nan_of_masked_classes(name, given):
 @settings(max_examples=20)
 @given(given=st.data())
 def test_a_masked_label_has_an_infinite_loss(name, given):
-    """z_y = −∞ with another class finite: L = +∞, and with it as a target the value is −∞, fooled and never reached"""
+    """If z_y = −∞ and another class is finite, L = +∞; with y as the target, which is never reached, the value is −∞"""
     z, y, target = given.draw(logits_and_labels(4))
     masked = z.copy()
     masked[np.arange(len(z)), y] = -np.inf
@@ -155,14 +155,14 @@ def test_dlr_of_few_finite_logits_is_the_margin(given):
 
 
 def test_dlr_by_hand():
-    """z = (2, 1, 0, −∞), y = 0: (1 − 2) / (2 − 0) = −1/2; with y = 2 and target 1: (1 − 0) / 1 without four logits"""
+    """z = (2, 1, 0, −∞) gives (1 − 2) / (2 − 0) = −1/2 for y = 0, and (1 − 0) / 1 for y = 2 and target 1"""
     z = np.array([[2.0, 1.0, 0.0, -np.inf]])
     assert dlr.value(z, np.array([0])) == -0.5
     assert losses.targeted_dlr.value(z, np.array([[2, 1]])) == 1.0
 
 
 def test_the_logarithm_of_no_exponential_is_minus_infinity():
-    """log_sum_exp of a row of −∞ is −∞, not NaN; of the others it is what it is without the masked entries"""
+    """log_sum_exp of a row of −∞ is −∞, not NaN; for other rows masked entries change nothing"""
     z = np.array([[-np.inf, -np.inf, -np.inf], [1.0, -np.inf, 1.0]])
     np.testing.assert_allclose(log_sum_exp(z), [[-np.inf], [1 + math.log(2)]])
 
@@ -183,7 +183,10 @@ def network(seed, dtype, classes=3):
 @given(seed=st.integers(0, 999), more=st.integers(1, 2), dtype=st.sampled_from([np.float32, np.float64]))
 def test_a_masked_class_changes_no_attack(name, seed, more, dtype):
     """attack(model with masked classes) = attack(model), for random networks"""
-    attack, (model, x, y) = ATTACKS[name], network(seed, dtype, classes=4)  # standard takes DLR from four classes on
+    attack, (model, x, y) = (
+        ATTACKS[name],
+        network(seed, dtype, classes=4),
+    )  # standard uses DLR if there are at least four classes
     threat = attack.ball.within(0, 1)
     found, expected = (attack(m, x, y, threat) for m in (Masked(model, more), Plain(model)))
     fooled = [labels_of(model.logits(x + delta)) != y for delta in (found, expected)]
@@ -198,7 +201,7 @@ TARGETED = [name for name in ATTACKS if name not in ("standard", "universal_grad
 @settings(max_examples=3)
 @given(seed=st.integers(0, 999))
 def test_a_masked_class_changes_no_targeted_attack(name, seed):
-    """The same with targets that are not masked"""
+    """The same holds with targets that are not masked"""
     attack, (model, x, y) = ATTACKS[name], network(seed, np.float64)
     threat = attack.ball.within(0, 1)
     found, expected = (attack(m, x, y, threat, target=(y + 1) % 3) for m in (Masked(model), Plain(model)))
@@ -207,7 +210,7 @@ def test_a_masked_class_changes_no_targeted_attack(name, seed):
 
 @pytest.mark.parametrize("name", TARGETED)
 def test_a_masked_target_is_never_reached(name):
-    """A masked class as the target: no success, and δ is finite and in the box"""
+    """With a masked class as the target there is no success, and δ is finite and in the box"""
     attack, (model, x, y) = ATTACKS[name], network(1, np.float64)
     model, threat, target = Masked(model), attack.ball.within(0, 1), np.full_like(y, 3)
     delta = attack(model, x, y, threat, target=target)
@@ -220,7 +223,7 @@ def test_a_masked_target_is_never_reached(name):
 @pytest.mark.parametrize("loss", [margin, dlr], ids=["margin", "dlr"])
 @pytest.mark.parametrize("name", ["fgsm", "iterated_fgsm", "momentum_fgsm", "pgd", "apgd", "square", "nes", "spsa"])
 def test_a_masked_class_changes_no_attack_with_another_loss(name, loss):
-    """The same for margin and DLR"""
+    """The same holds for margin and DLR"""
     attack, (model, x, y) = ATTACKS[name], network(5, np.float64)
     threat = attack.ball.within(0, 1)
     found, expected = (attack(m, x, y, threat, loss=loss) for m in (Masked(model), Plain(model)))
@@ -228,7 +231,7 @@ def test_a_masked_class_changes_no_attack_with_another_loss(name, loss):
 
 
 def test_a_masked_class_changes_no_evaluation():
-    """judge, worst_case, signs_of_masking and saliency maps of logits: the same with a masked class"""
+    """judge, worst_case, signs_of_masking and saliency maps of logits are the same with a masked class"""
     model, x, y = network(2, np.float64)
     masked, threat = Masked(model), ATTACKS["pgd"].ball.within(0, 1)
     delta = ATTACKS["pgd"](model, x, y)
@@ -245,7 +248,7 @@ def test_a_masked_class_changes_no_evaluation():
 
 
 def test_a_label_that_is_masked_is_fooled_already():
-    """Where the model has masked the true label out, every attack leaves a misclassified example a misclassified one"""
+    """If the true label is masked out, the example is misclassified and stays so under every attack"""
     model, x, _ = network(4, np.float64)
     masked, y = Masked(model), np.full(len(x), 3)
     for name, attack in ATTACKS.items():

@@ -1,4 +1,4 @@
-"""What is not a number is no prediction, no success and no start: it is refused, or never the best."""
+"""NaN is neither a prediction nor a success nor a start: it is refused, or it is never the best value."""
 
 import math
 from functools import partial
@@ -42,13 +42,13 @@ from scratchadv.testing.models import Linear, SmallNetwork
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ATTACKS = EVERY | ONE_PIXEL
-LOOKING = [name for name in ATTACKS if name != "fgsm_random_start"]  # which asks about a random point near x alone
+LOOKING = [name for name in ATTACKS if name != "fgsm_random_start"]  # it evaluates only a random point near x
 X = np.random.default_rng(0).random((5, 4))
 THREAT = Linf(0.3).within(0, 1)
 
 
 class NaNWhere:
-    """A model whose logits are NaN where ``where(x)``, one truth an example, says so; of one class or of all."""
+    """A model whose logits, of one class or of all, are NaN for the examples where ``where(x)`` is true."""
 
     def __init__(self, model, where, column=None):
         self.model, self.params, self.loss, self.where, self.column = model, model.params, model.loss, where, column
@@ -70,7 +70,7 @@ class NaNWhere:
 
 
 def last(x):
-    """The last example of X, wherever it is in the batch."""
+    """Whether an example is the last one of X, wherever it is in the batch."""
     return np.isclose(x, X[-1].astype(x.dtype)).reshape(len(x), -1).all(axis=1)
 
 
@@ -82,7 +82,7 @@ Y = labels_of(NETWORK.logits(X))
 @pytest.mark.parametrize("column", [None, 0, 2], ids=["all", "the first", "the last"])
 @pytest.mark.parametrize("name", LOOKING)
 def test_a_model_that_is_nan_on_an_example_is_refused(name, column):
-    """NaN among the logits of any given example, not only the first: a ValueError that says of how many"""
+    """NaN among the logits of any given example, not only the first, is a ValueError that gives their number"""
     attack = ATTACKS[name]
     with pytest.raises(ValueError, match=r"the logits of the model are NaN for 1 of \d"):
         attack(NaNWhere(NETWORK, last, column), X, Y, attack.ball.within(0, 1))
@@ -91,14 +91,14 @@ def test_a_model_that_is_nan_on_an_example_is_refused(name, column):
 @pytest.mark.filterwarnings("ignore:invalid value encountered in logaddexp")
 @pytest.mark.parametrize("name", [*LOOKING, "exact"])
 def test_a_binary_model_that_is_nan_on_an_example_is_refused(name):
-    """The same for one logit"""
+    """The same holds for one logit"""
     attack, y = (ATTACKS | {"exact": EXACT})[name], labels_of(LINEAR.logits(X))
     with pytest.raises(ValueError, match="logits of the model are NaN"):
         attack(NaNWhere(LINEAR, last), X, y, attack.ball.within(0, 1))
 
 
 def test_a_random_start_that_is_nan_is_refused_where_x_is_too():
-    """fgsm_random_start: NaN at x + δ is refused if the logits are NaN at x, and goes on if they are not"""
+    """fgsm_random_start refuses NaN at x + δ if the logits are NaN at x, and goes on if they are not"""
     attack = GRADIENTS["fgsm_random_start"]
     near = NaNWhere(NETWORK, lambda x: abs(x - X[-1]).max(axis=1) <= 0.3)
     with pytest.raises(ValueError, match=r"NaN for \d of \d examples"):
@@ -125,13 +125,13 @@ EVALUATIONS = {
 
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_a_model_that_is_nan_on_an_example_has_no_numbers(name):
-    """Every function of evaluate refuses it, also where the δ to be judged is 0"""
+    """Every function of evaluate refuses NaN logits, also if the δ to be judged is 0"""
     with pytest.raises(ValueError, match="logits of the model are NaN"):
         EVALUATIONS[name](NaNWhere(NETWORK, last), X, Y)
 
 
 def test_a_report_of_a_nan_model_is_refused_before_any_attack(tmp_path):
-    """report refuses it, and writes nothing"""
+    """report refuses NaN logits and writes nothing"""
 
     def never(*given, **options):
         raise AssertionError("an attack was called")
@@ -145,32 +145,32 @@ def test_a_report_of_a_nan_model_is_refused_before_any_attack(tmp_path):
 
 
 def far(x):
-    """Everywhere but at the given examples themselves."""
+    """Whether an example differs from all of the given examples."""
     known = [np.isclose(x, one.astype(x.dtype)).reshape(len(x), -1).all(axis=1) for one in X]
     return ~np.any(known, axis=0)
 
 
 def strip(x):
-    """A part of the space that holds none of the examples, but lies next to all of them."""
+    """Whether an example lies in a region that holds none of the given examples but is next to all of them."""
     return far(x) & (np.floor(40 * x.reshape(len(x), -1)[:, 0]) % 2 == 1)
 
 
 @pytest.mark.parametrize("column", [None, 0], ids=["all", "the first"])
 @pytest.mark.parametrize("name", ATTACKS)
 def test_nan_behind_the_examples_is_never_a_success(name, column):
-    """A model that is NaN everywhere but at x: δ is finite, nothing counts as fooled, and no attack believes so"""
+    """If a model is NaN everywhere except at x, δ is finite, and no attack counts an example as misclassified"""
     attack, model = ATTACKS[name], NaNWhere(NETWORK, far, column)
     threat = attack.ball.within(0, 1)
     delta = np.broadcast_to(attack(model, X, Y, threat), X.shape)
     assert np.isfinite(delta).all()
     assert not Classes(3).is_fooled(model.logits(X + delta), Y).any()
     if name in BLACK_BOXES | ONE_PIXEL or "fab" in name or "deepfool" in name or "carlini" in name or "apgd" in name:
-        assert (delta == 0).all()  # the best that was seen
+        assert (delta == 0).all()  # the best point that the attack has seen
 
 
 @pytest.mark.parametrize("name", ["pgd, restarts", "apgd", "momentum_fgsm", *BLACK_BOXES])
 def test_nan_on_the_way_does_not_end_a_search(name):
-    """NaN in strips: most examples that fall without the strips fall beside them, and at a δ that is no NaN"""
+    """With NaN in strips, most examples that are fooled without the strips are fooled beside them, by a finite δ"""
     attack, model = ATTACKS[name], NaNWhere(NETWORK, strip)
     threat = attack.ball.within(0, 1)
     plain, delta = (attack(m, X, Y, threat) for m in (NETWORK, model))
@@ -181,7 +181,7 @@ def test_nan_on_the_way_does_not_end_a_search(name):
 
 
 def test_nan_behind_the_examples_is_judged_a_failure():
-    """judge: no success, no label; worst_case: the example stands"""
+    """For judge there is no success and no label; for worst_case the example counts as correctly classified"""
     model, delta = NaNWhere(NETWORK, far), np.where(X < 0.5, 0.1, -0.1)
     found = judge(model, X, Y, delta, THREAT)
     assert found.inside.all()
@@ -192,7 +192,7 @@ def test_nan_behind_the_examples_is_judged_a_failure():
 
 
 def test_labels_of_nan():
-    """labels_of(z) is NO_LABEL where any logit is NaN, which is neither a success nor a target"""
+    """labels_of(z) is NO_LABEL where any logit is NaN, and NO_LABEL is neither a success nor a target"""
     z = np.array([[0.0, np.nan, 1.0], [np.nan, 1.0, 0.0], [0.0, 1.0, -np.inf], [2.0, 1.0, np.nan]])
     np.testing.assert_array_equal(labels_of(z), [NO_LABEL, NO_LABEL, 1, NO_LABEL])
     np.testing.assert_array_equal(labels_of(np.array([np.nan, -0.5, 0.0])), [NO_LABEL, -1, 1])
@@ -204,7 +204,7 @@ def test_labels_of_nan():
 
 
 def test_the_rank_of_a_value():
-    """ranked: ∞ where fooled, −∞ where the logits are NaN, else the value"""
+    """ranked returns ∞ where the example is fooled, −∞ where the logits are NaN, and the value elsewhere"""
     z, y = np.array([[0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]]), np.zeros(3, int)
     np.testing.assert_array_equal(
         ranked(Classes(3), cross_entropy.value(z, y), z, y, None), [np.inf, math.log1p(math.exp(-1)), -np.inf]
@@ -212,7 +212,7 @@ def test_the_rank_of_a_value():
 
 
 def test_an_oracle_of_labels_says_where_there_is_none():
-    """LabelOracle: NO_LABEL for NaN logits, and for NaN probabilities"""
+    """LabelOracle returns NO_LABEL for NaN logits and for NaN probabilities"""
     model = NaNWhere(NETWORK, last)
     np.testing.assert_array_equal(LabelOracle(model).predict(X) == NO_LABEL, last(X))
 
@@ -233,7 +233,7 @@ WITH_INFINITY = np.where(np.isnan(NAN), -np.inf, NAN)
 @pytest.mark.parametrize("bad", [NAN, WITH_INFINITY, NAN.astype("f4")], ids=["nan", "infinity", "float32"])
 @pytest.mark.parametrize("name", ATTACKS)
 def test_nan_images_are_refused(name, bad):
-    """x with NaN or infinity: a ValueError that names x"""
+    """An x with NaN or infinity is a ValueError that names x"""
     attack = ATTACKS[name]
     with pytest.raises(ValueError, match=r"^x holds (nan|-inf); finite values were expected"):
         attack(NETWORK, bad, Y, attack.ball)
@@ -241,7 +241,7 @@ def test_nan_images_are_refused(name, bad):
 
 @pytest.mark.parametrize("bad", [NAN, WITH_INFINITY], ids=["nan", "infinity"])
 def test_nan_changes_and_starts_are_refused(bad):
-    """δ and starts with NaN or infinity: a ValueError that names delta, start or pool"""
+    """A δ or a start with NaN or infinity is a ValueError that names delta, start or pool"""
     for call in (
         lambda: judge(NETWORK, X, Y, bad, THREAT),
         lambda: fooling_rate(NETWORK, X, bad),
@@ -264,7 +264,7 @@ def test_nan_changes_and_starts_are_refused(bad):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32("nan")])
 def test_nan_parameters_of_linear_models_are_refused(bad):
-    """θ and θ0 that are NaN or infinite: a ValueError that names them, in the model and in the exact objective"""
+    """A θ or θ0 that is NaN or infinite is a ValueError that names it, in the model and in the exact objective"""
     theta, x, y = np.array([2.0, -1.0, 0.5, 1.0]), X, np.array([1, -1, 1, 1, -1])
     broken = np.array([2.0, bad, 0.5, 1.0])
     for f in (robust_logistic.worst_margin, robust_logistic.objective, robust_logistic.gradient):
@@ -280,7 +280,7 @@ def test_nan_parameters_of_linear_models_are_refused(bad):
 
 @pytest.mark.parametrize("name", [n for n in GRADIENTS if n not in ("universal", "universal_gradient", "standard")])
 def test_nan_options_are_refused(name):
-    """Sizes of steps and the like that are NaN, infinite or beyond all floats: a ValueError that names them"""
+    """An option, such as a step size, that is NaN, infinite or beyond all floats is a ValueError that names it"""
     attack = ATTACKS[name]
     names = {"alpha", "overshoot", "beta", "eta", "alpha_max", "confidence", "c", "lr", "theta", "upsilon", "mu"}
     function = attack.function.func if isinstance(attack.function, partial) else attack.function

@@ -1,4 +1,4 @@
-"""Laws of the formulas that would overflow or cancel, against 60 and more decimal digits."""
+"""Laws of the formulas that would overflow or cancel, compared with 60 or more decimal digits."""
 
 import math
 from decimal import Decimal, localcontext
@@ -21,7 +21,7 @@ def eps_of(dtype):
 
 
 def exactly(formula, *arguments, tiny=1.0):
-    """The formula in decimal arithmetic, with 60 digits more than it takes to see ``1 + tiny``."""
+    """The formula in decimal arithmetic, with 60 digits more than ``1 + tiny`` needs."""
     with localcontext() as context:
         context.prec = 60 + max(0, math.ceil(-math.log10(tiny)))
         return formula(*(Decimal(float(a)) for a in arguments))
@@ -41,7 +41,7 @@ def test_the_reference_has_the_digits_it_promises():
 
 @st.composite
 def numbers(draw, lowest32=-85.0, lowest64=-700.0):
-    """A number whose exponential is a normal one of its dtype, over the whole range and often near zero."""
+    """Numbers over the whole range, often near zero, whose exponential is a normal number of the dtype."""
     dtype = draw(dtypes)
     low = lowest32 if dtype is np.float32 else lowest64
     z = draw(st.floats(low, -low) | st.floats(-40, 40) | st.floats(-1, 1))
@@ -51,7 +51,7 @@ def numbers(draw, lowest32=-85.0, lowest64=-700.0):
 @few
 @given(numbers())
 def test_softplus_is_log_one_plus_exp_to_relative_precision(z):
-    """softplus(z) = log(1 + e^z) (1 + O(eps)), for z = -700 as well"""
+    """softplus(z) = log(1 + e^z) (1 + O(eps)), also for z = -700"""
     expected = exactly(lambda z: (1 + z.exp()).ln(), z, tiny=math.exp(min(float(z), 0)))
     assert relative_error(softplus(np.array([z]))[0], expected) <= 4 * eps_of(z.dtype)
 
@@ -59,7 +59,7 @@ def test_softplus_is_log_one_plus_exp_to_relative_precision(z):
 @few
 @given(numbers())
 def test_sigmoid_is_precise_in_both_tails(z):
-    """tau(z) = 1 / (1 + e^-z), with the error that the rounding of log(1 + e^-z) <= -log(eps) or |z| must cause"""
+    """tau(z) = 1 / (1 + e^-z) up to the error that rounding log(1 + e^-z) causes"""
     eps = eps_of(z.dtype)
     expected = exactly(lambda z: 1 / (1 + (-z).exp()), z)
     allowed = 4 + min(abs(float(z)), -math.log(eps))
@@ -75,7 +75,7 @@ def test_sigmoid_of_z_and_of_minus_z_are_complementary(z):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_far_tails_neither_overflow_nor_become_nan(dtype):
-    """softplus(+-10^4) = 10^4, 0; tau(+-10^4) = 1, 0; log sum exp shifts with 10^4"""
+    """softplus(+-10^4) = 10^4, 0; tau(+-10^4) = 1, 0; adding 10^4 to the logits adds it to log sum exp"""
     z = np.array([1e4, -1e4], dtype)
     with np.errstate(**loud):
         np.testing.assert_array_equal(softplus(z), np.array([1e4, 0], dtype), strict=True)
@@ -97,7 +97,7 @@ def test_golden_values():
 @few
 @given(dtypes, st.lists(st.floats(-80, 80, width=32), min_size=1, max_size=6))
 def test_log_sum_exp_rounds_the_largest_term_and_the_rest_apart(dtype, z):
-    """log sum_k e^z_k = top + log(1 + rest), each of the two to relative precision"""
+    """log sum_k e^z_k = top + log(1 + rest), and both terms are relatively precise"""
     z = np.array([z], dtype)
     top = Decimal(float(z.max()))
     tiny = math.exp(float(z.min() - z.max()))
@@ -133,7 +133,7 @@ def test_binary_entropy_is_zero_at_the_ends_without_a_warning():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("f", [softplus, sigmoid, log_sum_exp, binary_entropy])
 def test_dtype_and_input_are_kept(f, dtype):
-    """f(z) has the dtype of z, and z is what it was"""
+    """f(z) has the dtype of z, and z does not change"""
     z = np.array([[0.25, 0.5], [0.75, 0.0]], dtype)
     before = z.copy()
     assert f(z).dtype == dtype
@@ -155,13 +155,13 @@ def test_rows_flattens_examples_and_per_row_broadcasts_along_them():
 
 
 def ramps(starts, widths):
-    """phi_i(t) = sum_j clip(t - a_ij, 0, w_ij), row by row: knots a and a + w, plateaus between, steps none."""
+    """phi_i(t) = sum_j clip(t - a_ij, 0, w_ij) for each row i: continuous, with knots a and a + w and plateaus."""
     return lambda t: np.clip(t - starts, 0, widths).sum(axis=1, keepdims=True)
 
 
 @st.composite
 def problems(draw, least_width=0):
-    """Starts and widths on a grid of quarters, so that phi is exact at every knot; knots in any order."""
+    """Starts and widths on a grid of quarters, so that phi is exact at every knot, with knots in any order."""
     n, k = draw(st.integers(1, 3)), draw(st.integers(1, 5))
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
@@ -177,7 +177,7 @@ shares = st.floats(0, 1) | st.sampled_from([0, 0.25, 0.5, 1])
 @few
 @given(problems(), shares, dtypes)
 def test_the_solution_is_hit_and_lies_among_the_knots(problem, share, dtype):
-    """phi(t) = target, min knot <= t <= max knot; plateaus, ties and flat phi included"""
+    """phi(t) = target and min knot <= t <= max knot, also with plateaus, ties and a flat phi"""
     starts, widths, knots = (a.astype(dtype) for a in problem)
     phi = ramps(starts, widths)
     target = dtype(share) * phi(knots.max(axis=1, keepdims=True))
@@ -203,7 +203,7 @@ def test_the_solution_is_the_root_of_a_strictly_increasing_phi(seed, k, share):
 
 
 def test_golden_solutions():
-    """phi(t) = t up to 1, stays there from 1 to 2, and ends with phi(t) = t - 1 at phi(6) = 5"""
+    """phi(t) = t up to 1, is constant from 1 to 2, and is t - 1 up to phi(6) = 5"""
     knots, phi = np.array([[6.0, 1.0, 0.0, 2.0]]), ramps(np.array([[0.0, 2.0]]), np.array([[1.0, 4.0]]))
     for target, t in [(0, 0), (0.5, 0.5), (1.25, 2.25), (3, 4), (5, 6)]:
         assert solve_piecewise_linear(phi, knots, target).item() == t
@@ -211,13 +211,13 @@ def test_golden_solutions():
 
 
 def test_one_knot_is_the_answer():
-    """K = 1: t is the knot, whatever the target"""
+    """With one knot t is that knot, whatever the target"""
     knots = np.array([[3.0], [-1.0]])
     np.testing.assert_array_equal(solve_piecewise_linear(lambda t: 0 * t, knots, 0.0), knots, strict=True)
 
 
 def test_equal_knots_are_the_answer():
-    """All knots equal: t is their value"""
+    """If all knots are equal, t is their value"""
     assert solve_piecewise_linear(lambda t: t, np.full((1, 4), 2.0), 2.0).item() == 2
 
 
@@ -230,7 +230,7 @@ def test_targets_may_differ_from_row_to_row():
 
 @pytest.mark.parametrize("k", [2, 3, 4, 17, 1000])
 def test_few_calls_and_knots_untouched(k):
-    """The calls of phi are at most log2(K) rounded up, and two"""
+    """phi is called at most log2(K), rounded up, plus two times"""
     calls = []
 
     def phi(t):

@@ -1,4 +1,4 @@
-"""Labels and images are the same labels and images in whatever array, list or table they come."""
+"""Results do not depend on the kind of array, list or table that holds the labels and images."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ THREAT = Linf(0.3).within(0, 1)
 
 
 def series(y):
-    """A column of a table whose rows were shuffled: its index says nothing about the order of the labels."""
+    """A column of a table with shuffled rows, so that its index is not the order of the labels."""
     pandas = pytest.importorskip("pandas")
     return pandas.Series(y, index=np.random.default_rng(1).permutation(len(y)))
 
@@ -52,7 +52,7 @@ def backwards(a):
 
 
 def swapped(a):
-    """The other byte order."""
+    """The array in the other byte order."""
     return a.astype(a.dtype.newbyteorder("S"))
 
 
@@ -78,7 +78,7 @@ share = pytest.mark.parametrize(
 
 
 def some_of(kinds, name, step):
-    """Every third kind, other ones for the next attack; all kinds with a step of 1."""
+    """Every third kind, different ones for the next attack; with a step of 1 all kinds."""
     return list(kinds.items())[list(ATTACKS).index(name) % step if name in ATTACKS else 0 :: step]
 
 
@@ -98,7 +98,7 @@ def test_labels_of_any_kind_give_the_same_change(name, step):
 @share
 @pytest.mark.parametrize("name", [*ATTACKS, "exact"])
 def test_signs_of_any_kind_give_the_same_change(name, step):
-    """The same for labels −1/+1 of a binary model; floats are signs too"""
+    """The same holds for labels −1/+1 of a binary model, also as floats"""
     attack = (ATTACKS | {"exact": EXACT})[name]
     expected = used(attack, LINEAR, SIGNS)
     for kind, made in some_of(LABEL_KINDS | {"floats": partial(np.asarray, dtype="f4")}, name, step):
@@ -107,7 +107,7 @@ def test_signs_of_any_kind_give_the_same_change(name, step):
 
 @pytest.mark.parametrize("name", [*ATTACKS, "exact"])
 def test_unsigned_ones_are_plus_one(name):
-    """Labels that are all +1 may be unsigned: nothing wraps around to 255"""
+    """Labels that are all +1 may be unsigned, and nothing wraps around to 255"""
     attack = (ATTACKS | {"exact": EXACT})[name]
     some = SIGNS == 1
     x, y = X[some], SIGNS[some]
@@ -131,7 +131,7 @@ def test_targets_of_any_kind_give_the_same_change(name, step):
 
 @pytest.mark.parametrize("kind", CLASS_KINDS)
 def test_labels_of_any_kind_are_judged_alike(kind):
-    """judge, worst_case, curves, sweep, masking and saliency maps: the same for the same labels"""
+    """judge, worst_case, curves, sweep, masking and saliency maps are the same for the same labels"""
     y, target, delta = CLASS_KINDS[kind](Y), CLASS_KINDS[kind]((Y + 1) % 3), np.full_like(X, 0.2) * (X > 0.3)
     delta = np.clip(delta, -X, 1 - X)
     attacks = [pgd, partial(square, queries=5, seeds=None, rng=0)]
@@ -154,7 +154,7 @@ def test_labels_of_any_kind_are_judged_alike(kind):
 
 @pytest.mark.parametrize("kind", LABEL_KINDS)
 def test_robust_regression_takes_signs_of_any_kind(kind):
-    """worst_margin, objective, gradient, fit and critical_radius: the same for the same signs"""
+    """worst_margin, objective, gradient, fit and critical_radius are the same for the same signs"""
     x = np.random.default_rng(2).random((12, 2))
     signs, theta, ball = np.where(x.sum(axis=1) > 1, 1, -1), np.array([2.0, -1.0]), L1(0.1)
     y = LABEL_KINDS[kind](signs)
@@ -166,7 +166,7 @@ def test_robust_regression_takes_signs_of_any_kind(kind):
 
 @pytest.mark.parametrize("kind", CLASS_KINDS)
 def test_training_takes_labels_of_any_kind(kind):
-    """training.fit: the same parameters for the same labels"""
+    """training.fit returns the same parameters for the same labels"""
 
     def trained(y):
         model = MLP((4, 3), dtype=np.float64)
@@ -213,7 +213,7 @@ def image_kinds(tmp_path):
 @share
 @pytest.mark.parametrize("name", ATTACKS)
 def test_images_of_any_kind_give_the_same_change(name, step, image_kinds):
-    """attack(x) = attack(any array, list or table of the same images), an ordinary array that may be written to"""
+    """attack(x) = attack(any array, list or table of the same images), and the result is an ordinary writable array"""
     attack = ATTACKS[name]
     expected = attack(NETWORK, X, Y, attack.ball.within(0, 1))
     for kind, made in some_of(image_kinds, name, step):
@@ -226,7 +226,7 @@ def test_images_of_any_kind_give_the_same_change(name, step, image_kinds):
 
 
 def test_images_of_any_kind_are_judged_and_trained_on_alike(image_kinds):
-    """judge, worst_case, robust regression and training: the same for the same images and changes"""
+    """judge, worst_case, robust regression and training are the same for the same images and perturbations"""
     delta = np.clip(np.full_like(X, 0.2), -X, 1 - X)
 
     def numbers(made):
@@ -246,7 +246,7 @@ def test_images_of_any_kind_are_judged_and_trained_on_alike(image_kinds):
             np.testing.assert_array_equal(found, right, err_msg=kind)
 
 
-# What is no array of numbers
+# Values that are not arrays of numbers
 
 REFUSED = {
     "masked": lambda a: np.ma.masked_array(a, np.arange(a.size).reshape(a.shape) == 0),
@@ -262,12 +262,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_what_is_no_array_of_numbers_is_refused(name):
-    """A TypeError or ValueError that names x, or y, for masked arrays, objects, words, dates, dicts, generators"""
+    """Masked arrays, objects, words, dates, dicts and generators are a TypeError or ValueError that names x or y"""
     attack = ATTACKS[name]
     for made in REFUSED.values():
         with pytest.raises((TypeError, ValueError), match=r"^x "):
             attack(NETWORK, made(X), Y, attack.ball.within(0, 1))
-        if name != "universal":  # which looks at the model's own predictions
+        if name != "universal":  # it uses the model's own predictions
             with pytest.raises((TypeError, ValueError), match=r"^y "):
                 attack(NETWORK, X, made(Y), attack.ball.within(0, 1))
 
@@ -276,7 +276,7 @@ def test_what_is_no_array_of_numbers_is_refused(name):
 
 
 class Renamed:
-    """A model of scikit-learn's kind whose class k is called ``names[k]``; it shows probabilities, or labels only."""
+    """A scikit-learn model whose class k is called ``names[k]``; it shows probabilities, or only labels."""
 
     def __init__(self, model, names):
         self.model, self.classes_, self.n_features_in_ = model, np.array(names), 4
@@ -296,7 +296,7 @@ CLASS_NAMES = {"from 1": [1, 2, 3], "tens": [10, 20, 30], "not in order": [7, 2,
 @pytest.mark.parametrize("names", CLASS_NAMES.values(), ids=CLASS_NAMES)
 @pytest.mark.parametrize("name", SCORES | LABELS | ONE_PIXEL)
 def test_renamed_classes_are_attacked_alike(name, names):
-    """The model whose classes are called otherwise gets the δ of the model with 0, 1, 2, with a target too"""
+    """A model whose classes have other names gets the δ of the model with 0, 1, 2, also with a target"""
     attack = ATTACKS[name]
     plain, renamed, target = Renamed(NETWORK, [0, 1, 2]), Renamed(NETWORK, names), (Y + 1) % 3
     names, threat = np.array(names), attack.ball.within(0, 1)
@@ -310,7 +310,7 @@ def test_renamed_classes_are_attacked_alike(name, names):
 @pytest.mark.parametrize("first", [-1, 10])
 @pytest.mark.parametrize("name", SCORES | LABELS | ONE_PIXEL)
 def test_two_classes_of_scikit_learn_are_attacked_alike(name, first):
-    """LogisticRegression fitted to (−1, 1) or (10, 20) falls to the δ of the same model fitted to (0, 1)"""
+    """LogisticRegression fitted to (−1, 1) or (10, 20) gets the δ of the same model fitted to (0, 1)"""
     linear_model = pytest.importorskip("sklearn.linear_model")
     x = np.random.default_rng(3).random((12, 4))
     y, attack = (x.sum(axis=1) > 2).astype(int), ATTACKS[name]
@@ -324,7 +324,7 @@ def test_two_classes_of_scikit_learn_are_attacked_alike(name, first):
 
 @pytest.mark.parametrize("name", SCORES | LABELS | ONE_PIXEL)
 def test_a_label_that_is_no_class_is_refused(name):
-    """Classes 1, 2, 3 and the label 0, or the target 4: a ValueError that names the label and the classes"""
+    """For classes 1, 2, 3 the label 0 or the target 4 is a ValueError that names the label and the classes"""
     attack, model, y = ATTACKS[name], Renamed(NETWORK, [1, 2, 3]), Y + 1
     wrong = np.where(np.arange(len(y)) == 2, 0, y)
     with pytest.raises(ValueError, match=r"y holds 0.*\[1, 2, 3\]"):

@@ -1,4 +1,4 @@
-"""Data sets: MNIST, and strokes, digits drawn by us where MNIST cannot be had.
+"""Data sets: MNIST, and strokes, synthetic digits for when MNIST is not available.
 
 >>> data = load("strokes", n_train=1000, n_test=200)
 >>> data.x_train.shape
@@ -17,7 +17,7 @@ __all__ = ["Dataset", "DatasetFallbackWarning", "DatasetUnavailableError", "load
 
 
 class DatasetFallbackWarning(UserWarning):
-    """Other data than those asked for first are used."""
+    """Warns that the preferred data set is replaced by another one."""
 
 
 @checked(name=one_of("mnist", "strokes", "auto"))
@@ -27,7 +27,7 @@ def load(name, **options):
     Parameters
     ----------
     name : {"mnist", "strokes", "auto"}
-        "auto" is MNIST if it can be had, else strokes with a warning.
+        "auto" is MNIST if it is available, else strokes with a warning.
     **options
         For "strokes": `n_train`, `n_test` and `seed`.
 
@@ -41,7 +41,7 @@ def load(name, **options):
     ValueError
         If there is no data set of that name, or its files are damaged.
     DatasetUnavailableError
-        If it cannot be had.
+        If the data set is not on this machine and cannot be downloaded.
     """
     return _LOADERS[name](**options)
 
@@ -50,8 +50,8 @@ def _load_auto():
     try:
         return load_mnist()
     except DatasetUnavailableError as error:
-        # A damaged file is no reason to fall back: its ValueError passes through.
-        message = f"STROKES INSTEAD OF MNIST: numbers will not compare with the slides'. {error}"
+        # A damaged file is not a reason to fall back: its ValueError passes through.
+        message = f"STROKES INSTEAD OF MNIST: the numbers cannot be compared with those on the slides. {error}"
         warnings.warn(message, DatasetFallbackWarning, stacklevel=4)
         return load_strokes()
 

@@ -1,4 +1,4 @@
-"""What a data set is: images and labels, for training and for testing."""
+"""The class of data sets: images and labels for training and for testing."""
 
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -21,7 +21,7 @@ class Dataset:
     x_train, x_test : ndarray, (N, H, W, C), float32 in [0, 1]
         Images.
     y_train, y_test : ndarray, (N,), int64
-        Labels: places in `class_names`, or -1 and +1 after `only`.
+        Labels: indices into `class_names`, or -1 and +1 after `only`.
     class_names : tuple of str
         Names of the classes.
     source : str
@@ -30,7 +30,7 @@ class Dataset:
     Raises
     ------
     TypeError, ValueError
-        If a field does not fit: there are not as many labels as images, for example.
+        If a field does not fit, for example if there are not as many labels as images.
     """
 
     x_train: np.ndarray = field(repr=False)
@@ -47,7 +47,7 @@ class Dataset:
         object.__setattr__(self, "class_names", tuple(self.class_names))
 
     def only(self, a, b):
-        """Keep two classes, in the order they come in, labelled as the slides do: +1 for `a` and -1 for `b`.
+        """Keep two classes, in their present order, with the slides' labels: +1 for `a` and -1 for `b`.
 
         Parameters
         ----------
@@ -57,14 +57,15 @@ class Dataset:
         Returns
         -------
         Dataset
-            Its labels are +1 and -1, its class names those of `a` and `b`.
+            Its labels are +1 and -1; its class names are those of `a` and `b`.
 
         Raises
         ------
         ValueError
-            If `a` or `b` is no class of this data set or has no examples, or if they are the same.
+            If `a` or `b` is not a class of this data set or has no examples, or if they are the same.
         """
-        a, b = self._class("a", a), self._class("b", b)
+        a = self._class("a", a)
+        b = self._class("b", b)
         if a == b:
             raise ValueError(f"a = {a} and b = {b} are the same class; two different ones were expected")
         train, test = (np.isin(y, (a, b)) for y in (self.y_train, self.y_test))
@@ -78,10 +79,10 @@ class Dataset:
         )
 
     def _class(self, name, label):
-        """Return the class as an int; refuse what is none, or has no examples."""
+        """Return the class as an int; refuse it if it does not exist or has no examples."""
         n = len(self.class_names)
         if not isinstance(label, Integral) or isinstance(label, bool) or label not in range(n):
-            raise ValueError(f"{name} = {checks.shown(label)} is no class: classes are the integers 0 to {n - 1}")
+            raise ValueError(f"{name} = {checks.shown(label)} is not a class: classes are the integers 0 to {n - 1}")
         for part, y in [("training", self.y_train), ("test", self.y_test)]:
             if label not in y:
                 raise ValueError(f"{name} = {label}: the class has no {part} examples")
@@ -93,7 +94,7 @@ def _images(name, value):
 
 
 def _labels_of(x, images):
-    """The check of the labels of the images x."""
+    """Return the check of the labels of the images x."""
 
     def check(name, value):
         if hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and len(value) != len(x):
@@ -104,7 +105,7 @@ def _labels_of(x, images):
 
 
 def as_images(pixels):
-    """Grey values 0 to 255 as one-channel images in [0, 1].
+    """Return grey values from 0 to 255 as one-channel images in [0, 1].
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST: a big-endian header, then one byte a pixel or label."""
+"""IDX, the file format of MNIST: a big-endian header, then one byte for each pixel or label."""
 
 import gzip
 import math
@@ -10,19 +10,19 @@ import numpy as np
 
 from ..support.files import read_bytes
 
-UINT8 = 0x08  # how IDX calls the type of its entries
-MOST = 1 << 30  # bytes of an array; the largest file of this kind, EMNIST's, has half as many
-RATIO = 1032  # bytes that gzip can make of one, at most
+UINT8 = 0x08  # the code of IDX for the type of its entries
+MOST = 1 << 30  # bytes of an array; the largest file of this kind, that of EMNIST, has half as many
+RATIO = 1032  # the largest number of bytes that one byte of a gzip file can stand for
 
 
 def read_idx(path, ndim):
-    """Read a gzip-compressed IDX file of bytes; no more is decompressed than its header promises.
+    """Read a gzip-compressed IDX file of bytes, and decompress no more of it than its header promises.
 
     Parameters
     ----------
     path : path-like
     ndim : int
-        How many axes the array must have: 3 for images, 1 for labels.
+        The number of axes that the array must have: 3 for images, 1 for labels.
 
     Returns
     -------
@@ -31,9 +31,9 @@ def read_idx(path, ndim):
     Raises
     ------
     OSError
-        If there is no such file, it is no regular file, or it cannot be read.
+        If there is no such file, it is not a regular file, or it cannot be read.
     ValueError
-        If the file is not gzip, not IDX, cut short, longer than a GiB, or its array has other axes than expected.
+        If the file is not gzip, not IDX, cut short or longer than a GiB, or its array does not have `ndim` axes.
 
     References
     ----------
@@ -48,10 +48,11 @@ def read_idx(path, ndim):
 
 
 def _read(file, path, ndim, most):
-    """The array in the decompressed file, which may have ``most`` bytes."""
+    """Return the array in the decompressed file, which may have at most ``most`` bytes."""
     start = 4 + 4 * ndim
     header = file.read(start)
-    magic, expected = header[:4], bytes([0, 0, UINT8, ndim])
+    magic = header[:4]
+    expected = bytes([0, 0, UINT8, ndim])
     if magic != expected:
         raise ValueError(
             f"{path}: expected an IDX file of bytes with {ndim} axes, "
@@ -63,7 +64,7 @@ def _read(file, path, ndim, most):
     promised = math.prod(shape)
     if promised > most:
         raise ValueError(f"{path}: the header promises shape {shape}, {promised} bytes; at most {most} were expected")
-    data = file.read(promised + 1)  # one more, to see whether the file ends there
+    data = file.read(promised + 1)  # one byte more, to see whether the file ends there
     if len(data) != promised:
         more = " or more" if len(data) > promised else ""
         raise ValueError(f"{path}: the header promises shape {shape}, {promised} bytes, found {len(data)}{more}")

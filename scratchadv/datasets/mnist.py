@@ -32,18 +32,18 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "http://yann.lecun.com/exdb/mnist/",
 )
-TIMEOUT = 5  # seconds a mirror may stay silent
+TIMEOUT = 5  # seconds that a mirror may stay silent
 
 
 class DatasetUnavailableError(OSError):
-    """The data are not on this machine and could not be downloaded."""
+    """Raised if the data are not on this machine and cannot be downloaded."""
 
 
 def load_mnist():
     """Load MNIST: 60,000 training and 10,000 test images of handwritten digits.
 
-    The first of these folders that has one of the four files is used: ``$SCRATCHADV_DATA/mnist``,
-    ``./data/mnist``, the user's cache. If none has, the files are downloaded into the cache.
+    The files are read from the first of these folders that has any of the four: ``$SCRATCHADV_DATA/mnist``,
+    ``./data/mnist``, the user's cache. If none has any, they are downloaded into the cache.
 
     Returns
     -------
@@ -53,11 +53,11 @@ def load_mnist():
     Raises
     ------
     DatasetUnavailableError
-        If the files are nowhere to be found and cannot be downloaded.
+        If no folder has the files and they cannot be downloaded.
     FileNotFoundError
-        If a folder, other than the cache, has some of the files but not all.
+        If a folder other than the cache has some of the files but not all.
     ValueError
-        If a file is not the published one, byte for byte.
+        If a file differs from the published one.
 
     References
     ----------
@@ -83,7 +83,7 @@ def load_mnist():
 
 
 def _places():
-    """Where MNIST may lie, with words for the user, in the order they are looked at."""
+    """Yield the folders that may hold MNIST, in the order of the search, each with its name in messages."""
     if data := os.environ.get("SCRATCHADV_DATA"):
         yield Path(data) / "mnist", "$SCRATCHADV_DATA/mnist"
     yield Path("data") / "mnist", "./data/mnist"
@@ -97,7 +97,7 @@ def _cache():
 
 
 def _folder():
-    """The first place that has any of the files, else the cache."""
+    """Return the first folder that has any of the files, else the cache."""
     for place, _ in _places():
         if any((place / file.name).is_file() for file in FILES):
             return place
@@ -109,9 +109,9 @@ def _check(folder, file):
     path = folder / file.name
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing, though other files of MNIST are in that folder: put all four there, or none"
+            f"{path} is missing although that folder has other files of MNIST: put all four there, or none"
         )
-    advice = "; it is damaged, or of another data set with the same file names: replace it, or delete it"
+    advice = "; it is damaged or belongs to another data set with the same file names: replace it or delete it"
     if (size := path.stat().st_size) != file.size:
         raise ValueError(f"{path}: expected the {file.size} bytes of MNIST's file, found {size}{advice}")
     if (md5 := hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()) != file.md5:
@@ -119,7 +119,7 @@ def _check(folder, file):
 
 
 def _download(cache):
-    """Fetch the files that the cache lacks, each from the first mirror that serves the published bytes."""
+    """Download the files that the cache lacks, each from the first mirror that serves the published bytes."""
     mirrors = list(MIRRORS)
     for file in FILES:
         if not (cache / file.name).is_file():
@@ -127,7 +127,7 @@ def _download(cache):
 
 
 def _fetch(cache, file, mirrors):
-    """Fetch one file; a mirror that fails goes to the end, so that the next file does not wait for it."""
+    """Download one file; a mirror that fails moves to the end, so that the next file does not wait for it."""
     failures = []
     for mirror in tuple(mirrors):
         try:
@@ -139,7 +139,7 @@ def _fetch(cache, file, mirrors):
 
 
 def _retrieve(url, cache, file):
-    """Download to a temporary file that takes its place only if its md5 sum is right."""
+    """Download to a temporary file, which is moved to its place only if its md5 sum is correct."""
     import pooch
 
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=sys.stderr.isatty())
@@ -163,7 +163,7 @@ def _nowhere(file, failures):
         places.insert(0, "  $SCRATCHADV_DATA/mnist (SCRATCHADV_DATA is not set)")
     return "\n".join(
         [
-            f"MNIST cannot be had: {file.name} is in none of these places:",
+            f"MNIST is not available: {file.name} is in none of these places:",
             *places,
             "and no mirror served it:",
             *(f"  {failure}" for failure in failures),

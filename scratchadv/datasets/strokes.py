@@ -1,17 +1,17 @@
-"""Strokes: handwritten-like digits, drawn from a seed, the same bits on every machine.
+"""Strokes: digits that look handwritten, drawn from a seed, with the same bits on every machine.
 
-A glyph is a few strokes; a stroke is a list of points the pen aims at. It runs as a chain of parabolas
-(a quadratic B-spline): halfway to one point it turns towards the next, and a point written twice is a corner.
-To write a digit is to move the points a little, to stretch, slant, turn and bend the whole, to run the pen,
-and to fit what it drew into MNIST's 20 x 20 box, centred by mass.
+A glyph consists of a few strokes, and a stroke is a list of points at which the pen aims. The pen follows a chain of
+parabolas (a quadratic B-spline): halfway to one point it turns towards the next, and a point written twice makes a
+corner. To write a digit, we move the points a little, stretch, slant, turn and bend the glyph, run the pen along it,
+and fit the drawing into the 20 x 20 box of MNIST, centred by mass.
 
 The bits are the same everywhere because
 
-- the only randomness is PCG64's uniform numbers;
-- floats meet only in ``+ - * / sqrt``, element by element: IEEE rounds these exactly, while exp, sin and sums
-  of floats depend on the machine;
-- every sum, those inside matrix products too, is one of integers, or of multiples of a power of two, small
-  enough that floats hold it exactly in any order.
+- all randomness comes from the uniform numbers of PCG64;
+- floats are combined only by elementwise ``+ - * / sqrt``, which IEEE rounds exactly, whereas exp, sin and sums of
+  floats depend on the machine;
+- every sum, also inside a matrix product, is a sum of integers or of multiples of a power of two, small enough to be
+  exact in any order.
 """
 
 from functools import cache
@@ -24,24 +24,24 @@ from ..checked import checked, one_of, whole
 from ..support.progress import progress
 from .dataset import DIGITS, Dataset, as_images
 
-SIZE = 28  # pixels, of an image
-BOX = 20  # pixels, of the box a digit is fitted into
-MARGIN = 2.5  # pixels the box may move when a digit is centred by its mass: the outermost pixels stay black
-PIECES = 64  # straight pieces a glyph is drawn with
-LEVELS = 63  # of a brush, and of the ink of a piece: PIECES * LEVELS**3 < 2**24, exact in float32
-INK = 60  # levels of ink a pixel of way: all but the thinnest pens draw a white line
-FULL = 1024  # products of levels to one grey value: a power of two
-CHUNK = 500  # images drawn from one generator
+SIZE = 28  # the side of an image, in pixels
+BOX = 20  # the side of the box that a digit is fitted into, in pixels
+MARGIN = 2.5  # how far centring by mass may move the box, in pixels: the outermost pixels stay black
+PIECES = 64  # the number of straight pieces of which a glyph is drawn
+LEVELS = 63  # the most levels of a brush, and of the ink of a piece: PIECES * LEVELS**3 < 2**24, exact in float32
+INK = 60  # levels of ink per pixel of the pen's path: all but the thinnest pens draw a white line
+FULL = 1024  # how many products of levels make one grey value: a power of two
+CHUNK = 500  # the number of images drawn from one generator
 STREAMS = {"train": 0, "test": 1}
 
-RADII = 1.6 + np.arange(24) / 10  # of the brushes, in pixels; ink fades out towards the radius
-STEPS = 16  # places of a brush to a pixel
+RADII = 1.6 + np.arange(24) / 10  # the radii of the brushes, in pixels; the ink fades out towards the radius
+STEPS = 16  # positions of a brush per pixel
 TURN = 32  # steps in which a parabola is traced
-GRID = 256  # control points lie on this fraction of a unit
-MIDDLE = (6, 10)  # of the glyphs below
+GRID = 256  # control points are multiples of 1 / GRID units
+MIDDLE = (6, 10)  # the centre of the glyphs below
 
-# For each digit the ways to write it: (how often it is met, its strokes).
-# x runs to the right, y down; about 20 units high.
+# For each digit the ways to write it: (relative frequency, strokes).
+# x runs to the right and y downwards; a glyph is about 20 units high.
 GLYPHS = (
     (  # 0
         (4, [[(8, 0), (0, -1), (0, 20), (13, 21), (13, 0), (6, 0)]]),
@@ -103,7 +103,7 @@ GLYPHS = (
 
 
 class _Glyph(NamedTuple):
-    """One way to write a digit: points (K, 2), and both ends of the pieces as weights of them (PIECES, K)."""
+    """One way to write a digit: the points (K, 2), and the ends of each piece as weights of the points (PIECES, K)."""
 
     points: np.ndarray
     starts: np.ndarray
@@ -111,7 +111,7 @@ class _Glyph(NamedTuple):
 
 
 class _Hand(NamedTuple):
-    """How each of n images is written; wobble is (n, 2, K), the others are (n, 1)."""
+    """How each of n images is written: ``wobble`` has shape (n, 2, K), all other fields (n, 1)."""
 
     wobble: np.ndarray
     wide: np.ndarray
@@ -124,7 +124,7 @@ class _Hand(NamedTuple):
 
 @checked(n_train=whole(1), n_test=whole(1), seed=checks.seed)
 def load_strokes(n_train=60_000, n_test=10_000, seed=0):
-    """Draw digits for training and, independently of them, for testing.
+    """Draw digits for training and, independently, for testing.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def load_strokes(n_train=60_000, n_test=10_000, seed=0):
     Raises
     ------
     ValueError
-        As `make_strokes`.
+        If a number of images or the seed is too small.
     """
     x_train, y_train = make_strokes(n_train, seed)
     x_test, y_test = make_strokes(n_test, seed, stream="test")
@@ -156,7 +156,7 @@ def load_strokes(n_train=60_000, n_test=10_000, seed=0):
 
 @checked(n=whole(1), seed=checks.seed, stream=one_of(*STREAMS))
 def make_strokes(n, seed=0, *, stream="train"):
-    """Draw n digits; the first m of them do not depend on n.
+    """Draw n digits; the first m digits are the same for every n ≥ m.
 
     Parameters
     ----------
@@ -164,14 +164,14 @@ def make_strokes(n, seed=0, *, stream="train"):
         Number of images.
     seed : int, at least 0
     stream : {"train", "test"}
-        Which of the two independent streams of images of that seed.
+        Which of the two independent streams of images the seed starts.
 
     Returns
     -------
     images : ndarray, (n, 28, 28), uint8
         White digits on black.
     labels : ndarray, (n,), uint8
-        0 to 9, drawn uniformly.
+        The digits 0 to 9, drawn uniformly.
 
     Raises
     ------
@@ -180,16 +180,18 @@ def make_strokes(n, seed=0, *, stream="train"):
     TypeError
         If `n` or `seed` is not an integer.
     """
-    images, labels = np.empty((n, SIZE, SIZE), np.uint8), np.empty(n, np.uint8)
+    images = np.empty((n, SIZE, SIZE), np.uint8)
+    labels = np.empty(n, np.uint8)
     for start in progress(range(0, n, CHUNK), "drawing digits"):
         chunk = slice(start, min(start + CHUNK, n))
         x, y = _draw_chunk(seed, stream, start // CHUNK)
-        images[chunk], labels[chunk] = x[: n - start], y[: n - start]
+        images[chunk] = x[: n - start]
+        labels[chunk] = y[: n - start]
     return images, labels
 
 
 def _draw_chunk(seed, stream, i):
-    """The i-th CHUNK of images and labels, from a generator of its own: it depends on no other chunk."""
+    """Draw the i-th CHUNK of images and labels from its own generator, independently of the other chunks."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], i))))
     labels = (10 * rng.random(CHUNK)).astype(np.uint8)
     ways = rng.random(CHUNK)
@@ -202,8 +204,8 @@ def _draw_chunk(seed, stream, i):
 
 
 def _draw_hand(rng, n):
-    # Tuned by eye, and so that 0 against 1 is about as hard for a linear model as on MNIST: easy without an
-    # attack, lost under an l-infinity attack of eps = 0.2, and nearly but not quite won by robust training.
+    # Tuned by eye, and so that telling 0 from 1 is about as hard for a linear model as on MNIST: easy without an
+    # attack, hopeless under an l-infinity attack with eps = 0.2, and nearly, but not quite, solved by robust training.
     wide, slant, turn, bend_x, bend_y = _bell(rng, 5, n, 1)
     return _Hand(
         wobble=2.5 * _bell(rng, n, 2, max(len(glyph.points) for *_, glyph in _glyphs())),
@@ -217,25 +219,25 @@ def _draw_hand(rng, n):
 
 
 def _bell(rng, *shape):
-    """Bell-shaped in [-2, 2], of variance 1/3: four uniform numbers, added in this order."""
+    """Draw numbers in [-2, 2] with a bell-shaped density and variance 1/3: four uniform ones added in this order."""
     a, b, c, d = rng.random((4, *shape))
     return a + b + c + d - 2
 
 
 def _write(glyph, hand):
-    """Both ends of the pieces, each (2, n, PIECES), and the pen's radius (n, 1), in the glyph's units."""
+    """Return both ends of the pieces, each (2, n, PIECES), and the radius of the pen (n, 1), in the glyph's units."""
     x, y = np.moveaxis(glyph.points.T + hand.wobble[:, :, : len(glyph.points)], 1, 0)
     points = np.stack([hand.wide * x - hand.slant * y + hand.bend_x * y * y, y + hand.turn * x + hand.bend_y * x * x])
     points = np.rint(points * GRID) / GRID  # so that no product below is ever rounded
-    # A narrow digit is written with a finer pen, else its loops fill.
+    # A narrow digit is written with a finer pen, or else its loops would fill.
     return points @ glyph.starts.T, points @ glyph.ends.T, hand.pen * np.minimum(hand.wide, 1)
 
 
 def _fit(starts, ends, pen):
-    """Places of the pieces (2, n, PIECES), STEPS to a pixel, their ink (n, PIECES), and the brush (n, 1)."""
+    """Return the places of the pieces (2, n, PIECES) in 1/STEPS pixels, their ink (n, PIECES) and the brush (n, 1)."""
     low = np.minimum(starts, ends).min(axis=2, keepdims=True)
     high = np.maximum(starts, ends).max(axis=2, keepdims=True)
-    scale = BOX / (np.maximum(*(high - low)) + 1.5 * pen)  # about 3/4 of the radius can be seen, on either side
+    scale = BOX / (np.maximum(*(high - low)) + 1.5 * pen)  # about 3/4 of the radius is visible on either side
     brush = np.rint((pen * scale - RADII[0]) * 10).clip(0, len(RADII) - 1).astype(np.int64)
     dx, dy = (ends - starts) * scale
     ink = np.minimum(np.rint(np.sqrt(dx * dx + dy * dy) * INK), LEVELS)
@@ -246,7 +248,7 @@ def _fit(starts, ends, pen):
 
 
 def _render(places, ink, brush):
-    """Images (n, 28, 28): around its place, a piece leaves ink times the brush along x times that along y."""
+    """Return images (n, 28, 28), in which a piece leaves its ink times the brush along x times the brush along y."""
     x, y = _brushes()[brush, places]
     pixels = (y * ink[:, :, None]).transpose(0, 2, 1) @ x
     return np.minimum(pixels / FULL, 255).astype(np.uint8)
@@ -254,8 +256,9 @@ def _render(places, ink, brush):
 
 @cache
 def _brushes():
-    """What a brush leaves in a row of pixels: levels 0 to LEVELS, (brush, its place, SIZE)."""
-    places, pixels = np.arange(SIZE * STEPS)[:, None] / STEPS, np.arange(SIZE) + 0.5
+    """Return the levels 0 to LEVELS that a brush leaves in a row of pixels, (brushes, places of the brush, SIZE)."""
+    places = np.arange(SIZE * STEPS)[:, None] / STEPS
+    pixels = np.arange(SIZE) + 0.5
     d = (pixels - places) / RADII[:, None, None]
     bump = np.maximum(1 - d * d, 0)
     bump = bump * bump
@@ -264,7 +267,7 @@ def _brushes():
 
 @cache
 def _glyphs():
-    """All glyphs as (digit, low, high, glyph): it is used where a uniform number falls into [low, high)."""
+    """Return all glyphs as (digit, low, high, glyph), used where a uniform number falls into [low, high)."""
     glyphs = []
     for digit, ways in enumerate(GLYPHS):
         bounds = np.cumsum([0] + [share for share, _ in ways]) / sum(share for share, _ in ways)
@@ -273,7 +276,7 @@ def _glyphs():
 
 
 def _glyph(strokes):
-    # Points written alike are one point, so that corners stay sharp and joints stay joined.
+    # Equal points are one point, so that corners stay sharp and joints stay joined.
     names = sorted({point for stroke in strokes for point in stroke})
     points = np.array(names, dtype=np.float64) - MIDDLE
     traces = [_trace([names.index(point) for point in stroke], len(names)) for stroke in strokes]
@@ -288,7 +291,7 @@ def _glyph(strokes):
 
 
 def _trace(stroke, n_points):
-    """Where the pen is, as weights (steps, n_points) of the control points: exact multiples of 1/2048."""
+    """Return the path of the pen as weights (steps, n_points) of the control points: exact multiples of 1/2048."""
     stroke = [stroke[0], *stroke, stroke[-1]]
     t = np.arange(TURN + 1) / TURN
     weights = np.stack([(1 - t) * (1 - t) / 2, 0.5 + t * (1 - t), t * t / 2], axis=1)
@@ -296,6 +299,6 @@ def _trace(stroke, n_points):
 
 
 def _way(trace):
-    """How far the pen has come at each step (steps,), in whole thousandths, so that they add up exactly."""
+    """Return the distance travelled at each step (steps,), in whole thousandths, so that sums are exact."""
     dx, dy = np.diff(trace, axis=0).T
     return np.concatenate([[0], np.cumsum(np.rint(1000 * np.sqrt(dx * dx + dy * dy)).astype(np.int64))])

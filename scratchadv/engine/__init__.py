@@ -19,8 +19,8 @@ the gradient of :math:`\langle \nabla f(x), v \rangle`, and H is never built; he
 >>> grad(lambda x: (grad(lambda x: (x**3).sum())(x) * v).sum())(x)
 array([  6., -12.])
 
-Input-gradient regularisation wants :math:`\nabla_\theta \|\nabla_x L\|^2`; here :math:`L = \Psi(\theta^T x)`, for
-which :math:`\nabla_x L = -\tau(-\theta^T x)\, \theta`, of length 1/2 at θ = e₁, x = 0:
+Input-gradient regularisation needs :math:`\nabla_\theta \|\nabla_x L\|^2`. Here :math:`L = \Psi(\theta^T x)`, so
+:math:`\nabla_x L = -\tau(-\theta^T x)\, \theta`, which has length 1/2 at θ = e₁ and x = 0:
 
 >>> theta, x = np.array([1.0, 0.0]), np.array([0.0, 0.0])
 >>> grad(lambda theta: (grad(lambda x: ops.softplus(-(theta @ x)))(x) ** 2).sum())(theta)

@@ -2,7 +2,7 @@ r"""The table of rules: every operation beside its formula.
 
 An operation computes z from x, y, ... Its rule for x takes :math:`g = \partial L / \partial z` to
 :math:`\partial L / \partial x`, and may use z and all arguments. Rules are written in the operations of this table, so
-a gradient can be differentiated again. Broadcasting is undone after every rule, by ``tape.undo_broadcasting``.
+a gradient can be differentiated again. After every rule, ``tape.undo_broadcasting`` undoes the broadcasting.
 On plain arrays an operation is the NumPy or CuPy function and returns a plain array.
 """
 
@@ -17,7 +17,7 @@ from .tape import Tensor, operation, plain
 
 
 def elementwise(function, formula, slope):
-    r"""A row of the table for z = h(x): by the chain rule :math:`\partial L / \partial x = g\, h'(x)`."""
+    r"""Return the operation z = h(x), whose rule is the chain rule :math:`\partial L / \partial x = g\, h'(x)`."""
     return operation(function, formula, lambda g, z, x: g * slope(z, x))
 
 
@@ -49,14 +49,14 @@ minimum  = operation("minimum",  "min(x, y)",  lambda g, z, x, y: g * (x <= y), 
 
 
 def relu(x):
-    """Max(0, x): slope 1 where x > 0, else 0."""
+    """Return max(0, x), with slope 1 where x > 0 and slope 0 elsewhere."""
     return maximum(0, x)
 
 
 power = operation(
     operator.pow,
     "xᵖ for a number p: ∂z/∂x = p xᵖ⁻¹",
-    lambda g, z, x, p: g * (p * x ** (p - 1 if p else 1)),  # not 0 · x⁻¹, which is no number at x = 0
+    lambda g, z, x, p: g * (p * x ** (p - 1 if p else 1)),  # not 0 · x⁻¹, which is NaN at x = 0
 )
 _where = operation(
     "where",
@@ -68,11 +68,11 @@ _where = operation(
 
 
 def where(mask, x, y):
-    r"""x where the mask is true, else y.
+    r"""Return x where the mask is true and y elsewhere.
 
     The branch that is not taken gets the gradient 0. Its own pullback multiplies this 0 by its slope, and if the slope
     is infinite or NaN the product is NaN, although the value of ``where`` is finite. So ``where`` does not protect
-    :math:`\sqrt x` at x = 0. The cure is a second ``where`` inside, which keeps the dangerous x away from the root:
+    :math:`\sqrt x` at x = 0. The remedy is a second ``where`` inside, which keeps the dangerous x away from the root:
 
     >>> import numpy as np
     >>> from scratchadv.engine import grad
@@ -91,10 +91,10 @@ def where(mask, x, y):
 astype = operation(
     lambda x, dtype: x.astype(dtype),
     "x in another dtype",
-    lambda g, z, x, dtype: g,  # every gradient is brought to the dtype of its x
+    lambda g, z, x, dtype: g,  # undo_broadcasting brings every gradient to the dtype of its x
 )
 
-# Sums and copies: what is summed forward is copied backward, and the other way round.
+# Sums and copies: what is summed forward is copied backward, and vice versa.
 
 
 def _sum(x, axis=None, keepdims=False):
@@ -114,14 +114,14 @@ broadcast_to = operation(
 
 
 def _kept(shape, axis):
-    """The shape of a sum along axes with ``keepdims``."""
+    """Return the shape of a sum along the axes with ``keepdims=True``."""
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = {a % len(shape) for a in axes}
     return tuple(1 if a in axes else n for a, n in enumerate(shape))
 
 
 def mean(x, axis=None, keepdims=False):
-    """The mean along axes: a sum, divided by the number of terms."""
+    """Return the mean along axes: the sum divided by the number of terms."""
     z = sum(x, axis=axis, keepdims=keepdims)
     return z / (x.size // z.size)
 
@@ -146,29 +146,30 @@ getitem = operation(
 )
 scatter_add = operation(
     _scatter_add,
-    "Zeros of a shape, with z[index] += v: what is picked twice is added twice",
+    "Zeros of the given shape, then z[index] += v: an entry that the index names twice gets both terms",
     lambda g, z, v, index, shape: g[index],
 )
 
 
 def take_along_axis(x, index, axis):
-    """The entries z[i, j] = x[index[i, j], j] for axis 0, and so on; ``index`` has as many axes as x."""
-    xp, axis = namespace(index), axis % x.ndim
+    """Return the entries z[i, j] = x[index[i, j], j] for axis 0, and likewise for others; index.ndim is x.ndim."""
+    xp = namespace(index)
+    axis %= x.ndim
     every = [xp.arange(n).reshape(-1, *[1] * (x.ndim - 1 - a)) for a, n in enumerate(x.shape)]
     return x[(*every[:axis], index, *every[axis + 1 :])]
 
 
 def max(x, axis=None, keepdims=False):
-    """The largest entry along one axis, or of all; its gradient goes to the first of equals."""
+    """Return the largest entry along one axis, or of all entries; among equal ones the first gets the gradient."""
     if axis is None:
         return max(x.reshape(-1), axis=0).reshape((1,) * x.ndim if keepdims else ())
     first = plain(x).argmax(axis=axis)
     z = take_along_axis(x, namespace(first).expand_dims(first, axis), axis)
-    return z if keepdims else sum(z, axis=axis)  # a sum of one
+    return z if keepdims else sum(z, axis=axis)  # the sum over an axis of length 1 removes it
 
 
 def concatenate(xs, axis=0):
-    """The arrays one behind the other along an axis; each gets back its own part of g."""
+    """Join the arrays along an existing axis; the gradient of each is its own part of g."""
     ends = itertools.accumulate(x.shape[axis] for x in xs)
     before = (slice(None),) * (axis % xs[0].ndim)
     parts = [(*before, slice(end - x.shape[axis], end)) for x, end in zip(xs, ends, strict=True)]
@@ -177,7 +178,7 @@ def concatenate(xs, axis=0):
 
 
 def stack(xs, axis=0):
-    """The arrays beside each other along a new axis."""
+    """Join the arrays along a new axis."""
     new = (*(slice(None),) * (axis % (xs[0].ndim + 1)), None)
     return concatenate([x[new] for x in xs], axis)
 
@@ -195,15 +196,15 @@ transpose = operation(
 
 
 def _inverse(axes):
-    """The permutation that undoes this one."""
+    """Return the inverse of the permutation."""
     return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
 
 
-# Bilinear maps: the derivative by one factor is a product with the other one.
+# Bilinear maps: the derivative with respect to one factor is a product with the other one.
 
 _matmul = operation(
     "matmul",
-    "Z = X Y: ∂L/∂X = G Yᵀ, ∂L/∂Y = Xᵀ G, for the last two axes",
+    "The matrix product Z = X Y over the last two axes: ∂L/∂X = G Yᵀ, ∂L/∂Y = Xᵀ G",
     lambda g, z, x, y: _matmul(g, _transposed(y)),
     lambda g, z, x, y: _matmul(_transposed(x), g),
 )
@@ -214,7 +215,7 @@ def _transposed(x):
 
 
 def matmul(x, y):
-    """The matrix product x @ y: a vector is a row on the left and a column on the right; other axes broadcast."""
+    """Return x @ y; a vector is a row on the left and a column on the right, and further axes broadcast."""
     if x.ndim == 1:
         return matmul(x[None], y)[0 if y.ndim == 1 else (..., 0, slice(None))]
     return _matmul(x, y[:, None])[..., 0] if y.ndim == 1 else _matmul(x, y)
@@ -239,33 +240,33 @@ conv_kernel_gradient = operation(
     lambda g, z, x, v, kernel, stride=1, padding=0: conv(x, g, stride, padding),
 )
 
-# Pooling: linear once the winners are known.
+# Pooling is linear once the winners, the places of the maxima, are known.
 
 
 def max_pool(x, size, stride):
-    """The largest entry of each window of the images; its gradient goes to the first of equals."""
+    """Return the largest entry of each window of the images; among equal ones the first gets the gradient."""
     z, winner = pool_kernels.max_pool(plain(x), size, stride)
     return max_pool_gather(x, winner, size, stride) if isinstance(x, Tensor) else z
 
 
 max_pool_gather = operation(
     pool_kernels.max_pool_gather,
-    "z = the winners among x: ∂L/∂x = g where they are, else 0",
+    "z = x at the winners: ∂L/∂x = g at the winners, 0 elsewhere",
     lambda g, z, x, winner, size, stride: max_pool_input_gradient(g, winner, x.shape, size, stride),
 )
 max_pool_input_gradient = operation(
     pool_kernels.max_pool_input_gradient,
-    "z = v where the winners are, else 0: ∂L/∂v = g of the winners",
+    "z = v at the winners, 0 elsewhere: ∂L/∂v = g at the winners",
     lambda g, z, v, winner, shape, size, stride: max_pool_gather(g, winner, size, stride),
 )
 average_pool = operation(
     pool_kernels.average_pool,
-    "The mean of each window of the images: each entry gets its share of g",
+    "The mean of each window of the images: each entry of a window gets an equal share of g",
     lambda g, z, x, size, stride: average_pool_input_gradient(g, x.shape, size, stride),
 )
 average_pool_input_gradient = operation(
     pool_kernels.average_pool_input_gradient,
-    "Each v shared equally by its window: its derivative is the mean of g",
+    "Each v divided equally among its window: ∂L/∂v is the mean of g over the window",
     lambda g, z, v, shape, size, stride: average_pool(g, size, stride),
 )
 
@@ -277,26 +278,35 @@ log_sum_exp = operation(
 
 
 def softmax(x):
-    """Row by row exp xₖ / Σⱼ exp xⱼ, ``(N, K)``; the same for x less a constant."""
-    e = exp(x - plain(x).max(axis=1, keepdims=True))
+    """Return exp xₖ / Σⱼ exp xⱼ for each row of x, ``(N, K)``."""
+    e = exp(x - plain(x).max(axis=1, keepdims=True))  # subtracting a constant changes nothing but avoids overflow
     return e / sum(e, axis=1, keepdims=True)
 
 
-# Python's operators and NumPy's methods, for tensors.
+# Python's operators and NumPy's methods for tensors.
 
 
 def _given(shape):
-    """NumPy takes a shape as one tuple, or as many numbers."""
+    """Return the shape as a tuple; as in NumPy it is given as one tuple or as several numbers."""
     return shape[0] if isinstance(shape[0], tuple) else shape
 
 
 Tensor.__add__ = Tensor.__radd__ = add
 Tensor.__mul__ = Tensor.__rmul__ = multiply
-Tensor.__sub__, Tensor.__rsub__ = subtract, lambda x, y: subtract(y, x)
-Tensor.__truediv__, Tensor.__rtruediv__ = divide, lambda x, y: divide(y, x)
-Tensor.__matmul__, Tensor.__rmatmul__ = matmul, lambda x, y: matmul(y, x)
-Tensor.__pow__, Tensor.__neg__, Tensor.__abs__, Tensor.__getitem__ = power, negative, absolute, getitem
-Tensor.sum, Tensor.mean, Tensor.max, Tensor.astype = sum, mean, max, astype
+Tensor.__sub__ = subtract
+Tensor.__rsub__ = lambda x, y: subtract(y, x)
+Tensor.__truediv__ = divide
+Tensor.__rtruediv__ = lambda x, y: divide(y, x)
+Tensor.__matmul__ = matmul
+Tensor.__rmatmul__ = lambda x, y: matmul(y, x)
+Tensor.__pow__ = power
+Tensor.__neg__ = negative
+Tensor.__abs__ = absolute
+Tensor.__getitem__ = getitem
+Tensor.sum = sum
+Tensor.mean = mean
+Tensor.max = max
+Tensor.astype = astype
 Tensor.reshape = lambda x, *shape: reshape(x, _given(shape))
 Tensor.transpose = lambda x, *axes: transpose(x, _given(axes) if axes else None)
 Tensor.T = property(transpose)

@@ -1,7 +1,7 @@
 r"""Automatic differentiation of single numbers, on one page. ``tape.py`` does the same with arrays.
 
 Whatever a program computes is a graph of small steps z = op(x, y, ...) whose derivatives are known. The chain rule
-takes the derivative of the end result L from each z to what z was computed from:
+carries the derivative of the final result L from each z to the values that z was computed from:
 
 .. math:: \frac{\partial L}{\partial x} = \sum_{z \text{ computed from } x}
           \frac{\partial L}{\partial z} \, \frac{\partial z}{\partial x}
@@ -17,7 +17,7 @@ import math
 
 
 class Value:
-    """A number that remembers what it was computed from: ``parents`` holds a pair (x, ∂z/∂x) for each x."""
+    """A number z that remembers what it was computed from: ``parents`` holds a pair (x, ∂z/∂x) for each such x."""
 
     def __init__(self, data, parents=()):
         self.data = data
@@ -38,7 +38,7 @@ class Value:
         return Value(self.data * other.data, ((self, other.data), (other, self.data)))
 
     def __pow__(self, p):
-        """z = xᵖ, p a number:  ∂z/∂x = p xᵖ⁻¹"""
+        """z = xᵖ for a number p:  ∂z/∂x = p xᵖ⁻¹"""
         return Value(self.data**p, ((self, p * self.data ** (p - 1) if p else 0.0),))
 
     def exp(self):
@@ -55,24 +55,24 @@ class Value:
         """z = max(x, 0):  ∂z/∂x = 1 where x > 0, else 0"""
         return Value(max(self.data, 0.0), ((self, float(self.data > 0)),))
 
-    # All else is made of these.
+    # The other operators are made of these.
     __radd__, __rmul__, __neg__ = __add__, __mul__, lambda x: x * -1
     __sub__, __rsub__ = lambda x, y: x + y * -1, lambda x, y: y + -x
     __truediv__, __rtruediv__ = lambda x, y: x * _value(y) ** -1, lambda x, y: y * x**-1
 
     def backward(self):
-        """Set ``grad`` of every x that this value was computed from to the derivative of this value by x."""
+        """Set ``x.grad`` to ∂L/∂x, where L is this value, for every x that it was computed from."""
         order = topological_order(self)
         for z in order:
             z.grad = 0.0
         self.grad = 1.0
-        for z in reversed(order):  # all that was computed from z has handed on its share: z.grad is complete
+        for z in reversed(order):  # everything computed from z has passed on its share: z.grad is complete
             for x, slope in z.parents:
                 x.grad += z.grad * slope
 
 
 def topological_order(output):
-    """All that the output was computed from, parents before children: a loop, for graphs are too deep to recurse."""
+    """Return everything the output was computed from, parents first; a loop, as graphs are too deep for recursion."""
     order, entered, stack = {}, set(), [output]
     while stack:
         z = stack[-1]

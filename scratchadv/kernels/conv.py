@@ -2,7 +2,7 @@ r"""Convolution (cross-correlation, as all deep-learning libraries say) with any
 
 .. math:: z_{n,o,p,f} = \sum_{i,j,c} x_{n,\, so+i-q,\, sp+j-q,\, c}\; w_{i,j,c,f}
 
-with stride s and padding q; x counts as zero outside. The two gradients are the adjoints of this map in x and in
+with stride s and padding q; x is zero outside the image. The two gradients are the adjoints of this map in x and in
 w, so the three functions are each other's derivatives.
 """
 
@@ -16,27 +16,29 @@ from ..backend import namespace
 from . import winograd
 from .windows import large, output_size, pad, patches, scratch
 
-BLOCK = 400_000  # entries of windows and their products that a core's own cache holds
+BLOCK = 400_000  # how many entries of windows and products fit into a core's own cache
 
 
 def conv(x, w, stride=1, padding=0, out=None):
-    """The convolution.
+    """Return the convolution of the images x with the kernel w.
 
     Parameters
     ----------
     x : array, shape (N, H, W, C)
     w : array, shape (kh, kw, C, F)
     stride, padding : int
+        In pixels.
     out : array, shape (N, Ho, Wo, F), optional
-        Where to write z, a view too.
+        Where to write z; it may be a view.
 
     Returns
     -------
     z : array, shape (N, Ho, Wo, F)
-        With Ho = ⌊(H + 2 padding − kh) / stride⌋ + 1.
+        Ho = ⌊(H + 2 padding − kh) / stride⌋ + 1, and Wo likewise.
     """
     n, h, wide, _ = x.shape
-    ho, wo = output_size(h, w.shape[0], stride, padding), output_size(wide, w.shape[1], stride, padding)
+    ho = output_size(h, w.shape[0], stride, padding)
+    wo = output_size(wide, w.shape[1], stride, padding)
     z = namespace(x).empty((n, ho, wo, w.shape[3]), dtype=x.dtype) if out is None else out
     in_tiles = winograd.fits(z, w.shape, stride)
     product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (partial(_by_windows, stride), w)
@@ -46,17 +48,18 @@ def conv(x, w, stride=1, padding=0, out=None):
 
 
 def _blocks(z, kernel, in_tiles):
-    """The images in slices small enough for a core's own cache; on a device all at once."""
+    """Cut the images into slices that fit into a core's own cache; on a device there is one slice."""
     n, ho, wo, f = z.shape
-    entries = 2 * (kernel[-2] + f) if in_tiles else math.prod(kernel[:-1]) + f  # for one output pixel
+    entries = 2 * (kernel[-2] + f) if in_tiles else math.prod(kernel[:-1]) + f  # per output pixel
     block = max(1, BLOCK // max(1, ho * wo * entries) if isinstance(z, np.ndarray) else n)
     return [slice(i, i + block) for i in range(0, n, block)]
 
 
 def _by_windows(stride, x, w, padding, out):
-    """The windows as rows times the kernel as a matrix."""
+    """Multiply the windows, as rows, by the kernel, as a matrix."""
     x = pad(x, (padding, padding), (padding, padding))
-    rows, w = patches(x, w.shape[:2], stride), w.reshape(-1, w.shape[3])
+    rows = patches(x, w.shape[:2], stride)
+    w = w.reshape(-1, w.shape[3])
     if out.flags.c_contiguous:
         namespace(x).matmul(rows, w, out=out.reshape(-1, w.shape[1]))
     else:
@@ -65,14 +68,16 @@ def _by_windows(stride, x, w, padding, out):
 
 
 def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
-    r"""The gradient by w: :math:`\sum_{n,o,p} x_{n,\, so+i-q,\, sp+j-q,\, c}\; dz_{n,o,p,f}`.
+    r"""Return the gradient in w, :math:`\sum_{n,o,p} x_{n,\, so+i-q,\, sp+j-q,\, c}\; dz_{n,o,p,f}`.
 
     Parameters
     ----------
     x : array, shape (N, H, W, C)
     dz : array, shape (N, Ho, Wo, F)
     kernel : (int, int)
-        kh and kw.
+        The height kh and the width kw.
+    stride, padding : int
+        In pixels.
 
     Returns
     -------
@@ -91,10 +96,10 @@ def _kernel_gradient_by_windows(kernel, stride, x, dz, padding):
 
 
 def conv_input_gradient(dz, w, size, stride=1, padding=0):
-    r"""The gradient by x: every pixel collects dz from the windows that it lies in.
+    r"""Return the gradient in x: every pixel collects dz from the windows that contain it.
 
-    With stride s the pixels fall into s · s classes by their place modulo s, and a class meets only every s-th
-    entry of the kernel: each class is a convolution of dz with stride 1 and that part of the kernel, turned round.
+    With stride s the pixels fall into s · s classes by their position modulo s, and a class meets only every s-th
+    entry of the kernel: each class is a convolution of dz with stride 1 and that part of the kernel, turned by 180°.
     No zeros are multiplied, except on a device.
 
     Parameters
@@ -102,7 +107,9 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
     dz : array, shape (N, Ho, Wo, F)
     w : array, shape (kh, kw, C, F)
     size : (int, int)
-        H and W.
+        The height H and the width W.
+    stride, padding : int
+        In pixels.
 
     Returns
     -------
@@ -121,7 +128,8 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
     dx = (xp.empty if all_reached else xp.zeros)((n, *size, w.shape[2]), dtype=dz.dtype)
     rows = _classes(size[0], kh, stride, padding)
     columns = _classes(size[1], kw, stride, padding)
-    above, left = _margin(rows, ho), _margin(columns, wo)
+    above = _margin(rows, ho)
+    left = _margin(columns, wo)
     dz = pad(dz, above, left)
     for r in rows:
         for c in columns:
@@ -131,17 +139,19 @@ def conv_input_gradient(dz, w, size, stride=1, padding=0):
 
 
 def _classes_at_once(dz, w, size, stride, padding):
-    """The same as one convolution, whose outputs are the pixels of all classes: for a device.
+    """Return the same gradient by one convolution whose outputs are the pixels of all classes, for a device.
 
-    There, starting four products takes longer than multiplying the zeros that fill the kernel up to a multiple of s.
+    There, starting s · s products takes longer than multiplying the zeros that fill the kernel up to a multiple of s.
     """
-    xp, s, (kh, kw, c, f) = namespace(dz), stride, w.shape
-    front = -padding % s  # zeros before the first tap, so that pixel 0 is of the first class
+    xp, s = namespace(dz), stride
+    kh, kw, c, f = w.shape
+    front = -padding % s  # zeros before the first tap, so that pixel 0 belongs to the first class
     taps = [-(-(k + front) // s) for k in (kh, kw)]
     filled = xp.zeros((s * taps[0], s * taps[1], c, f), dtype=w.dtype)
     filled[front : front + kh, front : front + kw] = w
     turned = filled.reshape(taps[0], s, taps[1], s, c, f)[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
-    first, count = (padding + front) // s, [-(-side // s) for side in size]
+    first = (padding + front) // s
+    count = [-(-side // s) for side in size]
     (rows, above), (columns, left) = (
         _reach(first - t + 1, first + m, o) for t, m, o in zip(taps, count, dz.shape[1:3], strict=True)
     )
@@ -152,17 +162,18 @@ def _classes_at_once(dz, w, size, stride, padding):
 
 
 def _reach(first, last, n):
-    """Which of n entries lie in ``range(first, last)``, and how many are missing before and after them."""
-    return slice(max(first, 0), max(min(last, n), 0)), (max(-first, 0), max(last - max(n, first), 0))
+    """Return which of n entries lie in ``range(first, last)``, and how many are missing before and after them."""
+    missing = max(-first, 0), max(last - max(n, first), 0)
+    return slice(max(first, 0), max(min(last, n), 0)), missing
 
 
 def _by_taps(dz, w, size, stride, padding):
-    """The same with one product, and one shifted sum an entry of the kernel: fewer numbers where C is small."""
+    """Return the same gradient by one product and a shifted sum for each entry of the kernel: faster if C is small."""
     n, ho, wo, f = dz.shape
     kh, kw, c, _ = w.shape
     xp = namespace(dz)
     taps = dz.reshape(-1, f) @ w.reshape(kh * kw * c, f).T
-    taps = xp.ascontiguousarray(taps.T).reshape(kh, kw, c, n, ho, wo)  # a tap's numbers together, for the sums
+    taps = xp.ascontiguousarray(taps.T).reshape(kh, kw, c, n, ho, wo)  # the numbers of a tap lie together, for the sums
     dx = xp.zeros((c, n, size[0] + 2 * padding, size[1] + 2 * padding), dtype=dz.dtype)
     for i in range(kh):
         for j in range(kw):
@@ -172,9 +183,9 @@ def _by_taps(dz, w, size, stride, padding):
 
 
 class _Class(NamedTuple):
-    """Along one axis, the pixels of one place modulo the stride: which, and by what they are reached.
+    """The pixels with one position modulo the stride along one axis, and the windows and taps that reach them.
 
-    The pixels are met by the windows ``first`` to ``last`` (some of them may not exist: zeros) through ``taps``.
+    The windows ``first`` to ``last`` reach the pixels through ``taps``; windows that do not exist count as zeros.
     """
 
     pixels: slice
@@ -183,16 +194,17 @@ class _Class(NamedTuple):
     last: int
 
     def windows(self, margin):
-        """Where these windows stand when ``margin`` zeros were added before the first one."""
+        """Return the places of these windows after ``margin[0]`` zeros were added before the first one."""
         return slice(self.first + margin[0], self.last + 1 + margin[0])
 
 
 def _classes(size, kernel, stride, padding):
-    """Pixel h = s v + r − q gets dz[v − m] through tap r + s m; a class is all pixels with one r."""
+    """Return the classes: pixel h = s v + r − q gets dz[v − m] through tap r + s m; the pixels with one r form one."""
     classes = []
     for r in range(min(stride, kernel)):
         taps = (kernel - r + stride - 1) // stride
-        v_first, v_last = -((r - padding) // stride), (padding + size - 1 - r) // stride
+        v_first = -((r - padding) // stride)
+        v_last = (padding + size - 1 - r) // stride
         if v_first <= v_last:
             pixels = slice(stride * v_first + r - padding, None, stride)
             turned = slice(r + stride * (taps - 1), None, -stride)
@@ -201,7 +213,7 @@ def _classes(size, kernel, stride, padding):
 
 
 def _margin(classes, outputs):
-    """How many windows the classes ask for before the first and after the last one."""
+    """Return how many windows the classes need before the first and after the last existing one."""
     before = max((-c.first for c in classes), default=0)
     after = max((c.last + 1 - outputs for c in classes), default=0)
     return max(before, 0), max(after, 0)

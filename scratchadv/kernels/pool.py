@@ -1,11 +1,11 @@
-"""Max and average pooling on NHWC arrays. Windows that do not fit are left out; there is no padding."""
+"""Max and average pooling on NHWC arrays. There is no padding: windows that do not fit are left out."""
 
 from ..backend import namespace
 from .windows import windows
 
 
 def max_pool(x, size, stride):
-    r"""The largest entry of each window, channel by channel.
+    r"""Return the largest entry of each window, separately for each channel, and its place.
 
     .. math:: z_{n,o,p,c} = \max_{i,j} x_{n,\, so+i,\, sp+j,\, c}
 
@@ -13,12 +13,13 @@ def max_pool(x, size, stride):
     ----------
     x : array, shape (N, H, W, C)
     size, stride : int
+        In pixels.
 
     Returns
     -------
     z : array, shape (N, Ho, Wo, C)
     winner : array of int, shape (N, Ho, Wo, C)
-        Which entry was the largest, i · size + j; the first of equals.
+        The number i · size + j of the largest entry in its window; among equal entries, the first.
     """
     xp = namespace(x)
     view = windows(x, (size, size), stride)
@@ -28,7 +29,7 @@ def max_pool(x, size, stride):
 
 
 def max_pool_gather(v, winner, size, stride):
-    """The entries of v where the maxima of x were, shape of ``winner``: the derivative of z in direction v."""
+    """Return the entries of v at the maxima of x, shaped like ``winner``: the derivative of z in the direction v."""
     picked = namespace(v).zeros(winner.shape, dtype=v.dtype)
     for tap, part in _taps(v, winner.shape, size, stride):
         picked += part * (winner == tap)
@@ -36,7 +37,7 @@ def max_pool_gather(v, winner, size, stride):
 
 
 def max_pool_input_gradient(dz, winner, shape, size, stride):
-    """dz sent to where the maxima were, ``(N, H, W, C)``: the adjoint of :func:`max_pool_gather`."""
+    """Return dz added up at the places of the maxima, ``(N, H, W, C)``: the adjoint of :func:`max_pool_gather`."""
     dx = namespace(dz).zeros(shape, dtype=dz.dtype)
     for tap, part in _taps(dx, dz.shape, size, stride):
         part += dz * (winner == tap)
@@ -44,12 +45,12 @@ def max_pool_input_gradient(dz, winner, shape, size, stride):
 
 
 def average_pool(x, size, stride):
-    r"""The mean of each window: :math:`z_{n,o,p,c} = \frac{1}{k^2} \sum_{i,j} x_{n,\, so+i,\, sp+j,\, c}`."""
+    r"""Return the mean of each window: :math:`z_{n,o,p,c} = \frac{1}{k^2} \sum_{i,j} x_{n,\, so+i,\, sp+j,\, c}`."""
     return windows(x, (size, size), stride).mean(axis=(3, 4))
 
 
 def average_pool_input_gradient(dz, shape, size, stride):
-    """Each dz shared equally by its window, ``(N, H, W, C)``: the adjoint of :func:`average_pool`."""
+    """Return each dz divided equally among its window, ``(N, H, W, C)``: the adjoint of :func:`average_pool`."""
     dx = namespace(dz).zeros(shape, dtype=dz.dtype)
     share = dz / (size * size)
     for _, part in _taps(dx, dz.shape, size, stride):
@@ -58,7 +59,7 @@ def average_pool_input_gradient(dz, shape, size, stride):
 
 
 def _taps(x, z_shape, size, stride):
-    """For each place in a window its number and the view of x that all windows see there."""
+    """Yield, for each place in a window, its number and the view of x that all windows see at this place."""
     ho, wo = z_shape[1:3]
     for i in range(size):
         for j in range(size):

@@ -1,4 +1,4 @@
-"""Sliding windows over images, and the buffers that their copies are written to."""
+"""Sliding windows over images, and the buffers into which they are copied."""
 
 import math
 import threading
@@ -11,23 +11,23 @@ _local = threading.local()
 
 
 def output_size(size, kernel, stride, padding):
-    """How many windows fit: ⌊(size + 2 padding − kernel) / stride⌋ + 1."""
+    """Return how many windows fit along one axis: ⌊(size + 2 padding − kernel) / stride⌋ + 1."""
     return (size + 2 * padding - kernel) // stride + 1
 
 
 def pad(x, rows, columns):
-    """Zeros around each image, in a buffer of this thread that the next call overwrites.
+    """Surround each image with zeros, in a buffer of this thread that the next call overwrites.
 
     Parameters
     ----------
     x : array, shape (N, H, W, C)
     rows, columns : (int, int)
-        How many before and after.
+        How many rows and columns of zeros are added before and after the image.
 
     Returns
     -------
     array, shape (N, H + sum(rows), W + sum(columns), C)
-        x itself where there is nothing to add.
+        x itself if there is nothing to add.
     """
     if not (any(rows) or any(columns)):
         return x
@@ -41,36 +41,43 @@ def pad(x, rows, columns):
 
 
 def large(x):
-    """The image on a device with 16 bytes of its channels as one number: a GPU copies number by number.
+    """View 16 bytes of the channels as one complex128 number, since a GPU copies number by number.
 
-    A view, of dtype complex128. The image itself on the host, or where the channels cannot be taken together.
+    On the host, and where the channels cannot be grouped, the images are returned as they are.
     """
     fits = x.flags.c_contiguous and x.shape[-1] * x.itemsize % 16 == 0
     return x if isinstance(x, np.ndarray) or not fits else x.view("complex128")
 
 
 def windows(x, kernel, stride):
-    """A view of all windows of the images, nothing copied: ``(N, Ho, Wo, kh, kw, C)``.
+    """Return a view of all windows of the images, ``(N, Ho, Wo, kh, kw, C)``; nothing is copied.
 
     Parameters
     ----------
     x : array, shape (N, H, W, C)
-        Padded already.
+        Images that are already padded.
     kernel : (int, int)
-        Height and width of a window.
+        The height kh and the width kw of a window.
     stride : int
+        In pixels.
+
+    Returns
+    -------
+    array, shape (N, Ho, Wo, kh, kw, C)
     """
-    (n, h, w, c), (kh, kw), (sn, sh, sw, sc) = x.shape, kernel, x.strides
+    n, h, w, c = x.shape
+    kh, kw = kernel
+    sn, sh, sw, sc = x.strides
     shape = n, output_size(h, kh, stride, 0), output_size(w, kw, stride, 0), kh, kw, c
     strides = sn, stride * sh, stride * sw, sh, sw, sc
     return namespace(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
 def patches(x, kernel, stride):
-    """The windows as rows of a matrix, ``(N Ho Wo, kh kw C)``, in a buffer of this thread (im2col).
+    """Return the windows as rows of a matrix, ``(N Ho Wo, kh kw C)``, in a buffer of this thread (im2col).
 
-    The next call overwrites it: use the result at once. A row of a window is kw·C contiguous numbers, which is why
-    the layout is NHWC; where that is but a few, the matrix is written column by column instead.
+    The next call overwrites the buffer, so use the result at once. A row of a window consists of kw·C contiguous
+    numbers, which is why the layout is NHWC. If these are only a few, the matrix is written column by column instead.
     """
     few = kernel[1] * x.shape[3] < 16
     view = windows(x if few else large(x), kernel, stride)
@@ -85,14 +92,16 @@ def patches(x, kernel, stride):
 
 
 def scratch(name, shape, x):
-    """An uninitialised array of this thread with the dtype of x; the next call with that name overwrites it.
+    """Return an uninitialised array of this thread with the dtype of x; the next call with that name overwrites it.
 
-    One buffer is used again and again, so it stays in the cache and its memory is asked for once. CuPy has a pool of
-    its own for that.
+    One buffer is used again and again, so it stays in the cache and its memory is allocated once. CuPy has its own
+    pool for this.
     """
     if not isinstance(x, np.ndarray):
         return namespace(x).empty(shape, dtype=x.dtype)
-    buffers, key, size = _local.__dict__, (name, x.dtype), math.prod(shape)
+    buffers = _local.__dict__
+    key = name, x.dtype
+    size = math.prod(shape)
     if key not in buffers or buffers[key].size < size:
         buffers[key] = np.empty(size, dtype=x.dtype)
     return buffers[key][:size].reshape(shape)

@@ -1,12 +1,12 @@
-r"""3 × 3 convolution of stride 1 with 16 products where the sum over the window takes 36.
+r"""3 × 3 convolution of stride 1 that needs 16 products for four outputs, where the sum over the windows needs 36.
 
-Two by two outputs see a tile d of 4 × 4 inputs, and
+A block Z of 2 × 2 outputs depends on a tile d of 4 × 4 inputs:
 
 .. math:: Z = A^T \bigl[ (G\, w\, G^T) \odot (B^T d\, B) \bigr] A
 
-with the small matrices of F(2 × 2, 3 × 3). With the entries of a tile as a vector, :math:`G\, w\, G^T` is one product
-with the Kronecker square of G, and so for A; B only adds and subtracts. Summed over channels, ⊙ is 16 matrix
-products. Rounding is as good as that of the plain sum.
+with the small matrices of F(2 × 2, 3 × 3). If the entries of a tile form a vector, :math:`G\, w\, G^T` is one product
+with the Kronecker square of G, and likewise for A; B only adds and subtracts. Summed over channels, ⊙ becomes 16
+matrix products. The rounding error is as small as that of the plain sum.
 
 Source: Lavin and Gray (2016), "Fast algorithms for convolutional neural networks", section 4.1.
 """
@@ -16,28 +16,29 @@ import numpy as np
 from .windows import scratch, windows
 
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # Aᵀ of the paper
-GG, AA = np.kron(G, G), np.kron(A, A)
+A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # Aᵀ in the paper
+GG = np.kron(G, G)
+AA = np.kron(A, A)
 
 
 def fits(z, kernel, stride):
-    """Whether tiles fit the outputs, and enough channels share the work of turning them; kernel is a shape."""
+    """Whether tiles fit the outputs z and there are enough channels for tiles to pay; ``kernel`` is a shape."""
     in_tiles = kernel[:2] == (3, 3) and stride == 1 and z.shape[1] % 2 == z.shape[2] % 2 == 0
     return in_tiles and min(kernel[2:]) >= 16 and isinstance(z, np.ndarray)
 
 
 def turned(w):
-    """G w Gᵀ, ``(16, C, F)``."""
+    """Return G w Gᵀ, ``(16, C, F)``."""
     return (GG.astype(w.dtype) @ w.reshape(9, -1)).reshape(16, *w.shape[2:])
 
 
 def turned_back(u):
-    """The adjoint of ``turned``: ``(3, 3, C, F)``."""
+    """Return the adjoint of ``turned`` at u, ``(3, 3, C, F)``."""
     return (GG.T.astype(u.dtype) @ u.reshape(16, -1)).reshape(3, 3, *u.shape[1:])
 
 
 def conv(x, u, padding, out):
-    """The convolution of images with the turned kernel, written to ``out``."""
+    """Write the convolution of the images with the turned kernel u to ``out``."""
     v = _turned_tiles(x, padding)
     m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), x)).reshape(16, -1)
     z = np.matmul(AA.astype(x.dtype), m, out=scratch("tiles", (4, m.shape[1]), x))
@@ -46,8 +47,10 @@ def conv(x, u, padding, out):
 
 
 def kernel_gradient(x, dz, padding):
-    """The gradient by the turned kernel, ``(16, C, F)``."""
-    v, f, d = _turned_tiles(x, padding), dz.shape[3], _tiles_of(dz)
+    """Return the gradient in the turned kernel, ``(16, C, F)``."""
+    v = _turned_tiles(x, padding)
+    d = _tiles_of(dz)
+    f = dz.shape[3]
     tiles = scratch("tiles", d.shape, x)
     tiles[...] = d
     dm = scratch("products", (16, v.shape[1] * f), x)
@@ -56,12 +59,12 @@ def kernel_gradient(x, dz, padding):
 
 
 def _tiles_of(z):
-    """The outputs as tiles of two by two, a view ``(2, 2, th, tw, N, F)``."""
+    """Return a view of the outputs as tiles of 2 × 2, ``(2, 2, th, tw, N, F)``."""
     return windows(z, (2, 2), 2).transpose(3, 4, 1, 2, 0, 5)
 
 
 def _turned_tiles(x, padding):
-    """Bᵀ d B for all tiles d, ``(16, th tw N, C)``, in a buffer: down the columns of d, then along its rows."""
+    """Return Bᵀ d B for all tiles d, ``(16, th tw N, C)``, in a buffer: first down the columns, then along the rows."""
     halves = _halves(x, padding)
     _, height, half, n, c = halves.shape
     th, tw = height // 2 - 1, half - 1
@@ -74,7 +77,7 @@ def _turned_tiles(x, padding):
 
 
 def _turn(d, out):
-    """Bᵀ d of four arrays."""
+    """Write Bᵀ d to ``out``, where d consists of four arrays."""
     np.subtract(d[0], d[2], out=out[0])
     np.add(d[1], d[2], out=out[1])
     np.subtract(d[2], d[1], out=out[2])
@@ -82,7 +85,7 @@ def _turn(d, out):
 
 
 def _halves(x, padding):
-    """The padded images' even and odd columns, ``(2, H, W / 2, N, C)``: sums of tiles then run over long rows."""
+    """Return the even and odd columns of the padded images, ``(2, H, W / 2, N, C)``: sums then run over long rows."""
     n, h, w, c = x.shape
     halves = scratch("halves", (2, h + 2 * padding, w // 2 + padding, n, c), x)
     halves[...] = 0

@@ -1,11 +1,11 @@
-r"""Robust logistic regression: the slides' min-max problem, which for linear models is convex and solved exactly.
+r"""Robust logistic regression: the min-max problem of the slides, which is convex for linear models and solved exactly.
 
 .. math::
     \min_{\theta, \theta_0} \frac1N \sum_{i=1}^N \max_{\delta \in \Delta} \Psi(y_i(\theta^T (x_i + \delta) + \theta_0))
     = \min_{\theta, \theta_0} \frac1N \sum_{i=1}^N \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
 
 Read ``risk.py`` (the objective and its gradient), then ``exact.py`` (its minimum with a lower bound, and the critical
-radius); ``solvers/`` is how the minimum is computed. Source: slides "Linear Models".
+radius); ``solvers/`` computes the minimum. Source: slides "Linear Models".
 """
 
 from .exact import GapWarning, RobustLogisticFit, critical_radius, fit

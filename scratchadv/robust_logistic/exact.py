@@ -1,4 +1,4 @@
-"""The minimum of the robust objective of a linear model, with a proof, and the largest ε that it withstands."""
+"""The certified minimum of the robust objective of a linear model, and the largest ε that separable data withstand."""
 
 import warnings
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .solvers.newton import newton, stationary
 
 
 def _bare_ball(name, value):
-    """Refuse what is not the ball of a norm without a box."""
+    """Refuse anything but the ball of a norm without a box."""
     if not isinstance(value, (Linf, L2, L1)):
         raise TypeError(f"{name} is {checks.shown(value)}; Linf(eps), L2(eps) or L1(eps) without a box was expected")
     return value
@@ -35,22 +35,23 @@ def _tolerance(name, value):
 
 @dataclass(frozen=True)
 class RobustLogisticFit:
-    """The exact robust linear model, with its certificate.
+    """The exact robust linear model and its certificate.
 
     Attributes
     ----------
     theta : array, shape D
-        float64.
+        The weights, float64.
     theta0 : float
+        The intercept.
     objective : float
-        The robust objective at (theta, theta0).
+        The robust objective at (theta, theta0), in nats.
     lower_bound : float
-        No (theta, theta0) has a smaller objective.
+        A bound that the objective of no (theta, theta0) is below, in nats.
     separable : bool
-        Whether some model, this one among them, classifies every example rightly under every attack. The
-        infimum is then 0 and not attained: scaling theta up lowers the objective for ever.
+        Whether this model classifies every example correctly under every attack. The infimum is then 0 and is not
+        attained, since scaling theta up always lowers the objective.
     iterations : int
-        Rounds of the solver.
+        The number of rounds of the solver.
     """
 
     theta: Any
@@ -62,36 +63,36 @@ class RobustLogisticFit:
 
     @property
     def gap(self):
-        """(objective − lower bound) / objective."""
+        """The relative gap (objective − lower bound) / objective."""
         return (self.objective - self.lower_bound) / self.objective if self.objective else 0.0
 
 
 class GapWarning(RuntimeWarning):
-    """The solver stopped before its certificate reached the tolerance."""
+    """Warns that the solver stopped before its certificate reached the tolerance."""
 
 
 @checked(y=signs, ball=_bare_ball, tol=_tolerance)
 def fit(x, y, ball, *, tol=1e-6):
-    r"""The exact optimum of the robust objective, proved by a lower bound from its dual.
+    r"""Return the exact optimum of the robust objective, certified by a lower bound from its dual.
 
-    ℓ∞ is solved by Newton's method on a working set of weights, ℓ2 and ℓ1 by a barrier method.
+    For ℓ∞ the problem is solved by Newton's method on a working set of weights, for ℓ2 and ℓ1 by a barrier method.
 
     Parameters
     ----------
     x : array, shape (N, *D)
-        float32 or float64.
+        The examples, float32 or float64.
     y : array, shape (N,)
         Labels −1/+1.
     ball : Linf, L2 or L1
-        Without a box.
+        The perturbation set, without a box; its radius is in the units of x.
     tol : float
-        Relative gap (objective − lower bound) / objective to reach.
+        The relative gap (objective − lower bound) / objective to reach.
 
     Returns
     -------
     RobustLogisticFit
-        With ``gap <= tol``; on robustly separable data ``separable`` is true and theta is scaled so that the
-        objective is below ``tol``. If neither is reached, a ``GapWarning`` says what gap is left.
+        Either ``gap <= tol`` holds, or the data are robustly separable: then ``separable`` is true and theta is scaled
+        so that the objective is below ``tol``. If neither is reached, a ``GapWarning`` names the remaining gap.
 
     Raises
     ------
@@ -103,37 +104,40 @@ def fit(x, y, ball, *, tol=1e-6):
     checks.on_host("robust_logistic.fit", x, y)
     y = Binary().check_labels(y, len(x))
     y = y.astype(float)
-    yx = rows(x).astype(float)  # the only copy: asking for memory costs more than the solution
-    center = yx.mean(axis=0)  # moving all examples changes nothing but theta0, and rounding is kinder near 0
+    yx = rows(x).astype(float)  # the only copy: allocating memory costs more than the solution
+    center = yx.mean(axis=0)  # centring the examples changes only theta0 and reduces rounding errors
     yx -= center
     yx *= y[:, None]
     theta, theta0, a, iterations = _solver(ball)(yx, y, ball, tol)
-    theta, theta0 = theta.reshape(x.shape[1:]), theta0 - center @ theta
+    theta0 -= center @ theta
+    theta = theta.reshape(x.shape[1:])
     m = worst_margin(theta, theta0, x, y, ball)
     separable = bool(m.min() > 0)
     if separable:
         scale = 2 ** np.ceil(np.log2(max(1.0, -np.log(tol) / m.min())))  # a power of two: no rounding
-        theta, theta0 = scale * theta, scale * theta0
+        theta = scale * theta
+        theta0 = scale * theta0
         m = worst_margin(theta, theta0, x, y, ball)
     value = float(softplus(-m).mean())
     bound = 0.0 if separable else lower_bound(a, yx, y, ball)
     found = RobustLogisticFit(theta, float(theta0), value, bound, separable, iterations)
     if not separable and not found.gap <= tol:
-        warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, asked was {tol:g}", GapWarning, 3)
+        warnings.warn(f"relative gap {found.gap:.1e} after {iterations} rounds, not {tol:g} as asked", GapWarning, 3)
     return found
 
 
 @checked(y=signs, norm=one_of(Linf, L2, L1))
 def critical_radius(x, y, norm):
-    r"""The largest ε at which the examples are still robustly separable.
+    r"""Return the largest ε at which the examples are still robustly separable.
 
     .. math:: \max_{\theta, \theta_0} \min_i y_i(\theta^T x_i + \theta_0) / \lVert\theta\rVert_*
 
-    A linear program for ℓ∞ and ℓ1; for ℓ2 half the distance between the convex hulls of the two classes.
+    For ℓ∞ and ℓ1 it is the value of a linear program, for ℓ2 half the distance between the convex hulls of the classes.
 
     Parameters
     ----------
     x : array, shape (N, *D)
+        The examples.
     y : array, shape (N,)
         Labels −1/+1.
     norm : type
@@ -142,7 +146,8 @@ def critical_radius(x, y, norm):
     Returns
     -------
     float
-        In the units of x; 0 if no linear model separates the examples, infinite if there is one class only.
+        The radius in the units of x; 0 if no linear model separates the examples, and infinite if there is only one
+        class.
 
     Raises
     ------
@@ -166,10 +171,10 @@ def _solver(ball):
 
 
 def _plain(yx, y, ball, tol):
-    """Ordinary logistic regression, the problem for ε = 0."""
+    """Solve ordinary logistic regression, the problem for ε = 0."""
     z = np.vstack([yx.T, y])
     beta, m = newton(z, np.zeros(len(z)), nonnegative=np.zeros(len(z), dtype=bool))
-    for vanish in (1e-11, 1e-9):  # where the infimum needs an infinite theta, some weights are on their way to zero
+    for vanish in (1e-11, 1e-9):  # where the infimum needs an infinite theta, some dual weights tend to zero
         a = stationary(sigmoid(-m), z, vanish)
         if lower_bound(a, yx, y, ball) > 0:
             break

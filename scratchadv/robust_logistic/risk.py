@@ -1,10 +1,10 @@
-r"""The robust objective of a linear model, its value and its gradient, exactly.
+r"""The exact value and gradient of the robust objective of a linear model.
 
 .. math::
     \frac1N \sum_{i=1}^N \max_{\delta \in \Delta} \Psi(y_i(\theta^T (x_i + \delta) + \theta_0))
     = \frac1N \sum_{i=1}^N \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
 
-with :math:`\Psi(m) = \log(1 + \exp(-m))` and the dual norm: :math:`\lVert\theta\rVert_1` for the ℓ∞ ball.
+with :math:`\Psi(m) = \log(1 + \exp(-m))` and the dual norm, which is :math:`\lVert\theta\rVert_1` for the ℓ∞ ball.
 Source: slides "Linear Models".
 """
 
@@ -17,7 +17,7 @@ from ..tasks import Binary
 
 
 def signs(name, value):
-    """Return labels −1/+1, as many as there are."""
+    """Return labels −1/+1; their number is checked later."""
     y = checks.array(name, value, "of labels")
     return Binary().check_labels(y, (*y.shape, 1)[0], name)
 
@@ -27,7 +27,7 @@ _LINEAR_PROBLEM = {"theta": checks.example, "theta0": checks.number, "y": signs,
 
 @checked(**_LINEAR_PROBLEM)
 def worst_margin(theta, theta0, x, y, ball):
-    r"""The margin that is left after the best attack, example by example.
+    r"""Return the margin of each example after the best attack.
 
     .. math:: m_i = \min_{\delta \in \Delta(x_i)} y_i(\theta^T(x_i + \delta) + \theta_0)
                   = y_i(\theta^T x_i + \theta_0) - \max_{\delta \in \Delta(x_i)} \langle -y_i \theta, \delta \rangle
@@ -35,16 +35,20 @@ def worst_margin(theta, theta0, x, y, ball):
     Parameters
     ----------
     theta : array, shape D
+        The weights.
     theta0 : float
+        The intercept.
     x : array, shape (N, *D)
+        The examples.
     y : array, shape (N,)
         Labels −1/+1.
     ball : Ball or Boxed
-        With a pixel range the worst case respects it.
+        The perturbation set, in the units of x. With a pixel range, the best attack respects it.
 
     Returns
     -------
     m : array, shape (N,)
+        The margins, in the units of the logit.
 
     Raises
     ------
@@ -55,14 +59,14 @@ def worst_margin(theta, theta0, x, y, ball):
     if theta.shape != x.shape[1:]:
         raise ValueError(f"theta has shape {theta.shape}; that of an example of x, {x.shape[1:]}, was expected")
     m = y * (_scores(theta, x) + theta0)
-    if isinstance(ball, Ball):  # symmetric and the same for all: one row serves every example
+    if isinstance(ball, Ball):  # it is symmetric and the same for all examples, so one row is enough
         return m - ball.support(theta[None])
     return m - ball.at(x).support(-per_row(y, x) * theta)
 
 
 @checked(**_LINEAR_PROBLEM)
 def objective(theta, theta0, x, y, ball):
-    r"""The empirical adversarial risk of a linear model, exactly.
+    r"""Return the exact empirical adversarial risk of a linear model.
 
     .. math:: \frac1N \sum_i \Psi(y_i(\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*)
 
@@ -71,7 +75,7 @@ def objective(theta, theta0, x, y, ball):
     Returns
     -------
     float
-        In nats.
+        The mean loss, in nats.
 
     Examples
     --------
@@ -83,9 +87,9 @@ def objective(theta, theta0, x, y, ball):
 
 @checked(**_LINEAR_PROBLEM)
 def gradient(theta, theta0, x, y, ball):
-    r"""A subgradient of :func:`objective`, its gradient where it is smooth.
+    r"""Return a subgradient of :func:`objective` in theta and theta0, which is the gradient where it is smooth.
 
-    It is the gradient at the attacked examples (Danskin's theorem):
+    By Danskin's theorem it is the gradient at the attacked examples:
 
     .. math:: -\frac1N \sum_i \tau(-m_i)\, y_i (x_i + \delta_i^*), \qquad -\frac1N \sum_i \tau(-m_i)\, y_i
 
@@ -103,6 +107,6 @@ def gradient(theta, theta0, x, y, ball):
 
 
 def _scores(theta, x, block=2048):
-    """θᵀx, block by block: of float32 images and float64 weights NumPy would copy all images at once."""
+    """Return θᵀx block by block; at once, NumPy would copy all float32 images to multiply them by float64 weights."""
     xp = namespace(x)
     return xp.concatenate([rows(x[i : i + block]) @ theta.ravel() for i in range(0, len(x), block)])

@@ -1,1 +1,1 @@
-"""What no slide speaks of: files, tables, figures, progress bars, the threads of the BLAS library."""
+"""Everything that is not on the slides: files, tables, figures, progress bars, the threads of the BLAS library."""

@@ -1,4 +1,4 @@
-"""Arrays and a description in one ``.npz`` file: no pickle, written whole or not at all, refused if damaged."""
+"""Arrays and a description in one ``.npz`` file, without pickle; damaged files are refused."""
 
 import json
 import math
@@ -16,55 +16,55 @@ FORMAT = 1
 
 
 def write(path, kind, about, arrays):
-    """Write the file at once: whoever reads meanwhile, or after a crash, finds the old file or the new one.
+    """Write the file, so that at any time, also after a crash, the path holds the old file or the complete new one.
 
     Parameters
     ----------
     path : str or path
-        Used as it is, nothing is appended; its folder must be there.
+        Used as it is, without adding an ending; its folder must exist.
     kind : str
         What the file is, such as "model".
     about : dict
-        The description: whatever JSON can say.
+        The description, which must be representable in JSON.
     arrays : dict of str to array
-        On the host or on a device; their dtypes are kept.
+        Arrays on the host or on a device; their dtypes are kept.
     """
     text = json.dumps({"scratchadv": kind, "format": FORMAT, "names": list(arrays), **about})
-    content = BytesIO()  # the same bytes for a file and for a pipe, in which nothing can be changed afterwards
+    content = BytesIO()  # a pipe then gets the same bytes as a file, which savez would go back in to change
     np.savez(content, **{ABOUT: np.array(text)}, **{f"arrays/{name}": host(a) for name, a in arrays.items()})
     with files.whole(path, "xb") as file:
         file.write(content.getbuffer())
 
 
 class BadFileError(ValueError):
-    """A file that is damaged, or does not hold what was expected."""
+    """Raised if a file is damaged or does not hold what was expected."""
 
 
 @contextmanager
 def refusing(what):
-    """Raise a BadFileError in the place of any error in the block: what a damaged file holds can fail in any way.
+    """Turn any error in the block into a BadFileError, since the content of a damaged file can fail in any way.
 
     Parameters
     ----------
     what : str
-        What is wrong then, beginning with the path.
+        What is wrong if the block fails, beginning with the path.
     """
     try:
         yield
-    except BadFileError:  # it says what is wrong itself
+    except BadFileError:  # its own message says what is wrong
         raise
     except Exception as error:
         raise BadFileError(f"{what}: {type(error).__name__}: {error!s:.200}") from error
 
 
 def read(path, kind):
-    """Return the description and the arrays that ``write`` wrote; it asks for no more memory than the file is long.
+    """Return the description and the arrays that ``write`` wrote, using no more memory than the size of the file.
 
     Parameters
     ----------
     path : str or path
     kind : str
-        What the file must be.
+        What the file must be, such as "model".
 
     Returns
     -------
@@ -74,12 +74,12 @@ def read(path, kind):
     Raises
     ------
     OSError
-        If there is no such file, it is no regular file, or it cannot be read.
+        If there is no such file, it is not a regular file, or it cannot be read.
     BadFileError
-        A ValueError: the file is damaged, cut off, holds pickles, or is another file.
+        A ValueError: if the file is damaged, cut off, holds pickles, or is of another kind.
     """
     content = files.read_bytes(path)
-    with refusing(f"{path} is damaged, cut off, or no file of scratchadv at all"):
+    with refusing(f"{path} is damaged, cut off, or not a file of scratchadv"):
         found = _entries(content)
     with refusing(f"{path} is an .npz file, but not one of scratchadv: a {kind} was expected"):
         about = json.loads(found.pop(ABOUT).item())
@@ -97,18 +97,18 @@ def read(path, kind):
 
 
 def _entries(content):
-    """Return the arrays of an ``.npz`` file by name; refuse a file that would be longer unpacked."""
+    """Return the arrays of an ``.npz`` file by name; refuse a file that would be larger when unpacked."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("it is compressed; files of scratchadv are not")
         if sum(entry.file_size for entry in entries) > len(content):
-            raise ValueError("it promises more bytes than it has")
+            raise ValueError("its directory promises more bytes than the file has")
         return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
 
 
 def _array(content):
-    """Return the array in the bytes of an ``.npy`` file; refuse a header that promises another number of bytes."""
+    """Return the array in the bytes of an ``.npy`` file; refuse a header that does not fit the number of bytes."""
     file = BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is in a format that scratchadv does not write")
@@ -117,19 +117,20 @@ def _array(content):
         raise ValueError("it holds Python objects, which are not loaded: allow_pickle=False")
     if dtype.itemsize == 0:
         raise ValueError(f"entries of dtype {dtype} have no bytes, so their number says nothing")
-    promised, found = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    promised = math.prod(shape) * dtype.itemsize
+    found = len(content) - file.tell()
     if promised != found:
         raise ValueError(f"an array of shape {shape} and dtype {dtype} has {promised} bytes, not {found}")
     return np.ndarray(shape, dtype, content, file.tell(), order="F" if by_columns else "C").copy(order="K")
 
 
 def check_shapes(path, found, shapes):
-    """Refuse arrays that differ from the expected ones by name or shape.
+    """Refuse arrays whose names or shapes differ from the expected ones.
 
     Parameters
     ----------
     path : str or path
-        For the message.
+        The file, for the message.
     found : dict of str to array
     shapes : dict of str to tuple of int
         The expected shapes by name.

@@ -1,4 +1,4 @@
-"""The threads of the BLAS library under NumPy, held to one where this library has threads of its own."""
+"""The threads of the BLAS library under NumPy, limited to one while this library uses its own threads."""
 
 import os
 import threading
@@ -6,14 +6,15 @@ import weakref
 from functools import cache
 
 _lock = threading.RLock()  # not a Lock: the garbage collector may end one block in the middle of another
-_holders = weakref.WeakSet()  # a block that Ctrl-C kept from its end counts no longer than it lives
-_before = []  # while BLAS is held: each library with the number of its threads before
+_holders = weakref.WeakSet()  # weak, so that a block whose end Ctrl-C prevented counts only while it exists
+_before = []  # while BLAS is limited: each library with its previous number of threads
 
 
 class one_blas_thread:
-    """BLAS on one thread within the block; its own number is back when the last of several callers at once has left.
+    """Limit BLAS to one thread within the block; the last of several concurrent blocks restores the previous number.
 
-    Also for small products before work in threads: BLAS's own threads go on spinning for 20 ms and get in the way.
+    It also helps around small products that precede work in threads, because BLAS's own threads go on spinning for
+    20 ms and get in the way.
 
     Ctrl-C at any point of the beginning or the end leaves everything as it was, with one exception: if it comes between
     the block and the first instruction of its end, BLAS stays on one thread until the next block has ended.
@@ -45,7 +46,7 @@ def _hold(holder):
 
 
 def _let_go(holder):
-    """End a block; it does no harm to do so twice, or only in part."""
+    """End a block; doing so twice, or only in part, does no harm."""
     with _lock:
         _holders.discard(holder)
         if not _holders:
@@ -62,11 +63,11 @@ def _libraries():
 
 
 def _in_a_forked_process():
-    """Only the thread that forked is here; the blocks of the others will never end."""
+    """Forget the blocks of other threads: only the thread that forked is here, so they will never end."""
     global _holders
     _holders = weakref.WeakSet([holder for holder in _holders if holder.thread == threading.get_ident()])
     _lock.release()
 
 
-if hasattr(os, "register_at_fork"):  # no fork while a thread is inside the library, which has locks of its own
+if hasattr(os, "register_at_fork"):  # no fork while a thread is inside BLAS, which has its own locks
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_in_a_forked_process)

@@ -1,4 +1,4 @@
-"""A run described in words and numbers, so that two runs can be told apart: in a message, and in a key."""
+"""The description of a run in words and numbers, which tells two runs apart in a message and in a key."""
 
 import dataclasses
 import hashlib
@@ -14,15 +14,16 @@ _HOUSE = __name__.split(".")[0] + "."
 
 
 def describe(value):
-    """What JSON can say of the value, the same in every process.
+    """Return a description of the value in JSON types, the same in every process.
 
-    Numbers, text and containers stand for themselves; an array, and the parameters of a model, are its digest; a
-    dataclass is its fields, a ``partial`` its arguments, a function of this package its name, a generator its seed.
+    Numbers, text and containers stand for themselves. Arrays and the parameters of a model are described by a digest, a
+    dataclass by its fields, a ``partial`` by its arguments, a function of this package by its name, and a generator by
+    its seed.
 
     Raises
     ------
     TypeError
-        If it cannot be described, such as a function from elsewhere: its name does not say what it does.
+        If the value cannot be described, such as a function from elsewhere, whose name does not say what it does.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -49,18 +50,18 @@ def describe(value):
 
 
 def seed_of(rng):
-    """What the generator was seeded with: it stays the same however much is drawn."""
+    """Return what the generator was seeded with; it does not change when numbers are drawn."""
     seed = rng.bit_generator.seed_seq
     return describe([getattr(seed, "entropy", None), getattr(seed, "spawn_key", None)])
 
 
 def state_of(rng):
-    """Where the generator stands, as JSON text; ``rng.bit_generator.state = json.loads(text)`` puts it back."""
+    """Return the state of the generator as JSON text; ``rng.bit_generator.state = json.loads(text)`` restores it."""
     return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
 
 
 def generators_of(value):
-    """The generators that a function draws from, as far as they are arguments of a ``partial``."""
+    """Return the generators that a function draws from, if they are arguments of a ``partial``."""
     if isinstance(value, np.random.Generator):
         return [value]
     if isinstance(value, partial):
@@ -70,7 +71,7 @@ def generators_of(value):
 
 
 def digest(*arrays):
-    """The sha256 of dtypes, shapes and bytes, as text."""
+    """Return the sha256 of the dtypes, shapes and bytes, as text."""
     sha = hashlib.sha256()
     for array in map(host, arrays):
         sha.update(f"{array.dtype.str} {array.shape} ".encode())
@@ -79,7 +80,7 @@ def digest(*arrays):
 
 
 def differences(there, here, place=""):
-    """Where two descriptions differ, a line each: ``model.shape: [28, 28, 1] there, [32, 32, 3] here``."""
+    """Return one line for each difference, such as ``model.shape: [28, 28, 1] there, [32, 32, 3] here``."""
     if isinstance(there, dict) and isinstance(here, dict):
         pairs = [(str(k), there.get(k), here.get(k)) for k in {**there, **here}]
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
@@ -92,5 +93,5 @@ def differences(there, here, place=""):
 def _name(thing):
     name = f"{thing.__module__}.{thing.__qualname__}"
     if not name.startswith(_HOUSE):
-        raise TypeError(f"{name} cannot be described: it is not of this package, and a name does not say what it does")
+        raise TypeError(f"{name} cannot be described: it is not in this package, and a name does not say what it does")
     return name

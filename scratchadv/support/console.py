@@ -1,10 +1,10 @@
-"""Text for people: a letter that the terminal's encoding does not have is replaced, so that no run is lost for it."""
+"""Text output that replaces letters missing from the terminal's encoding, so that no run fails because of them."""
 
 import sys
 
 
 def say(text=""):
-    """Print the text; what the output's encoding does not have becomes ``?``.
+    """Print the text, with ``?`` for each letter that the output's encoding does not have.
 
     Parameters
     ----------
@@ -15,12 +15,12 @@ def say(text=""):
 
 
 def replace_what_cannot_be_written(stream):
-    """Make a text stream write ``?`` for what its encoding does not have, instead of raising an error.
+    """Make a text stream write ``?`` for each letter that its encoding does not have, instead of raising an error.
 
     Parameters
     ----------
     stream : file
-        A stream that cannot be changed, such as that of a notebook, stays as it is.
+        A stream that cannot be changed, such as that of a notebook, is left as it is.
     """
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")

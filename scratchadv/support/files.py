@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read only where they are regular files."""
+"""Files that are written completely or not at all, and read only if they are regular files."""
 
 import os
 import stat
@@ -10,19 +10,20 @@ from pathlib import Path
 
 @contextmanager
 def whole(path, mode="x", **options):
-    """Open a file that takes the place of ``path`` at the end of the block; after an error the old file stays.
+    """Open a file that replaces ``path`` at the end of the block; after an error the old file stays.
 
-    Whoever reads meanwhile, or after a crash, finds the old file or the new one. A link stays a link: the file that it
-    points to is replaced. A replaced file hands on its permissions. A pipe or a device is written to directly.
+    At any time, also after a crash, the path holds the old file or the complete new one. A link stays a link: the file
+    that it points to is replaced. The new file gets the permissions of the old one. A pipe or a device is written to
+    directly.
 
     Parameters
     ----------
     path : str or path
-        Used as it is, nothing is appended; its folder must be there.
+        Used as it is, without adding an ending; its folder must exist.
     mode : {"x", "xb"}
         Text or bytes.
     **options
-        Of ``open``.
+        Options of ``open``.
     """
     path = Path(path)
     old = _status(path)
@@ -45,23 +46,23 @@ def whole(path, mode="x", **options):
 
 
 def write_text(path, text):
-    """Write the text in UTF-8, whole or not at all; what UTF-8 cannot say (half a surrogate pair) becomes ``?``."""
+    """Write the text in UTF-8, completely or not at all, with ``?`` for what UTF-8 lacks (half a surrogate pair)."""
     with whole(path, encoding="utf-8", errors="replace") as file:
         file.write(text)
 
 
 def check_writable(path):
-    """Refuse a path that ``whole`` could not write to, before long work; nothing is written and nothing is left.
+    """Refuse, before long work, a path that ``whole`` could not write to; nothing is written.
 
     Parameters
     ----------
     path : str or path
-        A file, there or not, or a pipe or a device.
+        A file, which need not exist, or a pipe or a device.
 
     Raises
     ------
     OSError
-        If the path is a folder, its folder is missing or is no folder, or either cannot be written to.
+        If the path is a folder, if its folder is missing or not a folder, or if either cannot be written to.
     """
     path = Path(path)
     try:
@@ -92,13 +93,13 @@ def read_bytes(path):
 
 
 def _status(path):
-    """What the system says of the file, links followed; None where there is none."""
+    """Return the status of the file, following links, or None if there is none."""
     with suppress(FileNotFoundError):
         return os.stat(path)
 
 
 def _try_writing(path, old):
-    """Raise an OSError where writing would; ``old`` is the status of what is there."""
+    """Raise an OSError if writing would raise one; ``old`` is the status of the existing file."""
     if old and stat.S_ISDIR(old.st_mode):
         raise IsADirectoryError("it is a folder")
     if old and not stat.S_ISREG(old.st_mode):
@@ -113,7 +114,7 @@ def _try_writing(path, old):
 
 
 def _hand_on_permissions(old, new):
-    """Give the new file the owner and the permissions of the old one, as far as this user may."""
+    """Give the new file the owner and the permissions of the old one, as far as this user is allowed to."""
     with suppress(OSError, AttributeError):  # Windows has no owners
         os.chown(new, old.st_uid, old.st_gid)
     with suppress(OSError):

@@ -1,10 +1,10 @@
-"""Packages that only a part of the library needs: where one is missing, the error says how to install it."""
+"""Packages that only a part of the library needs: if one is missing, the error says how to install it."""
 
 from contextlib import contextmanager
 
 
 class MissingPackageError(ImportError):
-    """A package that this part of the library needs is not installed."""
+    """Raised if a package that a part of the library needs is not installed."""
 
 
 @contextmanager

@@ -1,34 +1,35 @@
-"""Pictures that more than one experiment draws. Each function returns a matplotlib figure; ``save`` writes it."""
+"""Pictures that several experiments draw. Each function returns a matplotlib figure; ``save`` writes it."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from . import files
 
-RIGHT, WRONG = "#1b7837", "#b2182b"
+RIGHT = "#1b7837"
+WRONG = "#b2182b"
 
 
 def save(figure, path):
-    """Write the figure as a PNG, whole or not at all."""
+    """Write the figure as a PNG file, completely or not at all."""
     with files.whole(path, "xb") as file:
         figure.savefig(file, format="png", dpi=150)
 
 
 def figure_with_axes(rows=1, columns=1, size=(4.0, 3.0), **options):
-    """A figure without any global state, and its axes as an array of shape (rows, columns)."""
+    """Return a figure without global state, and its axes as an array of shape (rows, columns)."""
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def show_image(axis, image, limits=(0.0, 1.0), cmap="gray"):
-    """One example ``(H, W, 1)`` or ``(H, W, 3)`` as a picture without ticks."""
+    """Draw one example ``(H, W, 1)`` or ``(H, W, 3)`` as a picture without ticks."""
     axis.imshow(np.clip(image, *limits), cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
 
 
 def signed_images(images, titles):
-    """Pictures of signed values, such as weights: each scaled to its own largest magnitude, zero in the middle."""
+    """Draw signed values, such as weights, each scaled to its own largest magnitude with zero in the middle."""
     figure, axes = figure_with_axes(1, len(images), size=(3.2, 3.0))
     for axis, image, title in zip(axes[0], images, titles, strict=True):
         top = float(abs(image).max()) or 1.0
@@ -39,14 +40,14 @@ def signed_images(images, titles):
 
 
 def before_and_after(rows, limits):
-    """Examples under several conditions with the prediction above each: green where it is right, red where wrong.
+    """Draw examples under several conditions with the prediction above each, green if correct and red if wrong.
 
     Parameters
     ----------
     rows : list of (title, images, predictions, right)
-        ``images`` (N, H, W, C), ``predictions`` N names, ``right`` N booleans.
+        ``images`` has shape (N, H, W, C); ``predictions`` are N names, and ``right`` N booleans.
     limits : (float, float)
-        What is drawn black and white.
+        The pixel values that are drawn black and white.
     """
     n = len(rows[0][1])
     figure, axes = figure_with_axes(len(rows), n, size=(1.05, 1.3))
@@ -59,15 +60,15 @@ def before_and_after(rows, limits):
 
 
 def curves(x, lines, xlabel, ylabel, mark=None):
-    """Lines over one axis, shares between 0 and 1.
+    """Draw lines over one axis; their values are shares between 0 and 1.
 
     Parameters
     ----------
     x : array, shape (M,)
     lines : list of (label, values, style)
-        ``style`` are matplotlib's options of a line.
+        ``style`` holds matplotlib's options for a line.
     mark : (float, str), optional
-        A vertical line and its label.
+        The x of a vertical line, and its label.
     """
     figure, axes = figure_with_axes(size=(7.6, 3.8))
     axis = axes[0, 0]

@@ -1,4 +1,4 @@
-"""What a lecture shows: it appears in a notebook; in a plain script it is printed, or saved as a file."""
+"""What a lecture shows: in a notebook it is displayed; in a plain script it is printed or saved as a file."""
 
 import inspect
 import io
@@ -13,7 +13,7 @@ from .tables import markdown
 
 FOLDER = Path("results") / "lectures"
 
-# what a lecture need not repeat of a docstring: from its first table of arguments to its source or its end
+# The part of a docstring that a lecture does not repeat: from its first numpydoc section to its source or its end.
 _SECTIONS = re.compile(
     r"\n\s*\n *(?:Parameters|Attributes|Returns|Raises|Warns|Examples)\n *-{4,}\n.*?"
     r'(?=\n\s*\n *Source:|\n *""")',
@@ -22,9 +22,9 @@ _SECTIONS = re.compile(
 
 
 def source(*functions):
-    """The library's own source of functions, classes or methods, one after the other.
+    """Show the library's source of functions, classes or methods, one after the other.
 
-    Docstrings without their sections on arguments and results: these stand in the documentation.
+    The sections on arguments and results are left out of the docstrings, since they are in the documentation.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def source(*functions):
 
 
 def table(header, rows):
-    """A table.
+    """Show a table.
 
     Parameters
     ----------
     header : list of str
     rows : list of list
-        What is not a string is printed as ``str`` does.
+        Cells that are not strings are shown as by ``str``.
     """
     text = markdown({}, header, [[str(cell) for cell in row] for row in rows])
     if display := _notebook():
@@ -55,15 +55,15 @@ def table(header, rows):
 
 
 def figure(drawn, name, description):
-    """A figure; a plain script writes ``results/lectures/NAME.png``.
+    """Show a figure; a plain script writes it to ``results/lectures/NAME.png``.
 
     Parameters
     ----------
     drawn : matplotlib.figure.Figure
     name : str
-        The file's name without its ending.
+        The name of the file without its ending.
     description : str
-        What is to be seen, for those who cannot see it.
+        What the figure shows, for readers who cannot see it.
     """
     if display := _notebook():
         picture = io.BytesIO()
@@ -76,7 +76,7 @@ def figure(drawn, name, description):
 
 
 def _notebook():
-    """IPython's display where a notebook runs, else None."""
+    """Return IPython's display in a notebook, else None."""
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

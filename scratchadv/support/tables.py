@@ -2,13 +2,13 @@
 
 import re
 
-# What Markdown does not show as it is: the border of a cell, the end of a line, HTML, and the backslash that escapes.
+# What Markdown does not show literally: the border of a cell, the end of a line, HTML, and the escaping backslash.
 SPECIAL = re.compile(r"\\|\||\r\n|\r|\n|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 ESCAPED = {"\\": "\\\\", "|": "\\|", "\r\n": "<br>", "\r": "<br>", "\n": "<br>", "<": "&lt;", "&": "&amp;"}
 
 
 def escape(text):
-    """Return the text as Markdown shows it in one cell or on one line: no HTML, and ``<br>`` for a line's end.
+    """Return Markdown that shows the text literally in one cell or on one line, with ``<br>`` for the end of a line.
 
     Parameters
     ----------
@@ -22,11 +22,12 @@ def escape(text):
 
 
 def markdown(setting, header, rows):
-    """Return a table under its setting, with everything escaped that Markdown would take for something else.
+    """Return a table in Markdown, below a list of its settings; all text is escaped.
 
     Parameters
     ----------
     setting : dict
+        The name and the value of each setting.
     header : list of str
     rows : list of list of str
 

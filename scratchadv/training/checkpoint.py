@@ -1,4 +1,4 @@
-"""A training run in a file, so that it can go on where it stood, bit for bit."""
+"""A training run in a file, from which it can be continued bit for bit."""
 
 import copy
 import json
@@ -12,24 +12,24 @@ from ..backend import namespace
 from ..support import archive
 from ..support.configuration import differences, digest, state_of
 
-OWN = "one's own"  # such an attack or optimiser goes with any other: what it does cannot be told
+OWN = "one's own"  # an attack or optimiser that cannot be described; it matches any other
 
 
 @dataclass
 class Run:
-    """All that the next epoch depends on.
+    """Everything that the next epoch depends on.
 
     Attributes
     ----------
     model : Model
     state : dict of array
-        Of the optimiser.
+        The state of the optimiser.
     history : dict of list
-        The numbers of the epochs that are done.
+        The numbers, such as the loss, of the finished epochs.
     factors : list of float
-        The schedule's, of the epochs that are done.
+        The factors of the schedule in the finished epochs.
     generators : list of numpy.random.Generator
-        All that anything random is drawn from.
+        All generators from which the run draws.
     """
 
     model: Any
@@ -42,7 +42,7 @@ class Run:
         self.good = self.model.params  # the last parameters that gave a finite loss
 
     def record(self, factor, **numbers):
-        """An epoch is done."""
+        """Record a finished epoch."""
         self.factors.append(factor)
         for name, number in numbers.items():
             self.history[name].append(number)
@@ -55,20 +55,21 @@ class Checkpoint:
     ----------
     path : str or path
     configuration : dict
-        What the run must agree in with the one that the file is of, as JSON can say it.
+        The settings, in JSON types, in which the run must agree with the run of the file.
     run : Run
-        Brought to where the file stands, if there is one; else the file is made.
+        If the file exists, the run is brought to the state in the file; otherwise the file is written.
     factors : list of float
-        The schedule's, of all epochs that are asked for.
+        The factors of the schedule for all requested epochs.
 
     Raises
     ------
     BadFileError
-        A ValueError: the file is damaged, no checkpoint, or of another run.
+        A ValueError: if the file is damaged, is not a checkpoint, or belongs to another run.
     """
 
     def __init__(self, path, configuration, run, factors):
-        self.path, self.configuration = Path(path), json.loads(json.dumps(configuration))
+        self.path = Path(path)
+        self.configuration = json.loads(json.dumps(configuration))
         self.beginning = digest(*run.model.params.values())
         if self.path.exists():
             self._resume(run, factors)
@@ -76,7 +77,7 @@ class Checkpoint:
             self.save(run)
 
     def save(self, run):
-        """Write where the run stands, whole or not at all."""
+        """Write the state of the run, completely or not at all."""
         about = {
             "configuration": self.configuration,
             "beginning": self.beginning,
@@ -87,7 +88,7 @@ class Checkpoint:
         archive.write(self.path, "checkpoint", about, _arrays(run))
 
     def _resume(self, run, factors):
-        """Bring the run to where the file stands; a file that is refused leaves it as it is."""
+        """Bring the run to the state in the file; if the file is refused, the run does not change."""
         about, arrays = archive.read(self.path, "checkpoint")
         with archive.refusing(f"{self.path} is damaged"):
             self._same_configuration(about["configuration"])
@@ -97,13 +98,16 @@ class Checkpoint:
             self._same_beginning(about["beginning"], params)
             history = _history(about["history"], run, len(about["factors"]))
             generators = self._generators(about["generators"], run)
-        self.beginning, run.model.params, run.good, run.state = about["beginning"], params, params, state
-        run.history, run.factors = history, about["factors"]
+        self.beginning = about["beginning"]
+        run.model.params = run.good = params
+        run.state = state
+        run.history = history
+        run.factors = about["factors"]
         for generator, reached in zip(run.generators, generators, strict=True):
             generator.bit_generator.state = reached.bit_generator.state
 
     def _arrays_of(self, run, arrays):
-        """Return the parameters and the state of the optimiser, on the side of the run's own arrays."""
+        """Return the parameters and the state of the optimiser, on the host or device of the run's own arrays."""
         for name, old in _arrays(run).items():
             if arrays[name].dtype.kind != old.dtype.kind:
                 raise archive.BadFileError(f"{self.path} is damaged: {name} has dtype {arrays[name].dtype}")
@@ -118,8 +122,8 @@ class Checkpoint:
     def _same_beginning(self, there, params):
         if self.beginning not in (there, digest(*params.values())):
             raise archive.BadFileError(
-                f"{self.path} is of a run that began with other parameters: "
-                "start from the same ones, or from those that it has reached; or delete the file"
+                f"{self.path} belongs to a run that began with other parameters: "
+                "start from those, or from the ones that it has reached, or delete the file"
             )
 
     def _generators(self, states, run):
@@ -127,7 +131,7 @@ class Checkpoint:
         if len(states) != len(run.generators):
             raise archive.BadFileError(
                 f"{self.path} has {len(states)} random generators; this run draws from "
-                f"{len(run.generators)} (its rng, and those that partial gives the attack)"
+                f"{len(run.generators)} (its rng and those in the partial of the attack)"
             )
         generators = copy.deepcopy(run.generators)
         for generator, state in zip(generators, states, strict=True):
@@ -144,8 +148,8 @@ class Checkpoint:
                 here[name] = there[name]
         if lines := differences(there, here):
             raise archive.BadFileError(
-                f"{self.path} is of another run ({'; '.join(lines):.1000}): "
-                "use those settings, or another file, or delete it"
+                f"{self.path} belongs to another run ({'; '.join(lines):.1000}): "
+                "use those settings or another file, or delete it"
             )
 
     def _same_schedule(self, done, factors):
@@ -166,19 +170,19 @@ def _arrays(run):
 
 
 def _history(there, run, epochs):
-    """Return the file's history; refuse one that does not have one number of each kind for each epoch."""
+    """Return the history in the file; refuse it unless it has one number of each kind for each epoch."""
     if {name: len(numbers) for name, numbers in there.items()} != dict.fromkeys(run.history, epochs):
         raise ValueError(f"history: {epochs} numbers for each of {', '.join(run.history)} were expected")
     return {name: list(map(float, numbers)) for name, numbers in there.items()}
 
 
 def _check_position(state):
-    """Refuse a position outside of a generator's buffer: NumPy does not check it and would read foreign memory."""
+    """Refuse a position outside a generator's buffer, which NumPy would not check: it would read foreign memory."""
     for name, inside, last in (("pos", state["state"], 624), ("buffer_pos", state, 4)):  # MT19937, Philox
         if inside.get(name, 0) not in range(last + 1):
             raise ValueError(f"{name} = {inside[name]} of a generator must be in 0..{last}")
 
 
 def _in_place_of(old, new):
-    """The host array with the dtype and on the device of the one that it replaces."""
+    """Return the new host array with the dtype of the old array, on its device."""
     return namespace(old).asarray(new, dtype=old.dtype)

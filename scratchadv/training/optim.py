@@ -1,11 +1,11 @@
-r"""Optimisers, one step on a dict of parameters each, and schedules for their step size.
+r"""Optimisers, which make one step on a dict of parameters, and schedules for the step size.
 
-Nothing is kept in an optimiser: what it remembers is ``state``, a dict of arrays that goes in and comes out.
+An optimiser stores nothing itself. What it remembers is ``state``, a dict of arrays that is passed in and returned.
 
-- ``start(params)`` gives the state before the first step;
-- ``step(params, grads, state, scale)`` gives new parameters and a new state; ``scale`` multiplies the step size.
+- ``start(params)`` returns the state before the first step;
+- ``step(params, grads, state, scale)`` returns new parameters and a new state; ``scale`` multiplies the step size.
 
-A schedule is a function from the epoch, counted from 0, to that scale.
+A schedule is a function from the epoch, counted from 0, to this scale.
 """
 
 import math
@@ -20,7 +20,7 @@ from ..checked import check_fields, checked, whole
 
 @dataclass(frozen=True)
 class SGD:
-    r"""Gradient descent on a minibatch, with momentum and weight decay if asked for.
+    r"""Gradient descent on a minibatch, optionally with momentum and weight decay.
 
     .. math::
         v^{[t+1]} = \mu v^{[t]} + \nabla_\theta + \lambda \theta^{[t]}, \qquad
@@ -29,11 +29,11 @@ class SGD:
     Parameters
     ----------
     lr : float
-        Step size α.
+        The step size α.
     momentum : float
-        μ in [0, 1), as PyTorch has it: α is outside of v.
+        The factor μ in [0, 1). As in PyTorch, α is not part of v.
     weight_decay : float
-        λ, on every parameter.
+        The factor λ, for every parameter.
 
     Source: slide "Adversarial Training"; Polyak (1964) for the momentum.
     """
@@ -46,11 +46,11 @@ class SGD:
         check_fields(self, lr=checks.size, momentum=checks.below_one, weight_decay=checks.size)
 
     def start(self, params):
-        """The velocity v, zero; nothing without momentum."""
+        """Return the velocity v = 0, or an empty state without momentum."""
         return _zeros("velocity", params) if self.momentum else {}
 
     def step(self, params, grads, state, scale=1.0):
-        """The new parameters and the new state; the old ones stay as they are."""
+        """Return new parameters and a new state; the old ones do not change."""
         new, moved = {}, {}
         for name, p in params.items():
             v = _decayed(p, grads[name], self.weight_decay)
@@ -62,24 +62,24 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    r"""Steps measured by the gradient's own first two moments.
+    r"""Gradient descent with steps scaled by running means of the gradient and of its square.
 
     .. math::
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
         \theta \leftarrow \theta - \alpha \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
-    with :math:`g = \nabla_\theta + \lambda \theta` and t = 1, 2, … counting the steps.
+    with :math:`g = \nabla_\theta + \lambda \theta` and the number t = 1, 2, … of the step.
 
     Parameters
     ----------
     lr : float
-        Step size α.
+        The step size α.
     beta1, beta2 : float
-        In [0, 1).
+        The decay rates of the two means, in [0, 1).
     epsilon : float
-        Keeps the quotient finite; not the radius of a ball.
+        The constant that keeps the quotient finite; it is not the radius of a ball.
     weight_decay : float
-        λ, on every parameter, as part of the gradient.
+        The factor λ, for every parameter, as part of the gradient.
 
     Source: Kingma and Ba (2015), algorithm 1.
     """
@@ -95,13 +95,14 @@ class Adam:
         check_fields(self, lr=checks.size, epsilon=checks.size, weight_decay=checks.size)
 
     def start(self, params):
-        """The moments m and v, zero, and t = 0."""
+        """Return the moments m = v = 0 and t = 0."""
         return {**_zeros("m", params), **_zeros("v", params), "t": np.array(0)}
 
     def step(self, params, grads, state, scale=1.0):
-        """The new parameters and the new state; the old ones stay as they are."""
+        """Return new parameters and a new state; the old ones do not change."""
         t = int(state["t"]) + 1
-        new, moved = {}, {"t": np.array(t)}
+        new = {}
+        moved = {"t": np.array(t)}
         for name, p in params.items():
             g = _decayed(p, grads[name], self.weight_decay)
             m = moved[f"m/{name}"] = self.beta1 * state[f"m/{name}"] + (1 - self.beta1) * g
@@ -112,7 +113,7 @@ class Adam:
 
 
 def constant(epoch):
-    """The schedule that changes nothing: 1 in every epoch."""
+    """Return 1 in every epoch: the schedule that does not change the step size."""
     return 1.0
 
 
@@ -128,12 +129,12 @@ def _factors(name, value):
 
 @checked(factors=_factors)
 def steps(factors):
-    """A schedule that jumps: ``steps({5: 0.1})`` is 1 in the first five epochs and 0.1 from then on.
+    """Return a schedule that jumps: ``steps({5: 0.1})`` is 1 in the first five epochs and 0.1 from then on.
 
     Parameters
     ----------
     factors : dict of int to float
-        The scale from that epoch on (epochs count from 0); each is relative to the start, not to the one before.
+        For some epochs, counted from 0, the scale from that epoch on. All scales are relative to the initial step size.
 
     Source: the tutorial of Kolter and Madry, chapter 4, whose CNN learns at 0.1 and after five epochs at 0.01.
     """
@@ -142,12 +143,12 @@ def steps(factors):
 
 @checked(epochs=whole(1))
 def cosine(epochs):
-    r"""A schedule that falls from 1 towards 0 like half a cosine: :math:`(1 + \cos(\pi e / E)) / 2` in epoch e.
+    r"""Return a schedule that falls from 1 towards 0 like half a cosine: :math:`(1 + \cos(\pi e / E)) / 2` in epoch e.
 
     Parameters
     ----------
     epochs : int
-        E, how many there will be.
+        The number E of epochs.
 
     Source: Loshchilov and Hutter (2017), equation 5, without restarts.
     """
@@ -155,7 +156,7 @@ def cosine(epochs):
 
 
 def scales(schedule, epochs):
-    """Return what the schedule multiplies the step size by, for each epoch; refuse what is no number >= 0."""
+    """Return the factor of the schedule for each epoch; refuse anything but a number >= 0."""
     return [checks.size(f"schedule({epoch})", schedule(epoch)) for epoch in range(epochs)]
 
 
@@ -164,6 +165,6 @@ def _zeros(what, params):
 
 
 def _decayed(p, g, weight_decay):
-    """The gradient with the weight decay's, in the dtype of the parameter."""
+    """Return the gradient including the weight decay, in the dtype of the parameter."""
     g = g.astype(p.dtype, copy=False)
     return g + weight_decay * p if weight_decay else g

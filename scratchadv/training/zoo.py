@@ -1,4 +1,4 @@
-"""Trained models, kept in the user's cache, so that nothing is trained twice."""
+"""Trained models in the user's cache, so that no model is trained twice."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from .checkpoint import OWN
 from .fitting import describe_run, fit
 from .optim import SGD, constant, scales
 
-LONGEST_NAME = 200  # bytes; a file name has room for 255, and the key and the endings come behind it
-RECIPE = 2  # raised when training by the same configuration gives other numbers, so that old models are left alone
+LONGEST_NAME = 200  # bytes; a file name has room for 255, and the key and the endings follow
+RECIPE = 2  # increased when the same configuration trains to other numbers, so that old models are not used
 
 
 def _plain(name, value):
-    """Refuse a name that would leave the folder, or that no folder can hold."""
+    """Refuse a name that leads out of the folder or is not a valid file name."""
     plain = isinstance(value, str) and value.isprintable() and value == PureWindowsPath(value).name
     if not plain or value in ("", "..") or len(value.encode()) > LONGEST_NAME:
         raise ValueError(f"{name} = {checks.shown(value):.80} must be a plain file name: a few letters, no folders")
@@ -31,12 +31,12 @@ def _plain(name, value):
 
 
 def _made_by(name, value):
-    """Refuse what is no function without arguments; a class may be one."""
+    """Refuse anything but a function, or a class, that needs no arguments."""
     return checks.function(name, value, ())
 
 
 def _told(name, value):
-    """Refuse what cannot be described."""
+    """Refuse a value that cannot be described."""
     try:
         describe(value)
     except Exception as error:
@@ -61,58 +61,62 @@ def trained(
     cache=None,
     progress=True,
 ):
-    """The model trained by ``fit``: from the cache, or trained now and kept there.
+    """Return the model as trained by ``fit``, from the cache if it is there; otherwise train it and keep it there.
 
-    A run that was interrupted goes on from its last epoch. A model is found again only if everything is the same to
-    the last bit: architecture, initial parameters, every setting, the state of the generators, the training data.
+    An interrupted run continues after its last finished epoch. A model is taken from the cache only if everything is
+    the same to the last bit: the architecture, the initial parameters, every setting, the state of the generators and
+    the training data.
 
     Parameters
     ----------
     name : str
-        Begins the name of the file, for people; the rest is the key. A plain file name: no folders.
+        The readable beginning of the file name, which the key completes. It must be a plain file name without folders.
     make : callable
-        Gives the untrained model, such as ``CNN``; its parameters must be the same each time, so seeded.
+        A function that returns the untrained model, such as ``CNN``. The initial parameters must be the same at each
+        call, so it must be seeded.
     x, y : array
-        The training data.
+        The training examples and their labels, as for ``fit``.
     epochs, batch_size, optimizer, schedule, attack, rng, progress
-        As for ``fit``. The generators are drawn from only where training happens.
+        The settings of ``fit``. Numbers are drawn from the generators only if the model is trained.
     about : optional
-        What the key cannot see, such as name and version of an attack or optimiser of your own.
+        Anything else that the model depends on, such as the name and version of your own attack or optimiser.
     cache : str or path, optional
-        The folder. Default: ``models`` in the user's cache for scratchadv.
+        The folder of the cache; by default ``models`` in the user's cache for scratchadv.
 
     Returns
     -------
     Model
-        The one that ``make`` gave, with the trained parameters.
+        The model that ``make`` returned, with trained parameters.
 
     Raises
     ------
     TypeError
-        If the model cannot be saved, or attack or optimiser cannot be described and ``about`` is not given.
+        If the model cannot be saved, or if the attack or the optimiser cannot be described and ``about`` is not given.
     ValueError
-        If the name is no plain file name, and as for ``fit``.
+        If the name is not a plain file name, or if ``fit`` raises it.
     FloatingPointError
-        As for ``fit``.
+        If ``fit`` raises it.
 
     Warns
     -----
     UserWarning
-        If a file in the cache is damaged: the model is trained anew.
+        If a file in the cache is damaged; the model is then trained again.
     """
-    model, rng = checks.trainable("the result of make", make()), np.random.default_rng(0) if rng is None else rng
+    model = checks.trainable("the result of make", make())
+    rng = np.random.default_rng(0) if rng is None else rng
     x, y = check_examples(model, x, y)
-    weights.architecture(model)  # what cannot be saved is refused before it is trained
+    weights.architecture(model)  # a model that cannot be saved is refused before it is trained
     run = {"batch_size": batch_size, "optimizer": optimizer, "attack": attack, "rng": rng}
     factors = scales(schedule, epochs)
     key = _key(model, describe_run(model, x, y, **run), factors, [rng, *generators_of(attack)], about)
     folder = _folder(cache)
-    file, checkpoint = folder / f"{name}-{key}.npz", folder / f"{name}-{key}.checkpoint.npz"
+    file = folder / f"{name}-{key}.npz"
+    checkpoint = folder / f"{name}-{key}.checkpoint.npz"
     if not _restored(model, file):
         train = partial(fit, model, x, y, epochs=epochs, schedule=schedule, checkpoint=checkpoint, progress=progress)
         try:
             train(**run)
-        except archive.BadFileError as error:  # of the checkpoint, before anything is trained
+        except archive.BadFileError as error:  # the checkpoint is refused before anything is trained
             _delete(checkpoint, error)
             train(**run)
         weights.save(model, file)
@@ -121,10 +125,10 @@ def trained(
 
 
 def _key(model, run, factors, generators, about):
-    """What tells this training from every other, as sixteen hexadecimal digits."""
+    """Return the key that tells this training apart from every other, sixteen hexadecimal digits."""
     if about is None and OWN in (own := (run["optimizer"], run["attack"])):
         what = "the optimizer" if own[0] == OWN else "the attack"
-        raise TypeError(f"{what} is not one of this package's, so the key cannot tell what it does: name it in `about`")
+        raise TypeError(f"{what} is not from this package, so the key cannot describe it: name it in `about`")
     whole = {
         "recipe": RECIPE,
         "run": run,
@@ -137,7 +141,7 @@ def _key(model, run, factors, generators, about):
 
 
 def _folder(cache):
-    """The folder of the cache, made if it is not there."""
+    """Return the folder of the cache, and make it if it does not exist."""
     if cache is None:
         import pooch
 
@@ -148,7 +152,7 @@ def _folder(cache):
 
 
 def _restored(model, file):
-    """Whether the file gave the model its parameters; a damaged file is deleted."""
+    """Load the parameters of the model and say whether there were any; a damaged file is deleted."""
     if not file.exists():
         return False
     try:

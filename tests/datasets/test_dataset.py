@@ -1,4 +1,4 @@
-"""Laws of Dataset, and of finding a data set by its name."""
+"""Laws of Dataset and of loading a data set by its name."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ NAMES = ("ant", "bee", "cat", "dog")
 
 
 def make_dataset(y_train, y_test):
-    """The only pixel of each image is its place in the data set."""
+    """Each image has one pixel, whose value is its place in the data set."""
     x_train, x_test = (np.arange(len(y), dtype=np.float32).reshape(-1, 1, 1, 1) for y in (y_train, y_test))
     return Dataset(x_train, np.array(y_train, np.int64), x_test, np.array(y_test, np.int64), NAMES, "made up")
 
@@ -24,7 +24,7 @@ pairs = st.permutations(range(len(NAMES))).map(lambda order: order[:2])
 
 @st.composite
 def labels(draw):
-    """Every class at least once, in any order."""
+    """Every class occurs at least once, in any order."""
     return draw(st.permutations([*range(len(NAMES)), *draw(st.lists(classes, max_size=20))]))
 
 
@@ -53,7 +53,7 @@ def test_swapping_the_classes_negates_the_labels(y, pair):
 def test_only_refuses_a_class_that_is_none(wrong):
     data = make_dataset([0, 1, 2, 3], [0, 1, 2, 3])
     for pair in [(wrong, 0), (0, wrong)]:
-        with pytest.raises(ValueError, match=f"{wrong!r} is no class: classes are the integers 0 to 3"):
+        with pytest.raises(ValueError, match=f"{wrong!r} is not a class: classes are the integers 0 to 3"):
             data.only(*pair)
 
 
@@ -93,7 +93,7 @@ def test_auto_falls_back_to_strokes_and_says_so(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_mnist", gone)
     monkeypatch.setattr(datasets, "load_strokes", lambda: "strokes")
-    with pytest.warns(DatasetFallbackWarning, match=r"will not compare with the slides.*asleep") as caught:
+    with pytest.warns(DatasetFallbackWarning, match=r"cannot be compared with those on the slides.*asleep") as caught:
         assert load("auto") == "strokes"
     assert caught[0].filename == __file__
 

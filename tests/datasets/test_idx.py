@@ -67,7 +67,7 @@ def test_surplus_bytes_are_refused(tmp_path):
 
 
 def test_no_more_is_decompressed_than_the_header_promises(tmp_path):
-    """A short array with 100 MB of zeros behind it: refused with little memory"""
+    """A short array followed by 100 MB of zeros is refused with little memory"""
     path = write(tmp_path / "bomb.gz", idx_bytes(IMAGES) + bytes(100 << 20))
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"bomb\.gz: .* 24 bytes, found 25 or more"):
@@ -78,7 +78,7 @@ def test_no_more_is_decompressed_than_the_header_promises(tmp_path):
 
 @pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1, 2**32 - 1), (1000, 1000, 1000), (2**30 + 1, 1, 1)])
 def test_a_header_that_promises_more_than_gzip_can_hold_is_refused(shape, tmp_path):
-    """Before memory is asked for"""
+    """The file is refused before memory is allocated"""
     content = bytes([0, 0, 8, 3]) + struct.pack(">3I", *shape) + bytes(100)
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"huge\.gz: the header promises shape .*; at most"):
@@ -96,7 +96,7 @@ def test_a_pipe_or_a_folder_is_refused_instead_of_waited_for(tmp_path):
 
 
 def test_zeros_as_dense_as_gzip_makes_them_are_read(tmp_path):
-    """The densest honest file: ten million black pixels"""
+    """Ten million black pixels, the densest honest file, are read"""
     array = np.zeros((10, 1000, 1000), np.uint8)
     np.testing.assert_array_equal(read_idx(write(tmp_path / "black.gz", idx_bytes(array)), 3), array)
 

@@ -1,4 +1,4 @@
-"""Laws of finding, checking and downloading MNIST, on four tiny files; published counts on the real ones."""
+"""Laws of finding, checking and downloading MNIST, on four tiny files, and the published counts of the real ones."""
 
 import gzip
 import hashlib
@@ -33,7 +33,7 @@ CONTENT = {name: gzipped_idx(array) for name, array in zip(NAMES, ARRAYS, strict
 
 @pytest.fixture(autouse=True)
 def tiny(tmp_path, monkeypatch):
-    """A world with three empty places and no mirror, where MNIST is five images."""
+    """Three empty places and no mirror, where MNIST consists of five images."""
     files = [File(name, len(data), hashlib.md5(data).hexdigest()) for name, data in CONTENT.items()]
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -51,7 +51,7 @@ def places(tmp_path):
 
 @pytest.fixture
 def serve():
-    """serve(files) starts a mirror with these files and hands out its address; `asked` keeps the requests."""
+    """serve(files) starts a mirror with these files and returns its address; `asked` records the requests."""
     servers = []
 
     def start(files):
@@ -100,7 +100,7 @@ def test_found_in_any_place(places, i):
     for y, labels in [(data.y_train, ARRAYS[1]), (data.y_test, ARRAYS[3])]:
         np.testing.assert_array_equal(y, labels.astype(np.int64), strict=True)
     assert data.class_names == tuple("0123456789")
-    assert data.source == "MNIST, the four published files"  # and not where they lie
+    assert data.source == "MNIST, the four published files"  # without the place of the files
 
 
 @pytest.mark.parametrize("first", range(2))

@@ -1,4 +1,4 @@
-"""Laws of the digits drawn by us."""
+"""Laws of the digits that we draw."""
 
 import hashlib
 from itertools import pairwise
@@ -32,7 +32,7 @@ def test_same_seed_same_bits(seed, stream):
 
 
 def test_same_bits_on_every_machine():
-    """The one output that is pinned: where this fails, numbers do not compare from machine to machine."""
+    """The pinned output; if it differs, results cannot be compared between machines."""
     images, labels = make_strokes(200, seed=0)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     assert digest == "4504bdcdcb8d012d1ff4cfba9a666cd7cc1c78ae14b07a9d2b4c3409211ee535"
@@ -64,7 +64,7 @@ def test_other_seeds_streams_and_chunks_give_other_images(seed):
         strokes._draw_chunk(seed, "train", 1),
     ]
     pixels = np.concatenate([images for images, _ in drawn])
-    # Two straight 1s may come out alike, hardly anything else.
+    # Two straight 1s may be equal, but hardly anything else.
     assert len(np.unique(pixels, axis=0)) > 0.99 * len(pixels)
     assert len({labels.tobytes() for _, labels in drawn}) == 4
 
@@ -90,7 +90,7 @@ def test_the_outermost_pixels_are_black(many):
 
 
 def test_digits_fill_a_box_of_about_twenty_pixels(many):
-    """As MNIST's: the longer side of the digit is 20 pixels, but for the fading edge of the stroke."""
+    """As in MNIST, the longer side of the digit has 20 pixels, except for the fading edge of the stroke."""
     ink = many[0] > 0
     sides = [np.argmax(line[:, ::-1], axis=1) + np.argmax(line, axis=1) for line in (ink.any(axis=1), ink.any(axis=2))]
     longer = 28 - np.minimum(*sides)
@@ -99,7 +99,7 @@ def test_digits_fill_a_box_of_about_twenty_pixels(many):
 
 
 def test_digits_are_centred_by_mass(many):
-    """sum_i (i - 13.5) ink_i = 0, to a pixel, but where the box would leave the image"""
+    """sum_i (i - 13.5) ink_i = 0 to one pixel, unless the box would leave the image"""
     images = many[0].astype(np.int64)
     mass = images.sum(axis=(1, 2))
     for axis in (1, 2):
@@ -130,7 +130,7 @@ def test_every_digit_is_always_written_in_some_way():
 
 
 def test_nearest_neighbours_can_read_the_digits(many):
-    """A check of legibility: chance is 0.1"""
+    """The digits are legible: the accuracy is far above 0.1, that of guessing"""
     x, y = many[0].reshape(-1, 784).astype(np.float32) / 255, many[1]
     train, test = x[:4000], x[4000:]
     nearest = ((train * train).sum(axis=1) - 2 * test @ train.T).argmin(axis=1)

@@ -17,22 +17,22 @@ few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
-# Helpers, and their tests.
+# Helpers and their tests.
 
 
 def inner(a, b):
-    """<a, b> over tuples of arrays; tensors may be among them."""
+    """<a, b> for tuples of arrays or tensors."""
     return sum((x * y).sum() for x, y in zip(a, b, strict=True))
 
 
 def difference(f, xs, us, h=3e-4):
-    """d/dt f(x + t u) at t = 0, by five points: wrong by h^4 f'''''/30."""
+    """d/dt f(x + t u) at t = 0 from five points, with the error h^4 f'''''/30."""
     at = {k: f(*(x + k * h * u for x, u in zip(xs, us, strict=True))) for k in (-2, -1, 1, 2)}
     return (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * h)
 
 
 def along(f, vs):
-    """The function x -> <grad f(x), v>, of arrays and of tensors."""
+    """The function x -> <grad f(x), v> of arrays or tensors."""
     return lambda *xs: inner(vjp(f, *xs)[1](1.0), vs)
 
 
@@ -59,7 +59,7 @@ def test_the_difference_is_exact_for_polynomials_of_degree_four():
 
 
 def test_the_law_finds_a_wrong_rule_at_each_order():
-    """A rule that is wrong, or right but not differentiable again, breaks the law"""
+    """A rule that is wrong, or correct but not differentiable again, breaks the law"""
     rng = np.random.default_rng(0)
     x = [rng.normal(size=3)]
     wrong = ops.operation("exp", "", lambda g, z, x: 1.001 * g * z)
@@ -83,7 +83,7 @@ def positive(*shapes):
 
 
 def apart(*shapes):
-    """No two entries of all arrays, and none and zero, are nearer than 0.1: the differences see no kink."""
+    """Draw arrays whose entries are at least 0.1 apart and away from zero, so that the differences meet no kink."""
 
     def draw(rng):
         sizes = [math.prod(s) for s in shapes]
@@ -112,11 +112,11 @@ class Case(NamedTuple):
 MASK = np.array([[True, False, True], [False, False, True]])
 TWICE = np.array([[0, 2, 2], [1, 1, 0]])
 IMAGES, KERNEL = (2, 5, 6, 2), (3, 2, 2, 3)
-STRIDES = [(1, 0), (1, 2), (2, 1), (3, 1)]  # and paddings
+STRIDES = [(1, 0), (1, 2), (2, 1), (3, 1)]  # with paddings
 
 
 def windows(stride, padding):
-    """The shape of conv's result."""
+    """The shape of the result of conv."""
     return 2, (5 + 2 * padding - 3) // stride + 1, (6 + 2 * padding - 2) // stride + 1, 3
 
 
@@ -230,7 +230,7 @@ each_linear_case = pytest.mark.parametrize("case", [c for c in CASES if c.linear
 
 
 def test_every_operation_of_the_table_is_a_case():
-    """The public functions of ops.py are those of the cases, but for the maker of rows"""
+    """Every public function of ops.py has a case, except the helper that makes rows of the table"""
     own = {
         name
         for name, value in vars(ops).items()
@@ -255,7 +255,7 @@ def test_derivatives_of_the_first_three_orders_are_those_of_differences(case):
 
 @each_linear_case
 def test_a_linear_operation_has_its_adjoint_as_pullback(case):
-    """<A x, g> = <x, A* g> = <x, pull(g)>, in each argument for itself"""
+    """<A x, g> = <x, A* g> = <x, pull(g)>, for each argument separately"""
     rng = np.random.default_rng(5)
     xs = case.draw(rng)
     z, pull = vjp(case.f, *xs)
@@ -267,7 +267,7 @@ def test_a_linear_operation_has_its_adjoint_as_pullback(case):
 
 @each_case
 def test_the_forward_value_is_that_of_plain_arrays_and_nothing_is_changed_in_place(case):
-    """vjp(f, x)[0] = f(x) bit by bit; x, and the cotangent, are what they were, also when they cannot be written to"""
+    """vjp(f, x)[0] = f(x) to the last bit; x and the cotangent are unchanged, also when they are read-only"""
     xs = case.draw(np.random.default_rng(3))
     for x in xs:
         x.flags.writeable = False
@@ -284,7 +284,7 @@ def test_the_forward_value_is_that_of_plain_arrays_and_nothing_is_changed_in_pla
 
 @each_case
 def test_float32_stays_float32(case):
-    """x of float32: the value, the gradient and its gradient are of float32, and near those of float64"""
+    """For x of float32 the value, the gradient and its gradient are float32, and close to those of float64"""
     if case.op == "astype":
         return
     xs = case.draw(np.random.default_rng(3))
@@ -329,12 +329,12 @@ NUMPY = {
 
 @pytest.mark.parametrize("name", NUMPY)
 def test_values_are_those_of_numpy(name):
-    """On plain arrays: op(x) = numpy's op(x), with its shape and dtype"""
+    """On plain arrays op(x) is NumPy's op(x), with its shape and dtype"""
     found, expected = NUMPY[name]
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15, strict=True)
 
 
-# Broadcasting, over all shapes.
+# Broadcasting with all shapes.
 
 BINARY = {name: getattr(ops, name) for name in ["add", "subtract", "multiply", "divide", "maximum", "minimum"]}
 BINARY["where"] = lambda x, y: ops.where(ops.plain(x) > ops.plain(y), x, y)
@@ -344,7 +344,7 @@ BINARY["where"] = lambda x, y: ops.where(ops.plain(x) > ops.plain(y), x, y)
 @few
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0), seeds)
 def test_broadcasting_is_undone(name, shapes, seed):
-    """Any two shapes that broadcast: gradients have the shapes of the arguments, and the law of differences holds"""
+    """For any two shapes that broadcast, gradients have the shapes of the arguments and the law of differences holds"""
     rng = np.random.default_rng(seed)
     draw = positive if name == "divide" else apart
     xs = [np.asarray(x) for x in draw(*shapes.input_shapes)(rng)]
@@ -355,7 +355,7 @@ def test_broadcasting_is_undone(name, shapes, seed):
 @few
 @given(hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=2, max_side=3), seeds)
 def test_matmul_of_vectors_matrices_and_stacks(shapes, seed):
-    """z = x @ y for all shapes that NumPy takes, as a function and as Python's operator from both sides"""
+    """z = x @ y for all shapes that NumPy accepts, as a function and as Python's operator from both sides"""
     rng = np.random.default_rng(seed)
     x, y = (rng.normal(size=s) for s in shapes.input_shapes)
     np.testing.assert_array_equal(vjp(lambda x: x @ y, x)[0].shape, shapes.result_shape)
@@ -369,7 +369,7 @@ def test_matmul_of_vectors_matrices_and_stacks(shapes, seed):
 
 @pytest.mark.parametrize("shapes", [((3,), (1,)), ((1,), (3,)), ((2, 3), (2,)), ((2,), (3, 2)), ((2, 3), (2, 3))])
 def test_matmul_of_lengths_that_do_not_match_is_refused(shapes):
-    """NumPy's ValueError, nothing broadcast in silence"""
+    """Shapes that do not fit raise NumPy's ValueError; nothing is broadcast silently"""
     with pytest.raises(ValueError, match="matmul"):
         vjp(ops.matmul, *map(np.ones, shapes))
 
@@ -387,11 +387,11 @@ def test_indexing_picks_and_its_pullback_places(shape, data):
     np.testing.assert_allclose((pull(g)[0] * x).sum(), (z * g).sum(), rtol=1e-12, atol=1e-12)
 
 
-# Choices at kinks, tails, and Python's operators.
+# Choices at kinks, tails and Python's operators.
 
 
 def test_the_slopes_chosen_at_kinks():
-    """relu'(0) = |.|'(0) = sign'(0) = 0; of equal arguments the first one gets the gradient"""
+    """relu'(0) = |.|'(0) = sign'(0) = 0; of two equal arguments the first one gets the gradient"""
     zero = np.zeros(2)
     for op in (ops.relu, ops.absolute, ops.sign):
         np.testing.assert_array_equal(vjp(op, zero)[1](np.ones(2))[0], zero)
@@ -414,7 +414,7 @@ def test_powers_at_zero_have_no_nan_at_any_order(p):
 
 
 def test_far_tails_are_precise_and_silent():
-    """tau'(z) = tau(z) tau(-z) = e^-|z| (1 + O(e^-|z|)); log sum exp has the softmax as slope"""
+    """tau'(z) = tau(z) tau(-z) = e^-|z| (1 + O(e^-|z|)); the gradient of log sum exp is the softmax"""
     with np.errstate(all="raise", under="ignore"):
         for z in (-80.0, 80.0):
             assert math.isclose(grad(ops.sigmoid)(z), math.exp(-80), rel_tol=1e-13)
@@ -461,7 +461,7 @@ OPERATORS = {
 @pytest.mark.parametrize("c", [2.0, 3, np.float64(1.5), np.array(2.5), np.array([1.0, -2.0, 3.0])], ids=repr)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_and_methods_are_those_of_arrays(name, c):
-    """The same expression of an array and of a tensor has the same value, from either side, and the right gradient"""
+    """An expression has the same value for an array and a tensor, from either side, and the correct gradient"""
     if "@" in name:
         c = 1.0
     rng = np.random.default_rng(1)
@@ -472,7 +472,7 @@ def test_operators_and_methods_are_those_of_arrays(name, c):
 
 
 def test_mixed_dtypes_give_each_argument_its_own():
-    """float32 times float64 is float64, as in NumPy, but the gradient by the float32 is float32, on all levels"""
+    """float32 times float64 is float64, as in NumPy, but the gradient in the float32 factor is float32 on all levels"""
     x, y = np.ones(3, np.float32), np.full(3, 2.0)
 
     def f(x, y):
@@ -488,7 +488,7 @@ def test_mixed_dtypes_give_each_argument_its_own():
 
 @pytest.mark.parametrize("g", [1.0, 1, np.float64(1), np.array(1)], ids=repr)
 def test_no_float64_is_hidden_on_the_way_back(g):
-    """Every rule sees float32, whatever the cotangent's dtype"""
+    """Every rule sees float32, whatever the dtype of the cotangent"""
     seen = []
     spy = ops.operation("negative", "", lambda g, z, x: seen.append(g.dtype) or -g)
     x = np.ones((2, 3), np.float32)

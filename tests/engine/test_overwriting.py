@@ -1,4 +1,4 @@
-"""Laws of arrays that are overwritten between the forward pass and the pullback: the gradients stay the same."""
+"""Arrays that are overwritten between the forward pass and the pullback do not change the gradients."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scratchadv.engine.tape import Tensor
 
 SIDE = 3
 
-# Steps of random graphs: each takes a tensor of shape (3, 3), another one, and a function that lends constants.
+# Steps of random graphs: each takes two tensors of shape (3, 3) and a function that lends constants.
 
 STEPS = {
     "exp": lambda x, y, lend: ops.exp(0.1 * x),
@@ -48,7 +48,7 @@ STEPS = {
 
 
 class Lender:
-    """Lends constants, the same at each run, always in the same few arrays, and can spoil all that it has lent."""
+    """Lends the same constants in each run, always in the same few arrays, and can overwrite all that it has lent."""
 
     def __init__(self, seed, spoils):
         self.rng, self.spoils = np.random.default_rng(seed), spoils
@@ -76,7 +76,7 @@ class Lender:
 
 
 def graph(steps, lend, x, y):
-    """The end of a chain of steps."""
+    """Run a chain of steps and return its last result."""
     for name in steps:
         x, y = STEPS[name](x, y, lend), x
     return x
@@ -86,7 +86,7 @@ chains = st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=6)
 
 
 def first_order(steps, seed, spoils):
-    """The gradients of a graph; the arrays that were given, and the value, are overwritten before the pullback."""
+    """The gradients of a graph whose arguments and value are overwritten before the pullback is called."""
     lend, rng = Lender(seed, spoils), np.random.default_rng(seed)
     primals, g = [rng.normal(size=(SIDE, SIDE)) for _ in range(2)], rng.normal(size=(SIDE, SIDE))
     value, pull = vjp(lambda x, y: graph(steps, lend, x, y), *primals)
@@ -97,13 +97,13 @@ def first_order(steps, seed, spoils):
 @settings(deadline=None, max_examples=300)
 @given(chains, st.integers(0, 2**32 - 1))
 def test_what_is_overwritten_after_the_forward_pass_does_not_change_the_gradient(steps, seed):
-    """pull(g) is the same to the last bit, whatever happened to primals, constants, masks, indices and the value"""
+    """pull(g) is the same to the last bit after primals, constants, masks, indices and the value were overwritten"""
     for a, b in zip(first_order(steps, seed, True), first_order(steps, seed, False), strict=True):
         np.testing.assert_array_equal(a, b, strict=True)
 
 
 def second_order(steps, seed, spoils):
-    """The gradients of ⟨gradient, x + gradient⟩; all is overwritten after each pass, the inner cotangent too."""
+    """The gradients of ⟨gradient, x + gradient⟩; after each pass every array is overwritten, also the cotangent."""
     lend, rng = Lender(seed, spoils), np.random.default_rng(seed)
     primals = [rng.normal(size=(SIDE, SIDE)) for _ in range(2)]
 
@@ -123,14 +123,14 @@ def second_order(steps, seed, spoils):
 @settings(deadline=None, max_examples=150)
 @given(chains, st.integers(0, 2**32 - 1))
 def test_the_same_holds_for_gradients_of_gradients(steps, seed):
-    """Inside an outer call nothing that was overwritten counts either"""
+    """Inside an outer call overwriting has no effect either"""
     for a, b in zip(second_order(steps, seed, True), second_order(steps, seed, False), strict=True):
         np.testing.assert_array_equal(a, b, strict=True)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_of_the_random_graphs_is_differentiated(step):
-    """No step is refused, and its gradient is not zero in both arguments"""
+    """Every step runs, and its gradients in the two arguments are not both zero"""
     gradients = first_order([step], 0, False)
     assert any(abs(g).sum() > 0 for g in gradients)
 
@@ -153,7 +153,7 @@ def test_a_buffer_that_is_filled_again_for_every_term():
 
 
 def test_images_and_kernels_may_be_overwritten():
-    """Convolution by a constant kernel, pooling, and a constant image"""
+    """The same for convolution with a constant kernel, pooling and a constant image"""
     rng = np.random.default_rng(0)
     kernel, images = rng.normal(size=(3, 3, 1, 2)), rng.normal(size=(2, 6, 6, 1))
 
@@ -171,7 +171,7 @@ def test_images_and_kernels_may_be_overwritten():
 
 
 def test_the_value_belongs_to_the_caller():
-    """z may be written to, also if f gives back its argument; the argument stays what it was"""
+    """z may be written to, even if f returns its argument; the argument does not change"""
     x = np.arange(3.0)
     z, pull = vjp(lambda x: x, x)
     z += 1
@@ -180,7 +180,7 @@ def test_the_value_belongs_to_the_caller():
 
 
 def test_shared_arrays_are_kept_as_they_are():
-    """Neither as primals nor as constants are they copied; the same array in another call is, inner ones included"""
+    """Shared arrays are not copied, be they primals or constants, but any other call, also an inner one, copies them"""
     w, x = np.full((2, 2), 3.0), np.ones((2, 2))
     seen = []
 
@@ -201,7 +201,7 @@ def test_shared_arrays_are_kept_as_they_are():
 
 
 def test_a_snapshot_is_a_copy_unless_nobody_can_write():
-    """Writable arrays, and read-only views of writable ones, are copied, in their layout; others are handed on"""
+    """Writable arrays and read-only views of them are copied in their memory layout; others are returned as they are"""
     x = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     for given_ in (x, x.T, np.broadcast_to(x, (4, 2, 3)), np.diagonal(x), x[::-1]):
         taken, before = snapshot(given_), given_.copy()
@@ -217,7 +217,7 @@ def test_a_snapshot_is_a_copy_unless_nobody_can_write():
 @pytest.mark.parametrize("dtype", ["f4", ">f8", "g", "?", "u8", "f2"])
 @pytest.mark.parametrize("of", [lambda a: a, lambda a: a.T, lambda a: a[:, ::2], lambda a: a[0, 0], lambda a: a[:0]])
 def test_read_only_is_a_view(dtype, of):
-    """The same numbers, dtype and memory; writing is refused, while the owner may write and is seen"""
+    """The view has the same numbers, dtype and memory and refuses writing; what the owner writes shows in it"""
     a = of(np.arange(8).reshape(2, 4).astype(dtype))
     a = np.asarray(a)
     view = read_only(a)
@@ -233,7 +233,7 @@ def test_read_only_is_a_view(dtype, of):
 
 
 def test_where_gives_the_branch_not_taken_a_gradient_of_zero_times_its_slope():
-    """0 · ∞ = NaN for √x at 0, 1/x at 0 and log x at 0, whatever the value; none where the slope is finite"""
+    """0 · ∞ = NaN for √x, 1/x and log x at 0, whatever the value; no NaN where the slope is finite"""
     x = np.array([2.0, 0.0])
     for f in (ops.sqrt, lambda x: 1 / x, ops.log):
         with np.errstate(all="ignore"):
@@ -246,7 +246,7 @@ def test_where_gives_the_branch_not_taken_a_gradient_of_zero_times_its_slope():
 
 
 def test_a_second_where_keeps_the_branch_not_taken_away_from_its_pole():
-    """where(x > 0, f(where(x > 0, x, 1)), 0) has the gradient f'(x) for x > 0, else 0, and the second one f''(x)"""
+    """where(x > 0, f(where(x > 0, x, 1)), 0) has the derivatives f'(x) and f''(x) for x > 0, and 0 elsewhere"""
     x = np.array([2.0, 0.0, -1.0])
     for f, slope, curvature in (
         (ops.sqrt, 0.5 / np.sqrt(2), -0.25 / 2**1.5),
@@ -264,6 +264,6 @@ def test_a_second_where_keeps_the_branch_not_taken_away_from_its_pole():
 
 
 def test_tensors_are_told_from_arrays():
-    """A step on plain arrays is plain: nothing is copied or recorded"""
+    """A step on plain arrays returns a plain array: nothing is copied or recorded"""
     x = np.ones((3, 3))
     assert not isinstance(ops.where(x > 0, x, 0.0), Tensor)

@@ -1,4 +1,4 @@
-"""Laws of the scalar engine: its own rules, and that it agrees with the engine of arrays on any expression."""
+"""Laws of the scalar engine: its rules are correct, and it agrees with the array engine on any expression."""
 
 import inspect
 import math
@@ -32,7 +32,7 @@ BINARY = {
 
 @st.composite
 def programs(draw):
-    """A list of steps, each a function of one or two of the results so far, so that results are shared."""
+    """Draw a list of steps; each is a function of one or two earlier results, so that results are shared."""
     steps = []
     for size in range(3, 3 + draw(st.integers(1, 12))):
         pick = st.integers(0, size - 1)
@@ -53,7 +53,7 @@ def run(program, inputs, side):
 @settings(max_examples=200, deadline=None)
 @given(programs(), st.tuples(numbers, numbers, numbers))
 def test_scalars_and_tensors_agree(program, inputs):
-    """Values and derivatives of a random program are the same, up to rounding, in both engines"""
+    """Both engines compute the same values and derivatives of a random program, up to rounding"""
     values = [Value(x) for x in inputs]
     output = run(program, values, 0)
     output.backward()
@@ -85,7 +85,7 @@ def test_scalars_and_tensors_agree(program, inputs):
     ],
 )
 def test_each_rule_is_the_derivative_of_the_textbook(f, slope):
-    """d f / d x in closed form"""
+    """The derivative equals df/dx in closed form"""
     x = Value(1.7)
     f(x).backward()
     assert math.isclose(x.grad, slope(1.7), rel_tol=1e-14, abs_tol=1e-15)
@@ -100,7 +100,7 @@ def test_powers_at_zero():
 
 
 def test_backward_twice_counts_once():
-    """grad is set, not added to"""
+    """A second call of backward sets grad anew and does not add to it"""
     x = Value(3.0)
     z = x * x
     z.backward()
@@ -123,5 +123,5 @@ def test_a_chain_of_100_000_operations_and_a_ladder_of_diamonds():
 
 
 def test_it_is_one_page():
-    """Fewer than 90 lines"""
+    """The file has fewer than 90 lines"""
     assert len(inspect.getsource(scalar).splitlines()) < 90

@@ -1,4 +1,4 @@
-"""Gradients of gradients at work: Hessian-vector products, and the input-gradient regularisation of networks."""
+"""Uses of gradients of gradients: Hessian-vector products and input-gradient regularisation of networks."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ NETWORKS = {
 }
 
 
-PATTERN = {  # which piece of a function with kinks theta and x lie on
+PATTERN = {  # on which linear piece of a function with kinks theta and x lie
     "mlp": lambda theta, x: 0,
     "relu": lambda theta, x: x @ theta[0] + theta[1] > 0,
     "cnn": lambda theta, x: pool.max_pool(ops.conv(x, theta[0], padding=1), 2, 2)[1],
@@ -61,18 +61,18 @@ def moved(xs, t, us):
 
 
 def on_one_piece(name, theta, x, theta_step, x_step):
-    """Whether the network has no kink between theta, x minus and plus two steps, as far as five points show."""
+    """Whether five points within two steps of theta and x show no kink of the network."""
     here = PATTERN[name](theta, x)
     return all(np.array_equal(here, PATTERN[name](moved(theta, t, theta_step), x + t * x_step)) for t in (-2, -1, 1, 2))
 
 
 def hvp(f, x, v):
-    """H v = grad <grad f(x), v>: the Hessian is never built."""
+    """H v = grad <grad f(x), v>, without the Hessian."""
     return grad(lambda x: (grad(f)(x) * v).sum())(x)
 
 
 def slope(f, h=1e-3):
-    """f'(0) by five points."""
+    """f'(0) from five points."""
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
@@ -97,7 +97,7 @@ def test_the_hessian_vector_product_is_the_slope_of_the_gradient_and_symmetric(n
 
 
 def test_the_hessian_of_a_quadratic_form_is_its_matrix():
-    """f = x^T A x / 2: H = (A + A^T) / 2, row by row from the unit vectors"""
+    """For f = x^T A x / 2, H = (A + A^T) / 2, row by row from the unit vectors"""
     a = np.arange(9.0).reshape(3, 3)
     x = np.array([1.0, -2.0, 0.5])
     rows = [hvp(lambda x: 0.5 * (x @ a @ x), x, e) for e in np.eye(3)]
@@ -108,7 +108,7 @@ def test_the_hessian_of_a_quadratic_form_is_its_matrix():
 @few
 @given(seeds)
 def test_input_gradient_regularisation(name, seed):
-    """d/dtheta (L + 3 |grad_x L|^2) along a direction is the slope of the penalised loss, for all parameters at once"""
+    """The gradient of L + 3 |grad_x L|^2 in theta along a direction is the slope of the penalised loss"""
     rng = np.random.default_rng(seed)
     net, theta, x, y = draw(name, rng)
 
@@ -126,7 +126,7 @@ def test_input_gradient_regularisation(name, seed):
 
 
 def test_the_penalty_of_a_linear_model_in_closed_form():
-    """L = Psi(y theta x): |grad_x L|^2 = tau(-m)^2 |theta|^2 and its gradient by theta, m = y theta x"""
+    """L = Psi(y theta x): |grad_x L|^2 = tau(-m)^2 |theta|^2 and its gradient in theta, with m = y theta x"""
     theta, x, y = np.array([0.5, -1.0]), np.array([2.0, 0.3]), -1.0
     t = 1 / (1 + np.exp(y * theta @ x))
 
@@ -140,7 +140,7 @@ def test_the_penalty_of_a_linear_model_in_closed_form():
 @few
 @given(seeds, st.sampled_from([np.float32, np.float64]))
 def test_losses_and_their_hand_written_gradients_are_those_of_the_engine(seed, dtype):
-    """grad_z sum L(y, z) by the engine is losses.py's grad, for the logistic loss and the cross-entropy"""
+    """The engine's grad_z sum L(y, z) is the grad of losses.py, for the logistic loss and the cross-entropy"""
     rng = np.random.default_rng(seed)
     z, y = rng.normal(size=(5, 4)).astype(dtype), rng.integers(0, 4, 5)
     tolerance = 20 * np.finfo(dtype).eps

@@ -1,4 +1,4 @@
-"""Laws of vjp, grad and value_and_grad: what goes in, what comes out, nesting, deep graphs, threads, refusals."""
+"""Laws of vjp, grad and value_and_grad: arguments, results, nesting, deep graphs, threads and errors."""
 
 import doctest
 import gc
@@ -20,15 +20,15 @@ X = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]])
 
 @pytest.mark.parametrize("module", [scratchadv.engine, tape, ops])
 def test_the_examples_of_the_docstrings(module):
-    """What the docstrings show is what comes out"""
+    """The examples in the docstrings give the results that are shown"""
     assert doctest.testmod(module).failed == 0
 
 
-# What goes in and what comes out.
+# Arguments and results.
 
 
 def test_vjp_returns_arrays_for_arrays():
-    """z = x y, pull(g) = (g y, g x), each like its primal"""
+    """For z = x y, pull(g) = (g y, g x), each with the shape and dtype of its primal"""
     x, y = X, 2 * X.astype(np.float32)
     z, pull = vjp(lambda x, y: x * y, x, y)
     np.testing.assert_array_equal(z, x * y, strict=True)
@@ -38,7 +38,7 @@ def test_vjp_returns_arrays_for_arrays():
 
 
 def test_f_sees_tensors_that_look_like_their_arrays():
-    """Shape, ndim, size, dtype, len of a tensor are those of its array; plain gives the numbers, read-only"""
+    """Shape, ndim, size, dtype and len of a tensor are those of its array; plain returns that array, read-only"""
 
     def f(x):
         assert isinstance(x, Tensor)
@@ -56,7 +56,7 @@ def test_f_sees_tensors_that_look_like_their_arrays():
     "x", [2.0, np.float64(2), np.float32(2), np.array(2.0), np.array(2, np.float32), np.array([2.0]), X], ids=repr
 )
 def test_a_gradient_is_like_its_primal(x):
-    """A float for a float, an array for an array, 0-d ones included: same shape, same dtype"""
+    """The gradient is a float for a float and an array for an array, also a 0-d one, of the same shape and dtype"""
     value, g = value_and_grad(lambda x: (x * x * x).sum() if x.shape else x * x * x)(x)
     assert isinstance(g, type(x))
     np.testing.assert_allclose(g, 3 * x * x, rtol=1e-6)
@@ -78,13 +78,13 @@ def test_the_pullback_is_linear_and_may_be_called_often_in_any_order():
 
 
 def test_one_array_given_twice_is_two_primals():
-    """vjp(x y at y = x): the gradients are y and x apart, not their sum"""
+    """The gradients of x y at y = x, one array, are y and x separately, not their sum"""
     x = np.array(3.0)
     assert vjp(lambda x, y: x * x * y, x, x)[1](1.0) == (18, 9)
 
 
 def test_unused_primals_and_constant_functions_have_zero_gradients():
-    """d z / d y = 0, like y"""
+    """For a primal y that f does not use, dz/dy = 0 has the shape and dtype of y"""
     y = np.ones((2, 1), np.float32)
     _, dy, ds = vjp(lambda x, y, s: x.sum(), X, y, 1.0)[1](1.0)
     np.testing.assert_array_equal(dy, np.zeros_like(y), strict=True)
@@ -106,7 +106,7 @@ def test_the_identity_and_views_hand_out_memory_of_their_own():
 
 
 def test_grad_hands_on_further_arguments_as_they_are():
-    """grad(f)(x, y, k=...) is the gradient by x of f(x, y, k=...)"""
+    """grad(f)(x, y, k=...) is the gradient of f(x, y, k=...) in x"""
 
     def f(x, labels, k):
         assert labels.dtype == np.int64
@@ -117,11 +117,11 @@ def test_grad_hands_on_further_arguments_as_they_are():
     assert value_and_grad(f)(X, labels, k=2)[0] == 18.5
 
 
-# Graphs that share.
+# Graphs with shared tensors.
 
 
 def test_a_diamond_is_counted_once():
-    """z = y + y, y = x^2: dz/dx = 4 x, and each pullback runs once"""
+    """For z = y + y and y = x^2, dz/dx = 4 x, and each pullback runs once"""
     calls = []
     square = ops.operation("square", "", lambda g, z, x: calls.append(1) or 2 * g * x)
 
@@ -134,7 +134,7 @@ def test_a_diamond_is_counted_once():
 
 
 def test_a_ladder_of_diamonds_takes_linear_time():
-    """x -> x + x, 60 times: dz/dx = 2^60 in 60 steps, not 2^60"""
+    """After 60 times x -> x + x, dz/dx = 2^60, and the walk takes 60 steps instead of 2^60"""
 
     def f(x):
         for _ in range(60):
@@ -145,7 +145,7 @@ def test_a_ladder_of_diamonds_takes_linear_time():
 
 
 def test_uneven_paths_are_joined_before_they_are_followed():
-    """z = x + sin(x) e^sin(x) + sin(x): a parent waits for all its children, the near and the far"""
+    """z = x + sin(x) e^sin(x) + sin(x): a parent waits for all its children, near and far"""
 
     def f(x, sin, exp):
         s = sin(x)
@@ -164,7 +164,7 @@ DEPTH = 100_000
 
 
 def test_a_chain_of_100_000_operations():
-    """d/dx of x + 1 + ... + 1 and of x c^n, and of the latter twice; freed at once, without recursion"""
+    """d/dx of x + 1 + ... + 1 and of x c^n; the graphs are freed at once, without recursion"""
 
     def f(x):
         for _ in range(DEPTH // 2):
@@ -187,7 +187,7 @@ def test_a_chain_is_differentiable_twice():
 
 
 def test_deep_graphs_are_freed_in_threads_with_small_stacks():
-    """The graph of 200 000 operations is freed in a stack of 256 KiB, in a fresh interpreter"""
+    """The graph of 200 000 operations is freed with a stack of 256 KiB, in a fresh interpreter"""
     program = """
 import threading, numpy as np
 from scratchadv.engine import vjp
@@ -208,7 +208,7 @@ thread.join()
 
 
 def test_the_graph_goes_without_the_garbage_collector():
-    """No cycles: intermediate arrays are freed when value and pull are, or at once when only the gradient is kept"""
+    """There are no cycles: arrays are freed together with value and pull, or at once if only the gradient is kept"""
     alive = []
 
     def f(x):
@@ -232,7 +232,7 @@ def test_the_graph_goes_without_the_garbage_collector():
 
 
 def test_intermediate_gradients_are_freed_on_the_way_back():
-    """A chain of n operations on an array of m bytes: the walk back needs a few times m, not n m"""
+    """For a chain of n operations on an array of m bytes the backward walk needs a few times m bytes, not n m"""
     sizes = []
 
     def note(g):
@@ -274,7 +274,7 @@ def test_derivatives_of_any_order(order):
 
 
 def test_inside_another_call_results_are_tensors_exactly_if_they_depend_on_it():
-    """vjp of a tensor gives tensors; vjp of an array, within a call but apart from it, gives arrays"""
+    """vjp of a tensor returns tensors; vjp of an array that is unrelated to the outer call returns arrays"""
 
     def f(x):
         z, pull = vjp(lambda y: 3 * y, x)
@@ -286,7 +286,7 @@ def test_inside_another_call_results_are_tensors_exactly_if_they_depend_on_it():
         z, pull = vjp(lambda y: x * y, X)
         assert isinstance(z, Tensor)
         assert isinstance(pull(X)[0], Tensor)
-        z, pull = vjp(lambda y: x * 2, X)  # of the outer call only
+        z, pull = vjp(lambda y: x * 2, X)  # depends on the outer call only
         np.testing.assert_array_equal(plain(z), 2 * X)
         assert isinstance(z, Tensor)
         np.testing.assert_array_equal(pull(X)[0], 0 * X, strict=True)
@@ -303,7 +303,7 @@ def test_closed_over_tensors_get_their_gradient():
 
 
 def test_the_pullback_of_the_pullback_is_the_jacobian():
-    """pull is linear in g, and its own pullback at v is J v, as forward mode would give"""
+    """pull is linear in g, and its own pullback at v is J v, the result of forward mode"""
     f = lambda x: ops.tanh(x @ np.arange(6.0).reshape(3, 2)) * x.sum()  # noqa: E731
     v = np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.5]])
     z, pull = vjp(f, X)
@@ -313,19 +313,19 @@ def test_the_pullback_of_the_pullback_is_the_jacobian():
 
 
 def test_a_tensor_that_escapes_from_an_inner_call_counts_with_its_value():
-    """An inner function leaves y = x^2 in a list: of the inner x nothing is known any more, of the outer one all"""
+    """Of a tensor that an inner call left in a list only the dependence on the outer call is remembered"""
 
     def f(x):
         left = []
         grad(lambda y: left.append(y * x) or y * y)(x)
-        return left[0]  # x^2, of which the inner call's share is over
+        return left[0]  # x^2, after the inner call has ended
 
     assert vjp(f, 3.0)[0] == 9
     assert grad(f)(3.0) == 6
 
 
 def test_gradients_through_unrolled_steps_of_gradient_descent():
-    """y_{t+1} = y_t - a d/dy (y_t - x)^2 / 2: dy_T/dx = 1 - (1 - a)^T"""
+    """For y_{t+1} = y_t - a d/dy (y_t - x)^2 / 2, dy_T/dx = 1 - (1 - a)^T"""
 
     def descend(x, steps=20, a=0.1):
         y = 0 * x
@@ -337,7 +337,7 @@ def test_gradients_through_unrolled_steps_of_gradient_descent():
 
 
 def test_threads_do_not_disturb_each_other():
-    """Eight threads, each with nested calls of its own, give what one gives, at the same time"""
+    """Eight threads at the same time, each with its own nested calls, return what one thread returns"""
     barrier = threading.Barrier(8)
 
     def work(i):
@@ -360,14 +360,14 @@ def test_threads_do_not_disturb_each_other():
 
 
 def test_one_pullback_may_be_called_by_many_threads():
-    """pull keeps no state"""
+    """Threads may share a pull, since it keeps no state"""
     _, pull = vjp(lambda x: ops.exp(x) * x, X)
     with ThreadPoolExecutor(4) as pool:
         for i, (g,) in enumerate(pool.map(lambda i: pull(np.full_like(X, i)), range(50))):
             np.testing.assert_allclose(g, i * np.exp(X) * (1 + X), rtol=1e-14)
 
 
-# Refusals: the value that was wrong, and what was expected.
+# Error messages name the wrong value and what was expected.
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_one_pullback_may_be_called_by_many_threads():
     ],
 )
 def test_primals_that_are_not_of_floats_are_refused(x, message):
-    """TypeError before f is called"""
+    """A primal that does not hold floats raises a TypeError before f is called"""
 
     def f(*xs):
         raise AssertionError("f was called")
@@ -402,7 +402,7 @@ def test_primals_that_are_not_of_floats_are_refused(x, message):
     ],
 )
 def test_functions_that_return_no_tensor_are_refused(output, message):
-    """TypeError"""
+    """An f that does not return a tensor raises a TypeError"""
     with pytest.raises(TypeError, match=message):
         vjp(lambda x: output, X)
     with pytest.raises(TypeError, match=message):
@@ -411,7 +411,7 @@ def test_functions_that_return_no_tensor_are_refused(output, message):
 
 @pytest.mark.parametrize("shape", [(3,), (1,), (2, 2)])
 def test_gradients_of_what_is_no_scalar_are_refused(shape):
-    """ValueError that names the shape"""
+    """A value that is not a scalar raises a ValueError that names its shape"""
     message = rf"f returned shape \({', '.join(map(str, shape))},?\); a scalar, shape \(\), was expected"
     for of in (grad, value_and_grad):
         with pytest.raises(ValueError, match=message):
@@ -420,7 +420,7 @@ def test_gradients_of_what_is_no_scalar_are_refused(shape):
 
 @pytest.mark.parametrize("g", [1.0, np.ones(3), np.ones((3, 2)), np.ones((1, 2, 3)), None])
 def test_cotangents_of_another_shape_are_refused(g):
-    """ValueError that names both shapes; nothing broadcasts in silence"""
+    """A cotangent of another shape raises a ValueError that names both shapes; nothing is broadcast silently"""
     _, pull = vjp(lambda x: 2 * x, X)
     with pytest.raises(ValueError, match=r"the cotangent has shape \(.*\); \(2, 3\), the shape of f's value"):
         pull(g)
@@ -428,7 +428,7 @@ def test_cotangents_of_another_shape_are_refused(g):
 
 @pytest.mark.parametrize("g", [np.ones((2, 3), int), np.ones((2, 3), np.float32), np.ones((2, 3))])
 def test_cotangents_are_taken_in_the_dtype_of_the_value(g):
-    """The gradient has the dtype of its primal, whatever that of the cotangent"""
+    """The gradient has the dtype of its primal, whatever the dtype of the cotangent"""
     x = X.astype(np.float32)
     for f in (lambda x: x, lambda x: 2 * x):
         (dx,) = vjp(f, x)[1](g)
@@ -436,10 +436,10 @@ def test_cotangents_are_taken_in_the_dtype_of_the_value(g):
 
 
 def test_where_there_is_no_rule_there_is_no_silence():
-    """A tensor as exponent or as index is refused, and so are NumPy's own functions"""
-    with pytest.raises(TypeError, match="pow has no derivative by argument 1; a constant was expected there"):
+    """A tensor as an exponent or an index is refused, and so are NumPy's own functions"""
+    with pytest.raises(TypeError, match="pow has no derivative in argument 1; a constant was expected there"):
         grad(lambda x: ops.power(2.0, x))(3.0)
-    with pytest.raises(TypeError, match="where has no derivative by argument 0"):
+    with pytest.raises(TypeError, match="where has no derivative in argument 0"):
         grad(lambda x: ops.where(x, 1.0, 2.0))(3.0)
     for numpys in (np.exp, np.sum, np.asarray, math.exp, float, lambda x: np.where(X > 0, x, 0)):
         with pytest.raises(TypeError):
@@ -447,7 +447,7 @@ def test_where_there_is_no_rule_there_is_no_silence():
 
 
 def test_a_failing_function_leaves_nothing_behind():
-    """After an error within nested calls everything works as before"""
+    """After an error inside nested calls everything works as before"""
     with pytest.raises(ZeroDivisionError):
         grad(lambda x: x * grad(lambda y: y * (1 // 0))(x))(1.0)
     assert grad(lambda x: x * grad(lambda y: y * x)(x))(2.0) == 4

@@ -16,7 +16,7 @@ many = settings(max_examples=150, deadline=None)
 
 
 class Case(NamedTuple):
-    """Images, a kernel, dz, and how the kernel moves."""
+    """Images, a kernel, dz, a stride and a padding."""
 
     x: np.ndarray
     w: np.ndarray
@@ -38,7 +38,7 @@ def case(seed, n, h, w, kh, kw, c, f, stride, padding, dtype=np.float64):
 
 @st.composite
 def cases(draw):
-    """On both sides of every switch: C < 8, kw C < 16, 3 × 3 with 16 channels and even sides, stride > kernel."""
+    """Both sides of every switch: C < 8, kw C < 16, 3 × 3 with 16 channels and even sides, stride > kernel."""
     kernel = draw(st.sampled_from([(3, 3), (1, 1), (2, 2), (5, 5), (1, 3), (3, 2), (2, 4)]))
     stride, padding = draw(st.integers(1, 4)), draw(st.integers(0, 3))
     sides = [draw(st.integers(max(1, k - 2 * padding), 9)) for k in kernel]
@@ -60,7 +60,7 @@ def by_loop(x, w, stride, padding):
 
 
 def close(a, b):
-    """Equal up to rounding."""
+    """The arrays are equal up to rounding."""
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * (1 + abs(np.asarray(b)).max(initial=0)))
 
 
@@ -70,7 +70,7 @@ def inner(a, b):
 
 
 def test_the_loop_is_right_where_it_can_be_seen():
-    """(1 2 3) and the kernel (1 10): 1 + 20 and 2 + 30; with zeros around also 0 + 10 and 3 + 0"""
+    """(1 2 3) and the kernel (1 10) give 1 + 20 and 2 + 30, and with padding also 0 + 10 and 3 + 0"""
     x = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
     w = np.array([1.0, 10.0]).reshape(1, 2, 1, 1)
     np.testing.assert_array_equal(by_loop(x, w, 1, 0).ravel(), [21, 32])
@@ -100,7 +100,7 @@ def test_the_gradients_are_the_adjoints(case):
 @many
 @given(cases())
 def test_the_gradient_for_devices_is_the_same(case):
-    """All classes of pixels in one convolution, the kernel filled up with zeros = class by class"""
+    """One convolution with the kernel filled up with zeros gives the same as the classes one by one"""
     size = case.x.shape[1:3]
     close(_classes_at_once(case.dz, case.w, size, *case.move), conv_input_gradient(case.dz, case.w, size, *case.move))
 
@@ -122,7 +122,7 @@ def test_with_stride_one_conv_is_scipys_correlation(c, f, kernel):
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])
 @pytest.mark.parametrize("c", [3, 8, 16])
 def test_pixels_that_no_window_reaches_get_zero(stride, c):
-    """Stride beyond the kernel, and a rest at the border: dx is 0 there, exactly"""
+    """dx is exactly 0 at pixels between the windows of a large stride and in a remainder at the border"""
     _, w, dz, *_ = case(0, 2, 8, 9, 2, 2, c, 4, stride, 0)
     reached = np.zeros((8, 9), bool)
     for o, p in np.ndindex(dz.shape[1:3]):
@@ -135,7 +135,7 @@ def test_pixels_that_no_window_reaches_get_zero(stride, c):
 @pytest.mark.parametrize("c", [1, 8, 16])
 @pytest.mark.parametrize("cut", [np.s_[:, 1:7, 1:7], np.s_[:, ::2, ::2], np.s_[::-1]])
 def test_views_give_what_copies_give(c, cut):
-    """x and dz may be slices"""
+    """x and dz may be views of any layout"""
     rng = np.random.default_rng(0)
     x, w, dz = rng.normal(size=(2, 8, 8, c)), rng.normal(size=(3, 3, c, 16)), rng.normal(size=(2, 8, 8, 16))
     close(conv(x[cut], w, 1, 1), conv(x[cut].copy(), w, 1, 1))
@@ -171,7 +171,7 @@ def all_three(case):
 
 @every_way
 def test_results_are_not_overwritten_by_later_calls(size):
-    """Buffers are used again, results are not: they keep their values, and share no memory with each other or x"""
+    """Buffers are reused, but results keep their values and share no memory with each other or with x"""
     first = case(0, *size)
     given = [a.copy() for a in first[:3]]
     results = all_three(first)
@@ -187,7 +187,7 @@ def test_results_are_not_overwritten_by_later_calls(size):
 
 @every_way
 def test_results_feed_the_next_call(size):
-    """Calls nest: dz may be the result of a conv, as well as a copy of it"""
+    """dz may be the result of a convolution itself: the gradient is the same as for a copy of it"""
     first = case(0, *size)
     z = conv(first.x, first.w, *first.move)
     kept = z.copy()
@@ -198,7 +198,7 @@ def test_results_feed_the_next_call(size):
 @every_way
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(size, dtype):
-    """float32 stays float32, and is right to float32's precision"""
+    """float32 stays float32 and is correct to the precision of float32"""
     exact, rounded = case(0, *size), case(0, *size, dtype=dtype)
     for a, b in zip(all_three(rounded), all_three(exact), strict=True):
         assert a.dtype == dtype
@@ -206,7 +206,7 @@ def test_the_dtype_is_kept(size, dtype):
 
 
 def test_threads_do_not_disturb_each_other():
-    """Many threads at once give what one gives"""
+    """Many threads at once return what one thread returns"""
     jobs = [case(seed, *size) for size in ALL_WAYS for seed in range(10)]
     alone = [all_three(job) for job in jobs]
     with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""Laws of pooling: a loop, adjoints, ties, windows that do not fit."""
+"""Laws of pooling: loops, adjoints, ties and windows that do not fit."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +21,7 @@ many = settings(max_examples=100, deadline=None)
 
 @st.composite
 def cases(draw, ties=False):
-    """Images, size and stride: windows that overlap, touch, leave gaps, and do not fit at the border."""
+    """Images, sizes and strides whose windows overlap, touch, leave gaps, or do not fit at the border."""
     size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 5))
     h, w = draw(st.integers(size, 9)), draw(st.integers(size, 9))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -30,7 +30,7 @@ def cases(draw, ties=False):
 
 
 def by_loop(function, x, size, stride):
-    """function(window) for each window."""
+    """The function of each window."""
     n, h, w, c = x.shape
     z = np.zeros((n, output_size(h, size, stride, 0), output_size(w, size, stride, 0), c))
     for a, o, p, b in np.ndindex(z.shape):
@@ -45,7 +45,7 @@ def draw_like(z, seed=0):
 @many
 @given(cases() | cases(ties=True))
 def test_pooling_is_the_formula(case):
-    """max and mean of each window; the winner is the first of equals"""
+    """Pooling is the max or the mean of each window; the winner is the first of equal entries"""
     x, size, stride = case
     z, winner = max_pool(x, size, stride)
     np.testing.assert_array_equal(z, by_loop(np.max, x, size, stride), strict=True)
@@ -81,7 +81,7 @@ def test_average_pooling_and_its_gradient_are_adjoint(case):
 @many
 @given(cases(ties=True))
 def test_no_gradient_is_lost_or_doubled(case):
-    """sum dx = sum dz, ties or not"""
+    """sum dx = sum dz, with or without ties"""
     x, size, stride = case
     z, winner = max_pool(x, size, stride)
     dz = draw_like(z)
@@ -93,7 +93,7 @@ def test_no_gradient_is_lost_or_doubled(case):
 
 
 def test_golden():
-    """Windows of 2 over 3 × 3: the border is left out; a tie goes to the first"""
+    """Windows of size 2 over 3 × 3 pixels leave out the border, and the first of two equal entries wins"""
     x = np.array([[4.0, 1, 9], [4, 3, 9], [9, 9, 9]]).reshape(1, 3, 3, 1)
     z, winner = max_pool(x, 2, 2)
     assert (z.item(), winner.item(), average_pool(x, 2, 2).item()) == (4, 0, 3)
@@ -105,7 +105,7 @@ def test_golden():
 
 
 def test_overlapping_windows_add_up():
-    """An entry that wins twice is paid twice"""
+    """An entry that wins in two windows gets both gradients"""
     x = np.array([0.0, 5, 0]).reshape(1, 1, 3, 1).repeat(2, axis=1)
     _, winner = max_pool(x, 2, 1)
     dx = max_pool_input_gradient(np.array([1.0, 10]).reshape(1, 1, 2, 1), winner, x.shape, 2, 1)
@@ -127,7 +127,7 @@ def everything(x):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(2, 7, 7, 3), (1, 3, 3, 1)])
 def test_dtypes_are_kept_and_nothing_is_shared_or_changed(dtype, shape):
-    """Results have the dtype of x and memory of their own; x is what it was"""
+    """Results have the dtype of x and their own memory; x does not change"""
     x = np.random.default_rng(0).normal(size=shape).astype(dtype)
     before = x.copy()
     results = everything(x)
@@ -141,7 +141,7 @@ def test_dtypes_are_kept_and_nothing_is_shared_or_changed(dtype, shape):
 
 
 def test_threads_do_not_disturb_each_other():
-    """Many threads at once give what one gives"""
+    """Many threads at once return what one thread returns"""
     jobs = [np.random.default_rng(seed).normal(size=(2, 9, 8, 3)) for seed in range(40)]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(everything, jobs))

@@ -1,4 +1,4 @@
-"""Laws of sliding windows and of the buffers that belong to threads."""
+"""Laws of sliding windows and of the buffers of each thread."""
 
 import threading
 
@@ -14,7 +14,7 @@ sides = st.integers(1, 7)
 
 
 def images(n, h, w, c, dtype=np.float64):
-    """Every entry another one, none of them zero."""
+    """Images with distinct entries, none of them zero."""
     return np.arange(1, n * h * w * c + 1, dtype=dtype).reshape(n, h, w, c)
 
 
@@ -33,13 +33,13 @@ margins = st.tuples(st.integers(0, 3), st.integers(0, 3))
 @few
 @given(sides, sides, margins, margins)
 def test_pad_surrounds_each_image_with_zeros(h, w, rows, columns):
-    """pad = numpy.pad, images apart"""
+    """pad is numpy.pad for each image"""
     x = images(2, h, w, 3)
     np.testing.assert_array_equal(pad(x, rows, columns), np.pad(x, ((0, 0), rows, columns, (0, 0))), strict=True)
 
 
 def test_pad_leaves_what_needs_nothing():
-    """No margin: x itself, no copy"""
+    """Without a margin pad returns x itself, not a copy"""
     x = images(1, 2, 2, 1)
     assert pad(x, (0, 0), (0, 0)) is x
 
@@ -47,7 +47,7 @@ def test_pad_leaves_what_needs_nothing():
 @few
 @given(sides, sides, st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1, 2, 5, 8, 16]))
 def test_windows_and_patches_are_the_slices(h, w, kh, kw, stride, c):
-    """windows[n, o, p] = x[n, so : so + kh, sp : sp + kw], and patches has them as rows, on both sides of kw C = 16"""
+    """windows[n, o, p] = x[n, so : so + kh, sp : sp + kw], the rows of patches, for kw C above and below 16"""
     kh, kw = min(kh, h), min(kw, w)
     x = images(2, h, w, c)
     before = x.copy()
@@ -65,7 +65,7 @@ def test_windows_and_patches_are_the_slices(h, w, kh, kw, stride, c):
 
 @pytest.mark.parametrize("cut", [np.s_[:, 1:5, 2:6], np.s_[:, ::2, ::2], np.s_[::-1], np.s_[..., ::2]])
 def test_windows_of_slices_are_windows(cut):
-    """x may be any view: strides of any size and sign"""
+    """x may be any view, with strides of any size and sign"""
     x = images(3, 6, 7, 4)[cut]
     np.testing.assert_array_equal(windows(x, (2, 3), 1), windows(x.copy(), (2, 3), 1))
     np.testing.assert_array_equal(patches(x, (2, 3), 1).copy(), patches(x.copy(), (2, 3), 1))
@@ -75,7 +75,7 @@ def test_windows_of_slices_are_windows(cut):
 
 
 def test_scratch_is_one_buffer_a_name_and_a_dtype():
-    """The same memory for the same name and dtype, also for less; other memory for another name or dtype"""
+    """A name and a dtype have one piece of memory, also for smaller arrays; others have another one"""
     x, y = np.zeros(1), np.zeros(1, np.float32)
     a = scratch("a test", (2, 3), x)
     assert (a.shape, a.dtype) == ((2, 3), x.dtype)
@@ -87,7 +87,7 @@ def test_scratch_is_one_buffer_a_name_and_a_dtype():
 
 
 def test_scratch_grows_and_leaves_the_smaller_one_alone():
-    """An array that was handed out is not cut short by a larger one"""
+    """An array that was returned stays valid when a larger one is requested"""
     a = scratch("growing", (2,), np.zeros(1))
     a[...] = 7
     b = scratch("growing", (10_000,), np.zeros(1))
@@ -97,14 +97,14 @@ def test_scratch_grows_and_leaves_the_smaller_one_alone():
 
 
 def test_threads_do_not_share_buffers():
-    """scratch, pad and patches of two threads at once are different memory"""
+    """scratch, pad and patches use different memory in two threads that run at once"""
     x = images(1, 4, 4, 2)
     barrier, found = threading.Barrier(2), {}
 
     def work(name):
         barrier.wait()
         found[name] = [scratch("threads", (5,), x), pad(x, (1, 1), (1, 1)), patches(x, (3, 3), 1)]
-        barrier.wait()  # both alive at once
+        barrier.wait()  # both threads are alive
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
     for thread in threads:

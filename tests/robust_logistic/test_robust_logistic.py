@@ -1,4 +1,4 @@
-"""Laws of the robust objective, its subgradient and its certified minimum, beside independent solvers."""
+"""Laws of the robust objective, its subgradient and its certified minimum, compared with independent solvers."""
 
 import os
 import warnings
@@ -53,7 +53,7 @@ def lattice(low=-2, high=2):
     return st.integers(8 * low, 8 * high).map(lambda k: k / 8)
 
 
-# radii that no margin of points on the lattice equals
+# Radii that differ from all margins of points on the lattice.
 off_lattice = st.sampled_from([0.0, 0.0713, 0.31831, 1.2732])
 
 
@@ -67,7 +67,7 @@ def samples(draw, most=7, least=1):
 
 
 def noisy(seed, n=40, p=4):
-    """Overlapping classes."""
+    """Examples of two overlapping classes."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, p))
     return x, np.where(x @ rng.standard_normal(p) + rng.standard_normal(n) > 0, 1, -1)
@@ -101,7 +101,7 @@ def test_no_perturbation_of_the_set_is_worse(problem, seed):
 
 
 def most_harm(g, ball, low, high):
-    """max <g, δ> over ball and low <= δ <= high, by linprog, or for ℓ2 by its Lagrange multiplier."""
+    """max <g, δ> over the ball and low <= δ <= high, by linprog, or for ℓ2 by its Lagrange multiplier."""
     if isinstance(ball, L2):
 
         def dual(log_multiplier):
@@ -113,7 +113,7 @@ def most_harm(g, ball, low, high):
     bounds = np.stack([low, high], axis=1)
     if isinstance(ball, Linf):
         return -linprog(-g, bounds=np.clip(bounds, -ball.eps, ball.eps)).fun
-    p = len(g)  # the magnitude s of each component is a variable of its own
+    p = len(g)  # the magnitudes s of the components are variables too
     magnitudes = np.block([[np.eye(p), -np.eye(p)], [-np.eye(p), -np.eye(p)], [np.zeros((1, p)), np.ones((1, p))]])
     limits = np.append(np.zeros(2 * p), ball.eps)
     free = [(0, None)] * p
@@ -141,9 +141,9 @@ GOLDEN = [
     (L1(0.25), (1, 0), 1, 2.5 - 0.25 * 2),
     (Linf(0.25), (1, 0), -1, -2.5 - 0.25 * 3),
     (Linf(0.25).within(0, 1), (1, 0), 1, 2.5 - 0.25 * 3),
-    (Linf(0.25).within(0, 1), (0, 1), 1, -0.5),  # both pixels already are where the attack wants them
+    (Linf(0.25).within(0, 1), (0, 1), 1, -0.5),  # both pixels are already where the attack wants them
     (L2(0.25).within(0, 1), (1, 1), 1, 1.5 - 0.25 * 2),  # the second cannot grow
-    (L1(0.25).within(0, 1), (0.125, 0), 1, 0.75 - 0.125 * 2 - 0.125 * 1),  # the first only by 1/8, the rest is left
+    (L1(0.25).within(0, 1), (0.125, 0), 1, 0.75 - 0.125 * 2 - 0.125 * 1),  # the first only by 1/8, then the second
     (L0(1).within(0, 1), (1, 0), 1, 2.5 - 2),
     (Linf(0), (1, 0), 1, 2.5),
 ]
@@ -151,7 +151,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("threat", "x", "y", "m"), GOLDEN, ids=str)
 def test_worst_margin_by_hand(threat, x, y, m):
-    """Margins of θ = (2, −1), θ0 = 1/2 worked on paper; F = Ψ(m), and the gradient is −τ(−m) y (x + δ*)."""
+    """Margins of θ = (2, −1), θ0 = 1/2 computed on paper; F = Ψ(m), and the gradient is −τ(−m) y (x + δ*)."""
     x, y = np.array([x], dtype=float), np.array([y])
     theta, theta0 = np.array([2.0, -1.0]), 0.5
     np.testing.assert_allclose(worst_margin(theta, theta0, x, y, threat), [m], rtol=1e-14)
@@ -183,7 +183,7 @@ def test_gradient_is_the_limit_of_differences(threat):
 @given(two_models())
 @settings(max_examples=200)
 def test_subgradient_inequality(drawn):
-    """F(u) >= F(v) + <g(v), u − v> for all u, v: at zero and at kinks too."""
+    """F(u) >= F(v) + <g(v), u − v> for all u, v, also at zero and at kinks."""
     x, y, threat, (theta_u, theta0_u), (theta_v, theta0_v) = drawn
     g, g0 = gradient(theta_v, theta0_v, x, y, threat)
     assert g.shape == theta_v.shape
@@ -202,7 +202,7 @@ def test_objective_is_convex(drawn, s):
 
 @given(two_models(norm_balls), radii, st.booleans())
 def test_objective_grows_with_the_set(drawn, more, boxed):
-    """F for Δ <= F for Δ' where Δ lies in Δ': ε grows, or the box goes."""
+    """F for Δ <= F for Δ' if Δ is a subset of Δ', that is, if ε grows or the box is removed."""
     x, y, ball, u, _ = drawn
     small, large = ball, ball.scaled(ball.eps + more)
     if boxed:
@@ -213,7 +213,7 @@ def test_objective_grows_with_the_set(drawn, more, boxed):
 
 @given(two_models(), st.randoms(use_true_random=False))
 def test_order_does_not_count(drawn, random):
-    """F and g are equivariant to permutations of the examples and of the components."""
+    """F is invariant and g equivariant under permutations of the examples and of the components."""
     x, y, threat, (theta, theta0), _ = drawn
     flat, theta = x.reshape(len(x), -1), theta.ravel()
     i, j = (random.sample(range(n), n) for n in flat.shape)
@@ -227,7 +227,7 @@ def test_order_does_not_count(drawn, random):
 
 @given(two_models(), st.integers(1, 4))
 def test_batches_average(drawn, cut):
-    """N F = Σ N_b F_b, and so for g."""
+    """N F = Σ N_b F_b, and likewise for g."""
     x, y, threat, u, _ = drawn
     assume(cut < len(x))
     parts = slice(cut), slice(cut, None)
@@ -244,14 +244,14 @@ def test_batches_average(drawn, cut):
 
 @given(two_models())
 def test_flipping_labels_and_model(drawn):
-    """F(−θ, −θ0; x, −y) = F(θ, θ0; x, y), to the bit."""
+    """F(−θ, −θ0; x, −y) = F(θ, θ0; x, y) to the last bit."""
     x, y, threat, (theta, theta0), _ = drawn
     assert objective(-theta, -theta0, x, -y, threat) == objective(theta, theta0, x, y, threat)
 
 
 @each_threat
 def test_inputs_are_left_alone(threat):
-    """x, y, θ are the same to the bit afterwards: they are read-only here."""
+    """x, y and θ do not change; here they are read-only."""
     rng = np.random.default_rng(0)
     x, y, theta = rng.random((5, 3)), np.array([1, -1, 1, -1, -1]), rng.standard_normal(3)
     for a in (x, y, theta):
@@ -268,7 +268,7 @@ def test_inputs_are_left_alone(threat):
 
 
 def certify(found, x, y, ball, tol):
-    """What every result promises."""
+    """Check what every result promises."""
     x = x.astype(float)
     assert (found.theta.shape, found.theta.dtype, type(found.theta0)) == (x.shape[1:], float, float)
     again = objective(found.theta, found.theta0, x, y, ball)
@@ -281,7 +281,7 @@ def certify(found, x, y, ball, tol):
         rounding = 1e-15 * (abs(x) * abs(found.theta)).reshape(len(x), -1).sum(axis=1).max()
         assert -(1e-12 + rounding) <= found.objective - found.lower_bound
         assert found.gap <= tol
-        # weights a of the dual may be scaled up until one of them is 1/2
+        # dual weights a may be scaled up until one of them is 1/2
         assert found.objective >= np.log(2) / len(x) * (1 - 1e-12)
 
 
@@ -304,7 +304,7 @@ def test_fit_is_certified(sample, norm, eps, seed):
 @given(samples(most=12), st.sampled_from(NORMS), off_lattice)
 @settings(deadline=None, max_examples=60)
 def test_separable_means_below_the_critical_radius(sample, norm, eps):
-    """Separable if and only if ε < r."""
+    """The result is separable if and only if ε < r."""
     x, y = sample
     assert fit(x, y, norm(eps)).separable == (eps < critical_radius(x, y, norm))
 
@@ -312,7 +312,7 @@ def test_separable_means_below_the_critical_radius(sample, norm, eps):
 @given(samples(most=12, least=2), st.sampled_from(NORMS))
 @settings(deadline=None, max_examples=60)
 def test_separable_just_below_and_just_above_the_critical_radius(sample, norm):
-    """Separable at 0.95 r and not at 1.05 r."""
+    """The data are separable at 0.95 r and not at 1.05 r."""
     x, y = sample
     r = critical_radius(x, y, norm)
     assume(0 < r < np.inf)
@@ -323,11 +323,11 @@ def test_separable_just_below_and_just_above_the_critical_radius(sample, norm):
 
 
 def least_by_scipy(x, y, ball):
-    """The minimum by L-BFGS-B on θ = p − q for ℓ∞, by BFGS for ℓ2 (smooth but at 0), SLSQP with |θ_j| <= t for ℓ1."""
+    """The minimum by L-BFGS-B on θ = p − q for ℓ∞, BFGS for ℓ2 (smooth except at 0), SLSQP with |θ_j| <= t for ℓ1."""
     (n, p), yx, eps = x.shape, y[:, None] * x, ball.eps
 
     def of(design):
-        """F and its slopes by u for the margins design u."""
+        """F and its gradient in u for the margins design u."""
         return lambda u: (psi(design @ u).mean(), -(1 / (1 + np.exp(design @ u))) @ design / n)
 
     if isinstance(ball, Linf):
@@ -351,7 +351,7 @@ def least_by_scipy(x, y, ball):
 @pytest.mark.parametrize("eps", [0.02, 0.15, 0.5])
 @pytest.mark.parametrize("seed", range(3))
 def test_fit_agrees_with_an_independent_solver(norm, eps, seed):
-    """min F = the minimum that scipy finds in another formulation."""
+    """min F is the minimum that SciPy finds with another formulation."""
     x, y = noisy(seed)
     found = fit(x, y, norm(eps), tol=1e-8)
     assert not found.separable
@@ -361,7 +361,7 @@ def test_fit_agrees_with_an_independent_solver(norm, eps, seed):
 @each_norm
 @pytest.mark.parametrize("eps", [1e-3, 0.1, 0.4])
 def test_tol_is_kept(norm, eps):
-    """Gap <= tol for tol = 1e-1 to 1e-8, and the brackets of all of them overlap."""
+    """The gap is at most tol for tol = 1e-1 to 1e-8, and all the intervals [lower bound, F] overlap."""
     x, y = noisy(5, n=60, p=6)
     found = [fit(x, y, norm(eps), tol=tol) for tol in (1e-1, 1e-3, 1e-6, 1e-8)]
     for f, tol in zip(found, (1e-1, 1e-3, 1e-6, 1e-8), strict=True):
@@ -372,7 +372,7 @@ def test_tol_is_kept(norm, eps):
 @each_norm
 @pytest.mark.parametrize("seed", range(3))
 def test_radius_zero_is_plain_logistic_regression(norm, seed):
-    """ε = 0: min 1/N Σ Ψ(y (θᵀx + θ0)), the minimum and the minimiser that BFGS finds."""
+    """For ε = 0 the minimum and the minimiser of 1/N Σ Ψ(y (θᵀx + θ0)) are those that BFGS finds."""
     x, y = noisy(seed)
     design = np.column_stack([y[:, None] * x, y])
     best = minimize(lambda u: psi(design @ u).mean(), np.zeros(5), method="BFGS", options={"gtol": 1e-7})
@@ -384,20 +384,20 @@ def test_radius_zero_is_plain_logistic_regression(norm, seed):
 @given(samples(least=2), st.sampled_from(NORMS), st.sampled_from([1.01, 2.0, 30.0]))
 @settings(deadline=None, max_examples=60)
 def test_from_half_the_distance_of_the_means_no_pixel_helps(sample, norm, share):
-    """Θ = 0 is optimal, min F = H(share of +1), for ε >= ‖mean of +1 − mean of −1‖ / 2; below, min F is less."""
+    """For ε >= ‖mean of +1 − mean of −1‖ / 2, θ = 0 is optimal and min F = H(share of +1); below, min F is less."""
     x, y = sample
     assume(abs(y.sum()) < len(y))
     means = x[y > 0].mean(axis=0, dtype=float) - x[y < 0].mean(axis=0, dtype=float)
     half = np.linalg.norm(means.ravel(), ORDER[norm]) / 2
     h = entropy((y > 0).mean())
     np.testing.assert_allclose(fit(x, y, norm(share * half)).objective, h, rtol=1e-6)
-    if half > 0.1 and abs(critical_radius(x, y, norm) / half - 0.8) > 0.01:  # just there no infimum is attained
+    if half > 0.1 and abs(critical_radius(x, y, norm) / half - 0.8) > 0.01:  # not at r, where no infimum is attained
         assert fit(x, y, norm(0.8 * half)).objective < h * (1 - 1e-5)
 
 
 @each_norm
 def test_means_one_apart_by_hand(norm):
-    """x = (0, 0) with −1 once, (1, 0) with +1 three times, ε >= 1/2: F = H(1/4) = log 4 − 3/4 log 3."""
+    """For x = (0, 0) with −1 once, (1, 0) with +1 three times and ε >= 1/2, F = H(1/4) = log 4 − 3/4 log 3."""
     x, y = np.array([[0.0, 0.0]] + [[1.0, 0.0]] * 3), np.array([-1, 1, 1, 1])
     found = fit(x, y, norm(0.75))
     np.testing.assert_allclose(found.objective, np.log(4) - 0.75 * np.log(3), rtol=1e-6)
@@ -406,14 +406,14 @@ def test_means_one_apart_by_hand(norm):
 
 @each_norm
 def test_three_points_on_a_line_by_hand(norm):
-    """x = −1, 1 with +1 and x = 0 with −1, ε = 1/4: by symmetry θ = 0 and F = H(1/3) = log 3 − 2/3 log 2."""
+    """For x = −1, 1 with +1, x = 0 with −1 and ε = 1/4, by symmetry θ = 0 and F = H(1/3) = log 3 − 2/3 log 2."""
     found = fit(np.array([[-1.0], [0.0], [1.0]]), np.array([1, -1, 1]), norm(0.25))
     np.testing.assert_allclose(found.objective, np.log(3) - 2 / 3 * np.log(2), rtol=1e-6)
 
 
 @each_norm
 def test_two_flipped_labels_by_hand(norm):
-    """x = ±1 with y = ±1 three times and ∓1 once: 4 F = 3 Ψ((1 − ε) θ) + Ψ(−(1 + ε) θ) for θ >= 0.
+    """For x = ±1 with y = ±1 three times and ∓1 once, 4 F = 3 Ψ((1 − ε) θ) + Ψ(−(1 + ε) θ) for θ >= 0.
 
     Stationary where 3 (1 − ε) τ(−(1 − ε) θ) = (1 + ε) τ((1 + ε) θ). At ε = 1/2 that is θ = 0, F = log 2; at ε = 0
     it is τ(θ) = 3/4, F = H(1/4).
@@ -440,7 +440,7 @@ def minimum(x, y, ball):
 @given(samples(), st.sampled_from(NORMS), st.sampled_from([0.0713, 0.31831]))
 @settings(deadline=None, max_examples=50)
 def test_minimum_is_invariant(sample, norm, eps):
-    """Min F is the same for flipped labels, permuted, repeated, moved, scaled (with ε) data, and constant features."""
+    """min F is the same for flipped labels, permuted, repeated, moved, scaled (with ε) data, and constant features."""
     x, y = sample
     x = x.reshape(len(x), -1).astype(float)
     constant, zero = np.full((len(x), 1), 0.3), np.zeros((len(x), 1))
@@ -461,7 +461,7 @@ def test_minimum_is_invariant(sample, norm, eps):
 @given(samples(), st.sampled_from(NORMS), st.sampled_from([0.0713, 0.31831]))
 @settings(deadline=None, max_examples=50)
 def test_copies_of_the_features_change_only_the_radius(sample, norm, eps):
-    """Min F of (x, x) with ε = min F of x with ε c, c = 1, 1/√2, 1/2 for ℓ∞, ℓ2, ℓ1: (θ, θ) / 2 is as good as θ."""
+    """min F of (x, x) with ε is that of x with ε c, c = 1, 1/√2, 1/2 for ℓ∞, ℓ2, ℓ1: (θ, θ) / 2 is as good as θ."""
     x, y = sample
     share = {Linf: 1, L2: 1 / np.sqrt(2), L1: 0.5}[norm]
     flat = x.reshape(len(x), -1)
@@ -473,7 +473,7 @@ def test_copies_of_the_features_change_only_the_radius(sample, norm, eps):
 @given(samples(), st.sampled_from(NORMS), st.sampled_from([0.0, 0.31831]))
 @settings(deadline=None, max_examples=40)
 def test_contradictions_are_never_separable(sample, norm, eps):
-    """Every example with both labels: θ = 0 and min F = log 2."""
+    """If every example occurs with both labels, θ = 0 and min F = log 2."""
     x, _ = sample
     found = fit(np.concatenate([x, x]), np.repeat([1, -1], len(x)), norm(eps))
     assert not found.separable
@@ -483,18 +483,18 @@ def test_contradictions_are_never_separable(sample, norm, eps):
 @given(samples(), st.sampled_from(NORMS), st.sampled_from([0.0, 0.31831, 50.0]), st.sampled_from([-1, 1]))
 @settings(deadline=None, max_examples=40)
 def test_one_class_is_separable_for_every_radius(sample, norm, eps, label):
-    """All y equal: θ0 alone separates, inf F = 0; one example is the smallest case."""
+    """If all y are equal, θ0 alone separates and inf F = 0; a single example is the smallest case."""
     x, y = sample
     found = fit(x, np.full_like(y, label), norm(eps))
     assert found.separable
     certify(found, x, np.full_like(y, label), norm(eps), 1e-6)
 
 
-# Hard inputs
+# Difficult inputs
 
 
 def promise(x, y, norm, eps, tol=1e-6):
-    """Whether the result is certified; a result that is neither certified nor said not to be fails here."""
+    """Whether the result is certified; a result without a certificate and without a warning fails here."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = fit(x, y, norm(eps), tol=tol)
@@ -517,7 +517,7 @@ HARD = {
 @each_norm
 @pytest.mark.parametrize("kind", HARD)
 def test_hard_data_is_certified(norm, kind):
-    """Gap <= tol or separable with positive margins, on both sides of the critical radius; none is given up."""
+    """On both sides of the critical radius the gap is at most tol or the margins are positive, without exception."""
     for seed in range(12):
         rng = np.random.default_rng(seed)
         n, p = rng.integers(2, 30), rng.integers(1, 12)
@@ -534,7 +534,7 @@ def test_hard_data_is_certified(norm, kind):
 @given(samples(), st.sampled_from(NORMS), st.just(0.0) | st.floats(1e-6, 100), st.sampled_from([1e-30, 1e-8, 1.0, 1e8]))
 @settings(deadline=None, max_examples=60)
 def test_extreme_data_is_certified_or_said_not_to_be(sample, norm, eps, scale):
-    """Gap <= tol, or separable with positive margins, or a GapWarning; never another outcome."""
+    """The gap is at most tol, or the margins are positive, or there is a GapWarning; there is no other outcome."""
     x, y = sample
     x = x.astype(float)
     x[..., 0] *= scale
@@ -542,9 +542,9 @@ def test_extreme_data_is_certified_or_said_not_to_be(sample, norm, eps, scale):
 
 
 def test_a_tolerance_out_of_reach_is_said():
-    """Gap > tol is a GapWarning that names both."""
+    """A gap above tol raises a GapWarning that names both."""
     x, y = noisy(0)
-    with pytest.warns(GapWarning, match=r"relative gap .* asked was 1e-18"):
+    with pytest.warns(GapWarning, match=r"relative gap .* not 1e-18 as asked"):
         fit(x, y, L2(0.1), tol=1e-18)
 
 
@@ -555,7 +555,7 @@ PUBLISHED = [(0.1, 0.028258, 69), (0.2, 0.118652, 34), (0.3, 0.241656, 9)]
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_file(), reason="SCRATCHADV_DATA has no folder mnist/ with the real files")
 def test_the_optimum_on_mnist_is_the_published_one():
-    """0 against 1, ε = 0.1, 0.2, 0.3: objective and number of weights found independently, gap <= 1e-6."""
+    """For 0 against 1 and ε = 0.1, 0.2, 0.3 objective and number of weights are those found independently."""
     data = load("mnist").only(0, 1)
     for eps, value, weights in PUBLISHED:
         found = fit(data.x_train, data.y_train, Linf(eps))
@@ -564,7 +564,7 @@ def test_the_optimum_on_mnist_is_the_published_one():
         assert np.count_nonzero(found.theta) == weights
 
 
-# Bad input
+# Wrong arguments
 
 X, Y = np.array([[0.0, 1.0], [1.0, 0.5]]), np.array([1, -1])
 BAD_DATA = {
@@ -603,7 +603,7 @@ def test_bad_data_is_refused(ask, x, y, error, message):
 
 @pytest.mark.parametrize("ask", [objective, gradient, worst_margin])
 def test_a_bad_model_is_refused(ask):
-    """The message names the shape of θ and that of an example; NaN is refused."""
+    """The message names the shapes of θ and of an example; NaN is refused."""
     with pytest.raises(ValueError, match=r"theta has shape \(3,\); that of an example of x, \(2,\), was expected"):
         ask(np.ones(3), 0.0, X, Y, Linf(0.1))
     with pytest.raises(ValueError, match="theta holds nan; finite values were expected"):
@@ -621,14 +621,14 @@ def test_fit_wants_a_bare_ball_of_a_norm(ball):
 
 @each_norm
 def test_a_negative_radius_is_refused(norm):
-    """ε >= 0."""
+    """A negative ε is refused."""
     with pytest.raises(ValueError, match=r"eps = -0.1 must be finite and >= 0"):
         fit(X, Y, norm(-0.1))
 
 
 @pytest.mark.parametrize("tol", [0, 1, -1e-6, 2.0, np.nan])
 def test_tol_lies_between_zero_and_one(tol):
-    """0 < tol < 1."""
+    """A tol outside of 0 < tol < 1 is refused."""
     with pytest.raises(ValueError, match=rf"tol = {tol} must be between 0 and 1"):
         fit(X, Y, Linf(0.1), tol=tol)
 

@@ -1,4 +1,4 @@
-"""Laws of arrays in files: what is written comes back, whole or not at all."""
+"""Laws of arrays in files: they are written completely or not at all, and read back unchanged."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_what_is_written_comes_back(tmp_path):
 
 
 def test_arrays_of_any_layout_come_back_and_can_be_written_to(tmp_path):
-    """Columns first, strided, reversed, empty, without axes: the same values in an array of one's own"""
+    """Arrays in any memory layout, also empty or without axes, come back with the same values and their own memory"""
     a = np.arange(24.0).reshape(2, 3, 4)
     arrays = {"columns": np.asfortranarray(a), "strided": a[:, ::2], "reversed": a[::-1], "axis": a[:, :, 0].T}
     arrays |= {
@@ -67,16 +67,16 @@ def written(tmp_path):
 
 
 def test_a_file_cut_off_anywhere_is_refused(written):
-    """Every proper beginning of the file is a ValueError that names it"""
+    """A file that is cut off anywhere raises a ValueError that names it"""
     whole = written.read_bytes()
     for n in range(len(whole)):
         written.write_bytes(whole[:n])
-        with pytest.raises(ValueError, match=r"a\.npz is damaged, cut off, or no file of scratchadv"):
+        with pytest.raises(ValueError, match=r"a\.npz is damaged, cut off, or not a file of scratchadv"):
             archive.read(written, "model")
 
 
 def test_a_flipped_bit_is_refused_or_does_not_matter(written):
-    """Any byte changed: a ValueError, or the same content (zip has bytes that mean nothing)"""
+    """A changed byte raises a ValueError or leaves the content the same (zip has bytes without a meaning)"""
     whole = written.read_bytes()
     refused = 0
     for i in range(len(whole)):
@@ -113,7 +113,7 @@ def head(kind, number, *names):
     ],
 )
 def test_another_npz_file_is_refused(tmp_path, content, message):
-    """Foreign entries, another kind, pickles: a ValueError that says so"""
+    """Foreign entries, another kind of file and pickles raise a ValueError that says so"""
     np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(ValueError, match=message):
         archive.read(tmp_path / "a.npz", "model")
@@ -128,9 +128,9 @@ class Alarm:
     "make", [lambda: b"", lambda: b"PK", lambda: b"text" * 99, lambda: npy(np.ones(3)), lambda: pickled()]
 )
 def test_another_file_is_refused_and_nothing_in_it_is_run(tmp_path, make):
-    """Empty, text, .npy, a pickle that would end this process: a ValueError"""
+    """An empty file, text, .npy and a pickle that would end this process raise a ValueError"""
     (tmp_path / "a.npz").write_bytes(make())
-    with pytest.raises(ValueError, match="damaged, cut off, or no file of scratchadv"):
+    with pytest.raises(ValueError, match="damaged, cut off, or not a file of scratchadv"):
         archive.read(tmp_path / "a.npz", "model")
 
 
@@ -147,7 +147,7 @@ def pickled():
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):
-    """FileNotFoundError, for reading and for a folder that is not there"""
+    """Reading a missing file and writing into a missing folder raise a FileNotFoundError"""
     with pytest.raises(FileNotFoundError):
         archive.read(tmp_path / "a.npz", "model")
     with pytest.raises(FileNotFoundError):
@@ -155,7 +155,7 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(written, monkeypatch):
-    """Whatever breaks off a write, the file is the old one, bit for bit, and no part is left"""
+    """Whatever interrupts writing, the old file stays, bit for bit, and no partial file is left"""
     before = written.read_bytes()
 
     class Unwritable:
@@ -186,7 +186,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(written, monkey
     ],
 )
 def test_arrays_of_other_shapes_are_refused(found, message):
-    """Names and shapes must be those expected, whatever the order"""
+    """Names and shapes must be the expected ones, in any order"""
     expected = {"a": (2,), "b": ()}
     archive.check_shapes("a.npz", {"b": np.ones(()), "a": np.ones(2)}, expected)
     with pytest.raises(ValueError, match=message):

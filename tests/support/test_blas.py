@@ -1,4 +1,4 @@
-"""Laws of BLAS on one thread: nesting, threads, Ctrl-C at any line, forks while threads attack."""
+"""Laws of BLAS on one thread: nesting, threads, Ctrl-C at any line, and forks while threads run attacks."""
 
 import contextlib
 import linecache
@@ -15,7 +15,7 @@ from scratchadv.support.blas import one_blas_thread
 
 
 class Library:
-    """Stands in for a BLAS library, with the two properties that ``blas`` uses."""
+    """A stand-in for a BLAS library with the two attributes that ``blas`` uses."""
 
     num_threads = 4
 
@@ -25,14 +25,14 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch):
-    """The only BLAS library there is, at four threads."""
+    """The only BLAS library, with four threads."""
     library = Library()
     monkeypatch.setattr(blas, "_libraries", lambda: [library])
     return library
 
 
 def test_one_thread_inside_and_as_before_after(library):
-    """4, 1, 4, also after an exception; nothing is remembered: a number set by hand later is kept"""
+    """The threads are 4, 1, 4, also after an exception; a number that is set by hand later is kept"""
     for outside in (4, 3):
         library.num_threads = outside
         with one_blas_thread():
@@ -44,7 +44,7 @@ def test_one_thread_inside_and_as_before_after(library):
 
 
 def test_blocks_nest(library):
-    """The inner block's end changes nothing, the outer one's restores"""
+    """The end of the inner block changes nothing, and that of the outer block restores the threads"""
     with one_blas_thread():
         with one_blas_thread(), one_blas_thread():
             pass
@@ -53,7 +53,7 @@ def test_blocks_nest(library):
 
 
 def test_the_last_of_several_threads_restores(library):
-    """A begins, B begins, A ends, B ends: one thread until B's end"""
+    """If A begins, B begins, A ends, B ends, there is one thread until B ends"""
     first, second = one_blas_thread(), one_blas_thread()
     for step, left in ((first.__enter__, 1), (second.__enter__, 1), (first.__exit__, 1), (second.__exit__, 4)):
         thread = threading.Thread(target=step)
@@ -66,12 +66,12 @@ def test_the_last_of_several_threads_restores(library):
 
 
 def lines_of(run):
-    """How many calls and lines of ``blas`` the function ``run`` goes through."""
+    """The number of calls and lines of ``blas`` that the function ``run`` executes."""
     return interrupted(run, -1)
 
 
 def interrupted(run, at):
-    """Run with a KeyboardInterrupt at the given call or line of ``blas``; how many calls and lines there were.
+    """Run with a KeyboardInterrupt at the given call or line of ``blas``, and return the number of calls and lines.
 
     Python looks for signals at calls and between lines, but not when a function returns, nor between the body of
     ``with lock`` and the release of the lock.
@@ -123,7 +123,7 @@ def one_inside_and_one_after():
 
 @pytest.mark.parametrize("run", [one_block, nested, one_inside_and_one_after])
 def test_ctrl_c_at_any_line_leaves_blas_as_it_was_after_the_next_block(library, run):
-    """An interrupt at each call and line of beginning and end: the next complete block restores at the latest"""
+    """After an interrupt at any call or line of the beginning or end the next complete block restores the threads"""
     for at in range(lines_of(run)):
         with pytest.raises(KeyboardInterrupt):
             interrupted(run, at)
@@ -134,7 +134,7 @@ def test_ctrl_c_at_any_line_leaves_blas_as_it_was_after_the_next_block(library, 
 
 
 def test_ctrl_c_is_late_only_before_the_first_instruction_of_the_end(library):
-    """Wherever else it strikes, BLAS has its threads back at once"""
+    """Elsewhere, an interrupt restores the threads of BLAS at once"""
     places = []
     for at in range(lines_of(one_block)):
         try:
@@ -148,7 +148,7 @@ def test_ctrl_c_is_late_only_before_the_first_instruction_of_the_end(library):
 
 
 def test_an_interrupt_does_not_end_the_block_of_another_thread(library):
-    """B is inside while A is interrupted at each line: one thread until B's end, and then four"""
+    """If A is interrupted at any line while B is inside, there is one thread until B ends, and then four"""
     for at in range(lines_of(one_block)):
         entered, leave = threading.Event(), threading.Event()
 
@@ -230,7 +230,7 @@ assert not wrong, wrong
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_while_threads_attack_and_train_can_attack_and_train():
-    """The child's δ are the parent's, BLAS has its threads back there, and no child hangs"""
+    """The child computes the δ of the parent, BLAS has its threads back there, and no child hangs"""
     program = UNDER_LOAD.replace("FORKS", "40")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
@@ -270,17 +270,17 @@ def hold():
 thread = threading.Thread(target=hold)
 thread.start()
 entered.wait(60)
-assert forked() == ({1}, before)  # the other thread's block is not the child's
+assert forked() == ({1}, before)  # the block of the other thread is not in the child
 leave.set()
 thread.join()
 with one_blas_thread():
-    assert forked() == ({1}, {1})  # this thread's block is the child's too
+    assert forked() == ({1}, {1})  # the block of this thread is in the child too
 assert blas_threads() == before
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_the_blocks_of_other_threads_do_not_count_in_a_forked_process():
-    """Held by another thread at the fork: restored by the child's next block; held by the forking one: still held"""
+    """A block of another thread ends with the child's next block; a block of the forking thread goes on in the child"""
     done = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

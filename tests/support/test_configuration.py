@@ -1,4 +1,4 @@
-"""Laws of describing a run in words and numbers."""
+"""Laws of the description of a run in words and numbers."""
 
 import json
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ DIFFERENT = [
 
 
 def test_different_things_have_different_descriptions():
-    """describe(a) != describe(b), and JSON can say both"""
+    """describe(a) != describe(b), and both are JSON types"""
     texts = [json.dumps(describe(value), sort_keys=True) for value in DIFFERENT]
     assert len(set(texts)) == len(texts)
 
@@ -70,7 +70,7 @@ def test_different_things_have_different_descriptions():
     "make", [lambda: SGD(0.1), lambda: partial(pgd, threat=Linf(0.1), rng=rng(3)), lambda: MLP((3, 2))]
 )
 def test_equal_things_have_equal_descriptions(make):
-    """describe is a function of what a thing is, not of which object it is, nor of what was drawn from its generator"""
+    """describe depends on the value, not on the identity of the object or on the numbers drawn from its generator"""
     first, second = make(), make()
     for generator in generators_of(second):
         generator.random(5)
@@ -79,14 +79,14 @@ def test_equal_things_have_equal_descriptions(make):
 
 
 def test_numpy_numbers_are_numbers():
-    """describe(np.float32(1/2)) = 0.5, and a ball of it is the ball"""
+    """describe(np.float32(1/2)) = 0.5, and a ball with this radius is described like one with 0.5"""
     assert describe([np.float32(0.5), np.int64(3), np.bool_(True)]) == [0.5, 3, True]
     assert describe(Linf(np.float32(0.5))) == describe(Linf(0.5))
 
 
 @pytest.mark.parametrize("own", [lambda x: x, json.dumps, print, partial(json.dumps, indent=1), [rng], object()])
 def test_functions_from_elsewhere_cannot_be_described(own):
-    """A name does not say what a function does: TypeError"""
+    """A function from elsewhere raises a TypeError, since its name does not say what it does"""
     with pytest.raises(TypeError, match="cannot be described"):
         describe(own)
 
@@ -101,7 +101,7 @@ BIT_GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.ra
 
 @pytest.mark.parametrize("kind", BIT_GENERATORS)
 def test_a_generator_goes_on_from_its_state(kind):
-    """rng2.state = state(rng1): both draw the same from then on, half-used words among it"""
+    """After rng2.state = state(rng1) both draw the same numbers, including half-used words"""
     first, second = (np.random.Generator(kind(seed)) for seed in (1, 2))
     first.random(7), first.integers(5, size=3, dtype=np.int32)
     second.bit_generator.state = json.loads(state_of(first))
@@ -110,7 +110,7 @@ def test_a_generator_goes_on_from_its_state(kind):
 
 
 def test_the_seed_stays_the_same():
-    """seed_of(rng) knows the seed and the spawned child, not what was drawn"""
+    """seed_of(rng) depends on the seed and the spawned child, not on what was drawn"""
     used = rng(5)
     used.random(3)
     assert seed_of(used) == seed_of(rng(5)) == [5, []]
@@ -118,14 +118,14 @@ def test_the_seed_stays_the_same():
 
 
 def test_generators_are_found_in_partials():
-    """Also in a partial of a partial, and in its own arguments; elsewhere there are none to be seen"""
+    """Generators are found also in a partial of a partial and in its positional arguments, but not elsewhere"""
     a, b = rng(), rng()
     assert generators_of(partial(partial(pgd, rng=a), b, 3)) == [b, a]
     assert generators_of(pgd) == generators_of(None) == []
 
 
 def test_digests_tell_arrays_apart_whatever_their_layout():
-    """digest(a) knows dtype, shape and bits, and not the strides"""
+    """digest(a) depends on dtype, shape and bits, but not on the strides"""
     a = np.arange(6.0).reshape(2, 3)
     assert digest(a) == digest(np.asfortranarray(a)) == digest(a.T.copy().T) != digest(a.T)
     assert digest(a, a[0]) != digest(a)
@@ -134,7 +134,7 @@ def test_digests_tell_arrays_apart_whatever_their_layout():
 
 
 def test_differences_are_named_by_their_place():
-    """Where two descriptions differ, deep down too; nothing where they do not"""
+    """One line for each difference of two descriptions, also deep inside; none if they are equal"""
     a = {"x": 1, "layers": [{"size": 3}, {"size": 2}], "same": [0]}
     b = {"x": 2, "layers": [{"size": 3}, {"size": 4, "new": 0}], "same": [0]}
     assert differences(a, a) == []

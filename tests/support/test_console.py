@@ -1,4 +1,4 @@
-"""Laws of text for people: whatever the output's encoding, nothing is lost but single letters."""
+"""Laws of text output: whatever the encoding of the output, only single letters are lost."""
 
 import io
 import os
@@ -15,7 +15,7 @@ ENCODINGS = ["ascii", "cp1252", "latin-1", "cp437", "shift_jis", "utf-8", "utf-1
 
 
 def printed(encoding, monkeypatch, write):
-    """What lands in a strict output of this encoding, decoded."""
+    """What a strict output with this encoding receives, decoded."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding, newline="\n")
     monkeypatch.setattr(sys, "stdout", stream)
@@ -26,7 +26,7 @@ def printed(encoding, monkeypatch, write):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_an_encoding_has_is_printed_and_the_rest_is_a_question_mark(encoding, monkeypatch):
-    """say(text) prints text, letter by letter, with ? for what cannot be encoded"""
+    """say(text) prints the text with ? for each letter that cannot be encoded"""
     expected = TEXT.encode(encoding, "replace").decode(encoding)
     assert printed(encoding, monkeypatch, lambda: console.say(TEXT)) == expected + "\n"
     assert ("δ" in expected) == encoding.startswith("utf") or encoding in ("cp437", "shift_jis")
@@ -46,7 +46,7 @@ def test_a_stream_is_made_to_replace_and_keeps_its_encoding(encoding, monkeypatc
 
 
 def test_streams_that_have_no_encoding_are_left_alone(monkeypatch, capsys):
-    """A notebook's stream, StringIO, no stream at all: as print does it"""
+    """A notebook's stream, a StringIO or no stream at all is treated as by print"""
     for stream in (io.StringIO(), None):
         console.replace_what_cannot_be_written(stream)
         monkeypatch.setattr(sys, "stdout", stream)
@@ -72,7 +72,7 @@ COMMANDS = {
 
 @cache
 def run(command, encoding):
-    """The command in a process of its own whose streams have this encoding."""
+    """Run the command in its own process, whose streams have this encoding."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "100"}
     return subprocess.run([sys.executable, "-m", "scratchadv", *command], capture_output=True, env=environment)
 
@@ -80,7 +80,7 @@ def run(command, encoding):
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_the_command_ends_the_same_in_any_encoding(command, encoding):
-    """Same exit status, same text but for the letters that are replaced, no traceback"""
+    """The exit status is the same, the text too except for replaced letters, and there is no traceback"""
     found, expected = run(command, encoding), run(command, "utf-8")
     assert found.returncode == expected.returncode
     assert b"Traceback" not in found.stderr

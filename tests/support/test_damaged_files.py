@@ -1,4 +1,4 @@
-"""Files from strangers: whatever is wrong with a model or a checkpoint is a ValueError, before memory is asked for."""
+"""Files from strangers: any error in a model or a checkpoint is a ValueError, before memory is allocated."""
 
 import io
 import json
@@ -62,7 +62,7 @@ def quick_disk(monkeypatch):
 
 
 def read_or_refused(path, read):
-    """What is read, or None after a ValueError of a reasonable length that names the file."""
+    """The content, or None after a ValueError of reasonable length that names the file."""
     try:
         return read(path)
     except ValueError as error:
@@ -75,7 +75,7 @@ def read_or_refused(path, read):
 @each_kind
 @pytest.mark.parametrize("seed", range(4))
 def test_bytes_that_are_changed_are_refused_or_do_not_matter(write, read, seed, tmp_path):
-    """One to twenty bytes changed, swapped, cut out or put in, anywhere: read, or a ValueError that names the file"""
+    """A file with one to twenty bytes changed anywhere is read or raises a ValueError that names the file"""
     path, random = tmp_path / "a.npz", rng(seed)
     write(path)
     whole = path.read_bytes()
@@ -89,21 +89,21 @@ def test_bytes_that_are_changed_are_refused_or_do_not_matter(write, read, seed, 
         read_or_refused(path, read)
 
 
-# Content that a checksum does not protect: someone wrote it like that
+# Content that a checksum does not detect, because someone wrote it on purpose
 
 NESTED = json.loads("[" * 400 + "]" * 400)
 JUNK = [None, True, -1, 0, 1.5, 10**400, float("nan"), float("inf"), "", "x", [], [[]], {}, {"a": 1}, NESTED]
 
 
 def rewrite(path, kind, change):
-    """The file with its description changed."""
+    """Change the description in the file."""
     about, arrays = archive.read(path, kind)
     about, arrays = change(about, arrays) or (about, arrays)
     archive.write(path, kind, about, arrays)
 
 
 def places(value, place=()):
-    """Every place in a description, as a tuple of keys and indices."""
+    """Every place in a description as a tuple of keys and indices."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inside:
         yield (*place, key)
@@ -121,7 +121,7 @@ def put(value, place, junk):
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_a_description_with_junk_anywhere_is_refused_or_makes_a_model_that_works(make, tmp_path):
-    """Each entry of the description removed or replaced by junk, one after the other"""
+    """Each entry of the description is removed or replaced by junk, one after the other"""
     path = tmp_path / "a.npz"
     save_model(path, make)
     about, arrays = archive.read(path, "model")
@@ -140,7 +140,7 @@ def test_a_description_with_junk_anywhere_is_refused_or_makes_a_model_that_works
 
 
 def test_a_checkpoint_with_junk_anywhere_is_refused_or_goes_on(tmp_path):
-    """Each entry removed or replaced by junk; where it is refused, model and generator are as they were"""
+    """Each entry is removed or replaced by junk; if the file is refused, model and generator do not change"""
     path = tmp_path / "a.npz"
     train(path)
     about, arrays = archive.read(path, "checkpoint")
@@ -154,7 +154,7 @@ def test_a_checkpoint_with_junk_anywhere_is_refused_or_goes_on(tmp_path):
 
 
 def generators(change):
-    """A change of the state of the run's last generator."""
+    """Change the state of the last generator in the file."""
 
     def changed(about, arrays):
         state = json.loads(about["generators"][-1])
@@ -165,10 +165,10 @@ def generators(change):
 
 
 def test_a_refused_checkpoint_leaves_model_and_generators_as_they_were(tmp_path):
-    """The last thing that is looked at is wrong: nothing before it has been taken over"""
+    """If the last value that is checked is wrong, none of the values before it was used"""
 
     def start():
-        """A run with two generators, its own and the attack's."""
+        """A run with two generators, its own and that of the attack."""
         own, model = rng(4), MLP((4, 3), dtype=np.float64)
         attack = partial(fgsm_random_start, threat=Linf(0.1), rng=own)
         return model, rng(3), own, {"epochs": 2, "attack": attack, "checkpoint": tmp_path / "a.npz", "progress": False}
@@ -188,7 +188,7 @@ def test_a_refused_checkpoint_leaves_model_and_generators_as_they_were(tmp_path)
 @pytest.mark.parametrize(("kind", "name"), [("MT19937", "pos"), ("Philox", "buffer_pos")])
 @pytest.mark.parametrize("position", [-1, 10**6, 1.5, "x"])
 def test_a_generator_that_stands_outside_of_its_numbers_is_refused(kind, name, position, tmp_path):
-    """NumPy would read memory that is not the generator's"""
+    """A position outside the generator's buffer, where NumPy would read foreign memory, is refused"""
     path, options = tmp_path / "a.npz", {"epochs": 1, "progress": False, "checkpoint": tmp_path / "a.npz"}
     random = np.random.Generator(getattr(np.random, kind)(0))
     fit(MLP((4, 3)), *data(), rng=random, **options)
@@ -205,7 +205,7 @@ def arrays_of(**changed):
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf], ids=["NaN", "infinite", "minus infinite"])
 @pytest.mark.parametrize(("make", "name"), [(network, "6.weight"), (network, "0.bias"), (logistic, "theta0")])
 def test_weights_that_are_not_finite_are_refused_by_name(make, name, wrong, tmp_path):
-    """One NaN or infinite value among the weights: neither loaded nor saved, and the parameter is named"""
+    """Weights with one NaN or infinite value are neither loaded nor saved, and the parameter is named"""
     path = tmp_path / "a.npz"
     save_model(path, make)
     spoilt = make()
@@ -234,7 +234,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(make, name, wrong, tmp_
     ],
 )
 def test_arrays_of_a_checkpoint_that_do_not_fit_are_refused(name, array, tmp_path):
-    """Wrong dtypes, shapes, and parameters that are not finite: a ValueError that names the array"""
+    """Wrong dtypes, shapes and parameters that are not finite raise a ValueError that names the array"""
     path = tmp_path / "a.npz"
     train(path)
     rewrite(path, "checkpoint", arrays_of(**{name: array}))
@@ -269,7 +269,7 @@ HUGE = {
 
 @pytest.mark.parametrize("change", HUGE.values(), ids=HUGE)
 def test_a_description_of_another_size_is_refused_before_memory_is_asked_for(change, tmp_path):
-    """A small file that describes a large network: a ValueError, and less than 4 MiB were allocated"""
+    """A small file that describes a large network raises a ValueError and allocates less than 4 MiB"""
     path = tmp_path / "a.npz"
     save_model(path, MODELS["MLP"])
     rewrite(path, "model", lambda about, arrays: (about | change, arrays))
@@ -277,7 +277,7 @@ def test_a_description_of_another_size_is_refused_before_memory_is_asked_for(cha
 
 
 def peak_of(path, error):
-    """The most memory that is held while the file is refused."""
+    """The peak memory while the file is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(error):
@@ -288,13 +288,13 @@ def peak_of(path, error):
 
 
 def npy(shape, dtype="<f4", content=b"", version=(1, 0)):
-    """An .npy file whose header says what it likes."""
+    """An .npy file with an arbitrary header."""
     header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY" + bytes(version) + struct.pack("<H", len(header)) + header + content
 
 
 def bombs():
-    """The bytes of zip files that promise more than they are."""
+    """The bytes of zip files that promise more bytes than they have."""
     about = io.BytesIO()
     np.save(about, np.array(json.dumps({"scratchadv": "model", "format": 1, "names": ["a"]})))
 
@@ -306,12 +306,12 @@ def bombs():
         return patch(file.getvalue())
 
     def claim(size, raw):
-        """The directory says that the last entry has this many bytes."""
+        """A file whose directory says that the last entry has this many bytes."""
         start = raw.rindex(b"PK\x01\x02")
         return raw[: start + 24] + struct.pack("<I", size) + raw[start + 28 :]
 
     def overlap(raw, times=5000):
-        """A directory that lists one entry again and again."""
+        """A file whose directory lists one entry many times."""
         start, end = raw.index(b"PK\x01\x02"), raw.index(b"PK\x05\x06")
         last = raw.rindex(b"PK\x01\x02")
         directory = raw[start:last] + raw[last:end] * times
@@ -340,7 +340,7 @@ BOMBS = bombs()
 
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
 def test_a_file_that_promises_more_than_it_is_long_is_refused(content, tmp_path, monkeypatch):
-    """Compressed zeros, lying headers and directories: a ValueError, with memory and reading of the file's own order"""
+    """Compressed zeros and wrong headers and directories raise a ValueError, with no more memory than the file needs"""
     path, read, sizes = tmp_path / "a.npz", archive._array, []
 
     def counted(content):
@@ -355,14 +355,14 @@ def test_a_file_that_promises_more_than_it_is_long_is_refused(content, tmp_path,
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 100_000, '"\ud800', "\0", "é"])
 def test_a_description_that_is_no_json_is_refused(text, tmp_path):
-    """Deeply nested, endless numbers, broken letters"""
+    """Deeply nested text, endless numbers and broken letters are refused"""
     np.savez(tmp_path / "a.npz", about=np.array(text))
     with pytest.raises(ValueError, match=r"a\.npz is an \.npz file, but not one of scratchadv"):
         weights.load(tmp_path / "a.npz")
 
 
 def test_loading_draws_no_weights(tmp_path, monkeypatch):
-    """A model is loaded without making random parameters first: the file's are the only ones"""
+    """Loading a model draws no random parameters: those in the file are the only ones"""
     save_model(tmp_path / "a.npz", partial(CNN, (8, 8, 1)))
 
     def draws(*arguments):
@@ -373,13 +373,13 @@ def test_loading_draws_no_weights(tmp_path, monkeypatch):
     assert weights.load(tmp_path / "a.npz").logits(np.ones((1, 8, 8, 1), "f4")).shape == (1, 10)
 
 
-# What is no regular file
+# Files that are not regular files
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 @each_kind
 def test_a_pipe_or_a_folder_is_refused_instead_of_waited_for(write, read, tmp_path):
-    """An OSError at once"""
+    """Reading raises an OSError at once"""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(OSError, match="is not a regular file"):
@@ -407,7 +407,7 @@ def spoil_content(path):
 
 @pytest.mark.parametrize("spoil", [spoil_weight, spoil_layers, spoil_content])
 def test_a_damaged_model_of_the_zoo_is_trained_anew(spoil, tmp_path):
-    """Whatever the damage: a warning, and the same model again"""
+    """Whatever the damage, there is a warning, and the same model is trained again"""
     expected = in_zoo(tmp_path)
     (path,) = tmp_path.iterdir()
     spoil(path)
@@ -419,7 +419,7 @@ def test_a_damaged_model_of_the_zoo_is_trained_anew(spoil, tmp_path):
 
 @pytest.mark.parametrize("damage", [{"generators": []}, {"factors": NESTED}, {"history": {}}, {"configuration": {}}])
 def test_a_damaged_checkpoint_of_the_zoo_is_trained_anew(damage, tmp_path, monkeypatch):
-    """A checkpoint that reads as one, but that no run can go on from: a warning, and the same model again"""
+    """A checkpoint that can be read but not continued gives a warning, and the same model is trained again"""
     expected = in_zoo(tmp_path / "whole")
 
     def interrupted(*arguments):

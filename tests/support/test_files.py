@@ -1,4 +1,4 @@
-"""Laws of files: written whole or not at all, through what is no regular file, and read only where they are one."""
+"""Laws of files: they are written completely or not at all, also into pipes, and read only if they are regular."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="pipes and links of POSIX"
 
 
 def expected(write, tmp_path):
-    """The bytes that the writer writes into a plain file."""
+    """The bytes that the writer writes to a plain file."""
     (tmp_path / "elsewhere").mkdir()
     write(tmp_path / "elsewhere" / "file")
     return (tmp_path / "elsewhere" / "file").read_bytes()
@@ -40,7 +40,7 @@ def expected(write, tmp_path):
 @posix
 @each_writer
 def test_a_pipe_stays_a_pipe_and_gets_the_content(write, tmp_path):
-    """What is written into a pipe is what would be in a file, and the pipe is still there"""
+    """A pipe receives what a file would contain, and still exists afterwards"""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -54,7 +54,7 @@ def test_a_pipe_stays_a_pipe_and_gets_the_content(write, tmp_path):
 @posix
 @each_writer
 def test_a_device_stays_a_device(write):
-    """A terminal's other end is written to, not replaced; neither is /dev/null"""
+    """The end of a terminal and /dev/null are written to, not replaced"""
     ours, theirs = os.openpty()
     name = os.ttyname(theirs)
     threading.Thread(target=lambda: os.read(ours, 10**6), daemon=True).start()
@@ -68,7 +68,7 @@ def test_a_device_stays_a_device(write):
 @each_writer
 @pytest.mark.parametrize("there", [True, False], ids=["of a file", "dangling"])
 def test_a_link_stays_a_link_and_its_target_is_written(write, there, tmp_path):
-    """A link, and a link to a link, in another folder, absolute or relative: the file at the end has the content"""
+    """Through links, also to links, in another folder, absolute or relative, the file at the end gets the content"""
     content = expected(write, tmp_path)
     (tmp_path / "far").mkdir()
     target = tmp_path / "far" / "target"
@@ -88,7 +88,7 @@ def test_a_link_stays_a_link_and_its_target_is_written(write, there, tmp_path):
 @each_writer
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
 def test_the_permissions_of_a_file_stay(write, mode, tmp_path):
-    """A private file stays private; a new file has the permissions that any new file has"""
+    """A private file stays private; a new file has the usual permissions of a new file"""
     path, other = tmp_path / "file", tmp_path / "other"
     path.write_text("old")
     path.chmod(mode)
@@ -101,7 +101,7 @@ def test_the_permissions_of_a_file_stay(write, mode, tmp_path):
 
 @posix
 def test_a_private_file_is_private_while_it_is_written(tmp_path):
-    """Nobody else may read the part that is not in its place yet"""
+    """Nobody else may read the partial file"""
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(0o600)
@@ -118,7 +118,7 @@ def full(*args, **options):
 @each_writer
 @pytest.mark.parametrize("old", [None, b"the old content"], ids=["new", "old"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(write, old, tmp_path, monkeypatch):
-    """Whether there is no room for the content or for its last bytes: an OSError, and the folder is as it was"""
+    """If there is no room for the content or for its last bytes, an OSError is raised and the folder does not change"""
     path = tmp_path / "file"
     if old:
         path.write_bytes(old)
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(write, old, tmp_path, 
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    """Half is written, then anything is raised: the old file is whole; a link's target too"""
+    """If anything is raised after half was written, the old file, or the target of a link, is complete"""
     (tmp_path / "file").write_text("old")
     (tmp_path / "link").symlink_to("file")
 
@@ -149,7 +149,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
 @each_writer
 def test_two_that_write_the_same_file_at_once_do_not_meet(write, tmp_path, monkeypatch):
-    """A second run begins and ends while the first has not replaced the file: no error, and the file is whole"""
+    """A second run may begin and end before the first has replaced the file: no error, and the file is complete"""
     path, fsync, begun = tmp_path / "file", os.fsync, []
 
     def meanwhile(number):
@@ -168,23 +168,23 @@ def test_two_that_write_the_same_file_at_once_do_not_meet(write, tmp_path, monke
 
 @pytest.mark.parametrize("name", ["x" * 255, "ε" * 127, "a b", ".hidden", "no.ending."])
 def test_any_name_that_the_system_takes_can_be_written(name, tmp_path):
-    """Names as long as they may be: the part's own name is no longer"""
+    """The longest names are possible, since the name of the partial file is no longer"""
     files.check_writable(tmp_path / name)
     files.write_text(tmp_path / name, CONTENT)
     assert (tmp_path / name).read_text(encoding="utf-8") == CONTENT
 
 
 def test_text_that_utf_8_cannot_say_is_written_with_a_question_mark(tmp_path):
-    """Half a surrogate pair, as in undecodable file names, costs one letter, not the file"""
+    """Half a surrogate pair, as in undecodable file names, becomes one question mark"""
     files.write_text(tmp_path / "file", "a\udcffb ε")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "a?b ε"
 
 
-# Before long work
+# Checks before long work
 
 
 def unwritable(tmp_path):
-    """Paths that cannot be written, and a word of why."""
+    """Paths that cannot be written, each with a word of the reason."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("here")
     (tmp_path / "round").symlink_to("round")
@@ -204,7 +204,7 @@ CASES = ["a folder", "no folder", "below a file", "a long name", "a circle of li
 @posix
 @pytest.mark.parametrize("case", CASES)
 def test_what_cannot_be_written_is_refused_before_and_while_writing(case, tmp_path):
-    """check_writable and whole agree; the message names the path, and the folder is as it was"""
+    """check_writable and whole agree; the message names the path, and the folder does not change"""
     path, why = unwritable(tmp_path)[case]
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(OSError, match="cannot be written: .*" + why) as caught:
@@ -217,14 +217,14 @@ def test_what_cannot_be_written_is_refused_before_and_while_writing(case, tmp_pa
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a file system that takes no files")
 def test_a_folder_that_takes_no_files_is_refused():
-    """/proc is a folder, but nothing can be made in it"""
+    """/proc is a folder in which no file can be made"""
     with pytest.raises(OSError, match=r"/proc/report\.html cannot be written"):
         files.check_writable("/proc/report.html")
 
 
 @posix
 def test_what_can_be_written_is_left_as_it_is(tmp_path):
-    """Files, links, a pipe that nobody reads and a device are accepted; nothing changes and nothing waits"""
+    """Files, links, a pipe without a reader and a device are accepted; nothing changes and nothing waits"""
     (tmp_path / "old").write_text("content")
     (tmp_path / "link").symlink_to("old")
     (tmp_path / "dangling").symlink_to("new")
@@ -242,7 +242,7 @@ def test_what_can_be_written_is_left_as_it_is(tmp_path):
 
 @posix
 def test_only_regular_files_are_read(tmp_path):
-    """A pipe without a writer is refused instead of waited for; so are folders and devices; links are followed"""
+    """A pipe without a writer, a folder and a device are refused without waiting; links are followed"""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to("file")

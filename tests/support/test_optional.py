@@ -1,4 +1,4 @@
-"""Laws of optional packages: what is missing is named, with the command that installs it."""
+"""Laws of optional packages: the error names a missing package and the command that installs it."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def without(package, code):
-    """The last line that Python says when the code runs without the package."""
+    """The last line that Python prints when the code runs without the package."""
     code = f"import sys; sys.modules[{package!r}] = None\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     return done.stderr.strip().splitlines()[-1]
@@ -39,7 +39,7 @@ MISSING = {
 
 @pytest.mark.parametrize(("package", "code", "extra"), MISSING.values(), ids=MISSING)
 def test_a_missing_package_is_told_with_the_command_that_installs_it(package, code, extra):
-    """An ImportError in one sentence: what needs which package, and pip's command with the extra that brings it"""
+    """The ImportError says in one sentence what needs which package, and the pip command with the extra"""
     if "lectures" in code:
         pytest.importorskip("jupytext", reason="the extra lectures is not installed")
     told = without(package, code)
@@ -50,7 +50,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(package, co
 
 
 def test_the_museum_without_hypothesis_is_one_line_and_exit_status_one():
-    """No traceback in the command line"""
+    """The command line shows no traceback"""
     code = "import sys; sys.modules['hypothesis'] = None\nfrom scratchadv.cli import main\nsys.exit(main(['museum']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -58,13 +58,13 @@ def test_the_museum_without_hypothesis_is_one_line_and_exit_status_one():
 
 
 def test_what_needs_no_optional_package_can_be_had_without():
-    """check_gradients, without hypothesis"""
+    """check_gradients works without hypothesis"""
     code = "import sys; sys.modules['hypothesis'] = None\nfrom scratchadv.testing import check_gradients"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_error_is_an_import_error_with_its_cause_and_other_errors_pass():
-    """The first failure is kept; what is no failed import is not touched"""
+    """The first failure is kept, and errors other than failed imports do not change"""
     message = r"tea needs water: pip install 'scratchadv\[kettle\]' \(No module"
     with pytest.raises(ImportError, match=message) as caught, needed_by("tea", "water", "kettle"):
         import water_that_is_not_there  # noqa: F401

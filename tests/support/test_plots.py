@@ -1,4 +1,4 @@
-"""Laws of the pictures: what is drawn is what was given, and files are whole or not there."""
+"""Laws of the pictures: they show the given values, and files are written completely or not at all."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scratchadv.support import plots
 
 
 def test_save_writes_a_png_that_reads_back(tmp_path):
-    """The file is a PNG of the figure's size at 150 dots an inch, and nothing else is in the folder"""
+    """The file is a PNG with the size of the figure at 150 dots per inch, and the folder holds nothing else"""
     figure, axes = plots.figure_with_axes(1, 2, size=(2.0, 1.0))
     axes[0, 0].plot([0, 1])
     plots.save(figure, tmp_path / "name.png")
@@ -21,7 +21,7 @@ def test_save_writes_a_png_that_reads_back(tmp_path):
 
 
 def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch):
-    """Where writing breaks off, the old picture stays and the half-written one goes"""
+    """If writing fails, the old picture stays and the partial one is deleted"""
     path = tmp_path / "name.png"
     path.write_bytes(b"the old picture")
 
@@ -37,7 +37,7 @@ def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_other(tmp_path, monk
 
 
 def test_axes_come_as_a_table():
-    """figure_with_axes(r, c) has axes of shape (r, c), a figure c wide and r high times the size of one"""
+    """figure_with_axes(r, c) has axes of shape (r, c), and the figure is c times as wide and r times as high as one"""
     for rows, columns in [(1, 1), (2, 3), (1, 4)]:
         figure, axes = plots.figure_with_axes(rows, columns, size=(2.0, 3.0))
         assert axes.shape == (rows, columns)
@@ -46,7 +46,7 @@ def test_axes_come_as_a_table():
 
 @pytest.mark.parametrize("shape", [(4, 5, 1), (4, 5, 3)])
 def test_an_image_is_drawn_clipped_to_its_limits(shape):
-    """The picture holds clip(image, limits), and black and white are the limits"""
+    """The picture shows clip(image, limits), and the limits are black and white"""
     axis = plots.figure_with_axes()[1][0, 0]
     pixels = np.linspace(-1, 2, np.prod(shape)).reshape(shape)
     plots.show_image(axis, pixels, (0.0, 1.0))
@@ -57,7 +57,7 @@ def test_an_image_is_drawn_clipped_to_its_limits(shape):
 
 
 def test_signed_images_have_zero_in_the_middle_of_their_own_scale():
-    """Limits are -top, top with top = max |image|; an image of zeros is drawn too"""
+    """The limits are -top and top with top = max |image|; an image of zeros can be drawn too"""
     images = [np.array([[[-3.0], [1.0]]]), np.array([[[0.5], [0.25]]]), np.zeros((1, 2, 1))]
     figure = plots.signed_images(images, ["a", "b", "c"])
     drawn = [axis for axis in figure.axes if axis.images]
@@ -70,7 +70,7 @@ def test_signed_images_have_zero_in_the_middle_of_their_own_scale():
 
 
 def test_before_and_after_marks_right_and_wrong():
-    """Row r, column i holds image i under condition r, its prediction above it: green if right, red if wrong"""
+    """Row r and column i show image i under condition r, with its prediction in green if correct and red if wrong"""
     images = np.arange(8.0).reshape(2, 2, 2, 1) / 8
     rows = [("clean", images, ["0", "1"], [True, False]), ("attacked", images + 0.1, ["1", "1"], [False, True])]
     figure = plots.before_and_after(rows, (-0.2, 1.2))
@@ -87,7 +87,7 @@ def test_before_and_after_marks_right_and_wrong():
 
 @pytest.mark.parametrize("mark", [None, (0.25, "trained here")])
 def test_curves_are_the_lines_given(mark):
-    """Each line has the x and the values given, its label and its style; the mark is a line at its x"""
+    """Each line has the given x, values, label and style; the mark is a line at its x"""
     x = np.linspace(0, 0.5, 6)
     lines = [("up", x, {"color": "red", "ls": "--"}), ("down", 1 - x, {"color": "blue"})]
     (axis,) = plots.curves(x, lines, "eps", "error", mark).axes

@@ -688,7 +688,7 @@ def test_a_checkpoint_of_another_run_is_refused(changed, message, tmp_path):
     train("Adam", path, epochs=3)
     before, model = path.read_bytes(), changed.get("model", cnn())
     params = bits(model)
-    with pytest.raises(ValueError, match=rf"a\.npz (is of another run|is of a run|has).*{message}"):
+    with pytest.raises(ValueError, match=rf"a\.npz (belongs to another run|belongs to a run|has).*{message}"):
         train("Adam", path, **{"model": model} | changed)
     assert path.read_bytes() == before
     assert bits(model) == params

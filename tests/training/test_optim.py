@@ -1,4 +1,4 @@
-"""Laws of one step of an optimiser, and of schedules."""
+"""Laws of one step of an optimiser and of schedules."""
 
 import math
 
@@ -22,7 +22,7 @@ def test_a_step_worked_by_hand(dtype):
 
 
 def test_the_old_parameters_stay_as_they_are():
-    """params and grads are not written to, and the new ones share no memory with them"""
+    """params and grads do not change, and the new parameters share no memory with them"""
     params, grads = {"a": np.array([1.0, 2.0])}, {"a": np.array([4.0, -2.0])}
     for lr in (0.5, 0.0):
         new, _ = SGD(lr).step(params, grads, {})
@@ -43,13 +43,13 @@ def test_a_numpy_step_size_does_not_widen_the_parameters(lr):
     ("lr", "error"), [(-0.1, ValueError), (np.nan, ValueError), ("1", TypeError), (None, TypeError)]
 )
 def test_a_bad_step_size_is_refused(lr, error):
-    """alpha is a finite number >= 0"""
+    """A step size that is not a finite number >= 0 is refused"""
     with pytest.raises(error, match="lr"):
         SGD(lr)
 
 
 def run(optimizer, theta, gradients, scales=None):
-    """The parameter after each step, one number long."""
+    """The single parameter after each step."""
     params, found = {"a": np.array([theta])}, []
     state = optimizer.start(params)
     for g, scale in zip(gradients, scales or [1.0] * len(gradients), strict=True):
@@ -64,7 +64,7 @@ def test_momentum_worked_by_hand():
 
 
 def test_weight_decay_worked_by_hand():
-    """g + theta / 2: 1 + 1 = 2, theta = 2 - 2/4 = 3/2; 1/4 + 3/4 = 1, theta = 5/4"""
+    """With g + theta / 2: 1 + 1 = 2, theta = 2 - 2/4 = 3/2; 1/4 + 3/4 = 1, theta = 5/4"""
     assert run(SGD(0.25, weight_decay=0.5), 2.0, [1.0, 0.25]) == [1.5, 1.25]
 
 
@@ -74,7 +74,7 @@ def test_weight_decay_goes_into_the_velocity():
 
 
 def test_the_schedule_scales_the_step_and_not_the_velocity():
-    """scale 1, then 1/2: v = 4, 3; theta = 1 - 1 = 0, 0 - 3/8; without momentum alpha scale is the step size"""
+    """For scale 1, then 1/2: v = 4, 3; theta = 1 - 1 = 0, 0 - 3/8; without momentum the step size is alpha scale"""
     assert run(SGD(0.25, momentum=0.5), 1.0, [4.0, 1.0], [1.0, 0.5]) == [0, -0.375]
     assert run(SGD(0.5), 1.0, [4.0], [0.25]) == run(SGD(0.125), 1.0, [4.0])
 
@@ -88,13 +88,13 @@ def test_adam_worked_by_hand():
 
 
 def test_adams_first_step_is_alpha_times_the_sign():
-    """t = 1: m^ = g and v^ = g^2, so theta - alpha g / (|g| + eps)"""
+    """At t = 1, m^ = g and v^ = g^2, so theta becomes theta - alpha g / (|g| + eps)"""
     for g in (1e-3, -5.0, 1e6):
         assert run(Adam(0.5, epsilon=0), 0.0, [g]) == pytest.approx([-0.5 * np.sign(g)])
 
 
 def test_adams_weight_decay_is_part_of_the_gradient():
-    """Adam with lambda on g = Adam without on g + lambda theta, step by step"""
+    """Adam with lambda on g is Adam without lambda on g + lambda theta, step by step"""
     decayed = run(Adam(0.5, weight_decay=0.25), 4.0, [1.0, -3.0, 2.0])
     gradients = [g + 0.25 * theta for g, theta in zip([1.0, -3.0, 2.0], [4.0, *decayed], strict=False)]
     assert run(Adam(0.5), 4.0, gradients) == decayed
@@ -106,7 +106,7 @@ OPTIMIZERS = [SGD(0.1), SGD(0.1, 0.9, 0.01), Adam(), Adam(0.1, weight_decay=0.1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 def test_nothing_is_written_to_and_dtypes_are_kept(optimizer, dtype):
-    """Parameters, gradients and state stay as they are; float32 stays float32, whatever the gradients are"""
+    """Parameters, gradients and state do not change; float32 stays float32, whatever the dtype of the gradients"""
     params = {"w": np.array([[1, 2]], dtype), "b": np.array(3, dtype)}
     state = optimizer.start(params)
     for grad_dtype in (np.float32, np.float64):
@@ -122,7 +122,7 @@ def test_nothing_is_written_to_and_dtypes_are_kept(optimizer, dtype):
 
 
 def test_every_parameter_has_its_own_state():
-    """A step on two parameters is a step on each"""
+    """A step on two parameters is a step on each of them"""
     for optimizer in OPTIMIZERS:
         params, grads = {"a": np.array([1.0]), "b": np.array([2.0])}, {"a": np.array([3.0]), "b": np.array([-1.0])}
         state = optimizer.start(params)
@@ -149,20 +149,20 @@ def test_every_parameter_has_its_own_state():
     ],
 )
 def test_bad_settings_are_refused(make, error, message):
-    """Step sizes are finite and >= 0, shares are below 1"""
+    """Step sizes that are not finite and >= 0, and factors that are not below 1, are refused"""
     with pytest.raises(error, match=message):
         make()
 
 
 def test_steps_jump_at_their_epochs():
-    """The factor is that of the last epoch reached, whatever the order it was written in; 1 before"""
+    """The factor is that of the last epoch reached, in whatever order the epochs are written, and 1 before the first"""
     schedule = steps({7: 0.01, 5: 0.1})
     assert [schedule(epoch) for epoch in range(9)] == [1, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
     assert [steps({})(epoch) for epoch in range(3)] == [constant(epoch) for epoch in range(3)] == [1, 1, 1]
 
 
 def test_cosine_falls_from_one_to_zero():
-    """1 in epoch 0, 1/2 half way, 0 at E and beyond, symmetric about the middle"""
+    """The factor is 1 in epoch 0, 1/2 halfway, 0 from E on, and symmetric about the middle"""
     schedule = cosine(8)
     assert schedule(0) == 1
     assert schedule(4) == pytest.approx(0.5)

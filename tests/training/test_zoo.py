@@ -1,4 +1,4 @@
-"""Laws of the cache of trained models: nothing is trained twice, and nothing else is taken for it."""
+"""Laws of the cache of trained models: no model is trained twice, and no other model is returned for it."""
 
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ def bits(model):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How many times fit was called."""
+    """Count the calls of fit."""
     calls = []
 
     def counting(*arguments, **options):
@@ -52,7 +52,7 @@ def get(cache, make=net, xy=None, **changed):
 
 
 def test_a_model_is_trained_once_and_is_the_one_that_fit_trains(tmp_path, counted):
-    """The first call trains, the others load the same bits; one file is left, which weights.load reads"""
+    """The first call trains, and the others load the same bits; one file is left, which weights.load reads"""
     expected = net()
     fit(expected, *data(), epochs=2, attack=ATTACK)
     for _ in range(3):
@@ -85,7 +85,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("changed", OTHERS.values(), ids=OTHERS)
 def test_whatever_changes_the_training_changes_the_key(changed, tmp_path, counted):
-    """Another setting, start or data: trained, beside the other"""
+    """Other settings, initial parameters or data make another model, kept beside the first"""
     get(tmp_path)
     get(tmp_path, **changed)
     assert len(counted) == 2
@@ -93,7 +93,7 @@ def test_whatever_changes_the_training_changes_the_key(changed, tmp_path, counte
 
 
 def test_where_a_generator_stands_is_part_of_the_key(tmp_path, counted):
-    """The same seed, but something was drawn before: another training, for rng and for the attack's own"""
+    """A generator with the same seed from which numbers were drawn, rng or the attack's, makes another training"""
     used, attack = rng(), partial(fgsm_random_start, threat=Linf(0.1))
     used.random()
     for random in (rng(), used):
@@ -106,7 +106,7 @@ def test_where_a_generator_stands_is_part_of_the_key(tmp_path, counted):
 
 
 def test_defaults_that_are_said_are_the_same_as_those_that_are_not(tmp_path, counted):
-    """rng=default_rng(0), SGD(0.1), batches of 100 and no schedule are what is meant; progress does not matter"""
+    """The defaults are rng=default_rng(0), SGD(0.1), batches of 100 and no schedule; progress does not matter"""
     first = get(tmp_path)
     second = get(
         tmp_path, rng=rng(0), optimizer=SGD(np.float64(0.1)), batch_size=100, schedule=steps({}), progress=False
@@ -116,7 +116,7 @@ def test_defaults_that_are_said_are_the_same_as_those_that_are_not(tmp_path, cou
 
 
 def test_another_recipe_is_another_key(tmp_path, counted, monkeypatch):
-    """When training itself changes, old models are left alone"""
+    """When training itself changes, old models are not used and not deleted"""
     get(tmp_path)
     monkeypatch.setattr(zoo, "RECIPE", zoo.RECIPE + 1)
     get(tmp_path)
@@ -125,7 +125,7 @@ def test_another_recipe_is_another_key(tmp_path, counted, monkeypatch):
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:100] + b"?" + b[101:]])
 def test_a_damaged_model_is_trained_anew_with_a_warning(damage, tmp_path, counted):
-    """Cut off, empty or changed: a warning that names the file, and the same model again"""
+    """A file that is cut off, empty or changed gives a warning that names it, and the same model is trained again"""
     expected = bits(get(tmp_path))
     (file,) = tmp_path.iterdir()
     file.write_bytes(damage(file.read_bytes()))
@@ -136,7 +136,7 @@ def test_a_damaged_model_is_trained_anew_with_a_warning(damage, tmp_path, counte
 
 
 def test_a_model_of_another_architecture_in_its_place_is_damage(tmp_path, counted):
-    """A whole file of another model is not taken"""
+    """An undamaged file of another model is not used"""
     expected = bits(get(tmp_path))
     (file,) = tmp_path.iterdir()
     weights.save(net(widths=(4, 3)), file)
@@ -146,7 +146,7 @@ def test_a_model_of_another_architecture_in_its_place_is_damage(tmp_path, counte
 
 
 def interrupted(cache):
-    """A run that is broken off in its third epoch."""
+    """A run that is interrupted in its third epoch."""
     epochs = []
 
     def schedule(epoch):
@@ -166,7 +166,7 @@ def interrupted(cache):
 
 
 def steps_of(cache):
-    """How many steps it takes until the model is there, and the model."""
+    """The number of steps until the model is trained, and the model."""
     taken = []
 
     class Counts(SGD):
@@ -179,7 +179,7 @@ def steps_of(cache):
 
 
 def test_an_interrupted_training_goes_on(tmp_path):
-    """Two of four epochs are done: two more are trained, to the same bits, and the checkpoint is cleared away"""
+    """After two of four epochs two more are trained, to the same bits, and the checkpoint is deleted"""
     expected, four = steps_of(tmp_path / "whole")
     assert four == 4
     interrupted(tmp_path / "cache")
@@ -188,7 +188,7 @@ def test_an_interrupted_training_goes_on(tmp_path):
 
 
 def test_a_damaged_checkpoint_is_trained_anew_with_a_warning(tmp_path):
-    """The run begins again"""
+    """A damaged checkpoint is deleted, and the run begins again"""
     expected, _ = steps_of(tmp_path / "whole")
     interrupted(tmp_path / "cache")
     (checkpoint,) = (tmp_path / "cache").iterdir()
@@ -198,12 +198,12 @@ def test_a_damaged_checkpoint_is_trained_anew_with_a_warning(tmp_path):
 
 
 def test_an_attack_of_ones_own_needs_a_name(tmp_path, counted):
-    """What the key cannot see must be said: a TypeError before training; with a name it is trained once"""
+    """An attack that the key cannot describe raises a TypeError before training; if it is named, it is trained once"""
 
     def own(model, x, y):
         return 0 * x
 
-    with pytest.raises(TypeError, match=r"the attack is not one of this package's.*name it in `about`"):
+    with pytest.raises(TypeError, match=r"the attack is not from this package.*name it in `about`"):
         get(tmp_path, attack=own)
     assert counted == []
     for about in ("zero, version 1", "zero, version 1", "zero, version 2"):
@@ -224,7 +224,7 @@ class Mine(Network):
     ],
 )
 def test_what_cannot_be_trained_or_kept_is_refused_first(changed, error, message, tmp_path, counted):
-    """Before anything is trained or written"""
+    """Anything that cannot be trained or kept is refused before a model is trained or a file written"""
     with pytest.raises(error, match=message):
         get(tmp_path, **changed)
     assert counted == []
@@ -232,7 +232,7 @@ def test_what_cannot_be_trained_or_kept_is_refused_first(changed, error, message
 
 
 def test_the_cache_is_the_users(tmp_path, monkeypatch):
-    """Without a folder it is ``models`` in the user's cache for scratchadv"""
+    """The default folder is ``models`` in the user's cache for scratchadv"""
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
     get(None)
     (file,) = (tmp_path / "scratchadv" / "models").iterdir()
@@ -244,7 +244,7 @@ def test_the_cache_is_the_users(tmp_path, monkeypatch):
     ["../x", "..", "/tmp/x", "a/b", "a/", "./a", ".", "", "a\\b", "C:x", "a\nb", "a\0b", "x" * 300, "ε" * 150, None, 3],
 )
 def test_a_name_that_is_no_plain_file_name_is_refused_before_anything_is_made(name, tmp_path, counted):
-    """No model is built, no folder is made, nothing is written"""
+    """A wrong name is refused before a model is built or a folder or file is written"""
 
     def make():
         raise AssertionError("a model was built")
@@ -256,7 +256,7 @@ def test_a_name_that_is_no_plain_file_name_is_refused_before_anything_is_made(na
 
 @pytest.mark.parametrize("name", ["net", "a net", "MLP 784-200-10", "v1.2", "réseau", "x" * 200])
 def test_plain_file_names_are_taken(name, tmp_path):
-    """Letters of any language, spaces, dots"""
+    """Names may have letters of any language, spaces and dots"""
     zoo.trained(name, net, *data(), epochs=1, cache=tmp_path)
     (file,) = tmp_path.iterdir()
     assert file.name.startswith(f"{name}-")

@@ -1,1 +1,1 @@
-"""How the exact robust logistic regression is computed; ``risk.py`` says what it is."""
+"""The solvers of the exact robust logistic regression that ``risk.py`` defines."""

@@ -1,6 +1,6 @@
-r"""Robust logistic regression for the ℓ2 and the ℓ1 ball, by a barrier method.
+r"""Robust logistic regression for the ℓ2 and the ℓ1 ball by a barrier method.
 
-With a bound t on the dual norm the objective is smooth, and the bound is kept by a barrier B:
+With a bound t on the dual norm the objective is smooth, and a barrier B enforces the bound:
 
 .. math::
     \min_{\theta, \theta_0, t} \tau \frac1N \sum_i \Psi(y_i (\theta^T x_i + \theta_0) - \epsilon t) + B(\theta, t),
@@ -8,9 +8,9 @@ With a bound t on the dual norm the objective is smooth, and the bound is kept b
 .. math::
     B = -\log(t^2 - \lVert\theta\rVert_2^2) \ \text{(ℓ2)}, \qquad B = -\sum_j \log(t^2 - \theta_j^2) \ \text{(ℓ1)}.
 
-The minimiser for a weight τ is at most :math:`\nu / \tau` above the optimum (ν = 2, or 2 a component), and its dual
-weights are strictly feasible. τ grows until the certificate holds. Source: Boyd and Vandenberghe, "Convex
-Optimization" (2004), section 11.3.
+The minimiser for a weight τ is at most :math:`\nu / \tau` above the optimum, where ν = 2 for ℓ2 and twice the number of
+components for ℓ1, and its dual weights are strictly feasible. We increase τ until the certificate holds.
+Source: Boyd and Vandenberghe, "Convex Optimization" (2004), section 11.3.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from .dual import lower_bound
 
 
 def solve(yx, y, ball, tol, max_rounds=200):
-    """Minimise to a relative gap of ``tol``; arguments and results as in ``working_set.solve``."""
+    """Minimise to a relative gap of ``tol``; arguments and results are those of ``working_set.solve``."""
     n, p = yx.shape
     seen = yx.any(axis=0)  # a component that is zero in all examples has weight zero
     seen[0] |= not seen.any()
@@ -37,7 +37,7 @@ def solve(yx, y, ball, tol, max_rounds=200):
         if m.min() > 0 or value - lower_bound(a, yx, y, ball) <= tol * value:
             break
         if nu / tau <= 1e-4 * tol * value:
-            break  # the barrier is no longer what keeps the bounds apart
+            break  # the remaining gap is no longer due to the barrier
         tau *= 20
     theta = np.zeros(p)
     theta[seen] = u[:-2]
@@ -45,7 +45,7 @@ def solve(yx, y, ball, tol, max_rounds=200):
 
 
 def _center(design, u, tau, barrier, max_steps=100):
-    """Newton's method for one τ, to a squared decrement of 1e-8: far inside where it converges quadratically."""
+    """Minimise for one τ by Newton's method to a squared decrement of 1e-8, where it converges quadratically."""
     n = len(design)
     m = design @ u
 
@@ -58,7 +58,7 @@ def _center(design, u, tau, barrier, max_steps=100):
         weighted = np.sqrt(tau / n * a * (1 - a))[:, None] * design
         g = slope(u, m)
         hessian += weighted.T @ weighted
-        hessian.flat[:: len(g) + 1] *= 1 + 1e-14  # near the edge of the barrier rounding makes it singular
+        hessian.flat[:: len(g) + 1] *= 1 + 1e-14  # near the edge of the barrier, rounding can make it singular
         step = -_solve(hessian, g)
         decrement = -(g @ step)
         if decrement <= 1e-8 or m.min() > 0:
@@ -71,22 +71,23 @@ def _center(design, u, tau, barrier, max_steps=100):
             if trial_value <= value - 1e-4 * t * decrement:
                 break
             if trial_value <= value + 1e-12 * tau and abs(slope(trial, m + t * direction) @ step) <= decrement / 2:
-                break  # rounding hides the decrease of the value, but not that of its slope
+                break  # rounding hides the decrease of the value but not that of its slope
         else:
-            return u, m  # rounding leaves nothing to gain
-        u, m = trial, m + t * direction
+            return u, m  # up to rounding there is nothing left to gain
+        u = trial
+        m = m + t * direction
     return u, m
 
 
 def _solve(hessian, g):
     try:
         return np.linalg.solve(hessian, g)
-    except np.linalg.LinAlgError:  # singular to the last digit: the shortest solution still goes downhill
+    except np.linalg.LinAlgError:  # singular: the shortest least-squares solution is still a descent direction
         return np.linalg.lstsq(hessian, g)[0]
 
 
 def _euclidean_barrier(theta, t):
-    r"""−log(t² − ‖θ‖²) with gradient and Hessian by (θ, θ0, t)."""
+    r"""Return −log(t² − ‖θ‖²) and its gradient and Hessian in (θ, θ0, t)."""
     w = t * t - theta @ theta
     if t <= 0 or w <= 0:
         return np.inf, None, None
@@ -97,7 +98,7 @@ def _euclidean_barrier(theta, t):
 
 
 def _box_barrier(theta, t):
-    r"""−Σ log(t² − θ_j²) with gradient and Hessian by (θ, θ0, t)."""
+    r"""Return −Σ log(t² − θ_j²) and its gradient and Hessian in (θ, θ0, t)."""
     w = (t - theta) * (t + theta)
     if t <= 0 or w.min() <= 0:
         return np.inf, None, None

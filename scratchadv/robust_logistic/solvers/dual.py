@@ -1,14 +1,14 @@
-r"""The dual of the robust logistic problem: the certificate of every solution.
+r"""The dual of the robust logistic problem, which certifies every solution.
 
-As :math:`\Psi(m) = \max_{0 \leq a \leq 1} H(a) - a m` with the binary entropy H, for all weights a with
-:math:`\sum_i a_i y_i = 0` and, in the norm of the ball,
-:math:`\lVert \sum_i a_i y_i x_i \rVert \leq \epsilon \sum_i a_i`
+We have :math:`\Psi(m) = \max_{0 \leq a \leq 1} H(a) - a m` with the binary entropy H. So all weights a with
+:math:`\sum_i a_i y_i = 0` and :math:`\lVert \sum_i a_i y_i x_i \rVert \leq \epsilon \sum_i a_i`, in the norm of the
+ball, give a lower bound:
 
 .. math::
     \frac1N \sum_i H(a_i) \leq \min_{\theta, \theta_0}
     \frac1N \sum_i \Psi(y_i (\theta^T x_i + \theta_0) - \epsilon \lVert\theta\rVert_*) .
 
-At the optimum :math:`a_i = \tau(-m_i)`, the probability that the model gives to the wrong label under attack.
+At the optimum :math:`a_i = \tau(-m_i)`, the probability that the model assigns to the wrong label under attack.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from ...numerics import binary_entropy
 
 
 def balanced(a, y):
-    """The weights with the heavier class scaled down, so that Σ a y = 0."""
+    """Return the weights with the heavier class scaled down so that Σ a y = 0."""
     positive = y > 0
     total = a[positive].sum(), a[~positive].sum()
     lighter = min(total)
@@ -25,7 +25,7 @@ def balanced(a, y):
 
 
 def lower_bound(a, yx, y, ball):
-    """Mean H(a) of the balanced weights; 0, which always holds, where they are not feasible.
+    """Return the mean of H(a) over the balanced weights, or the trivial bound 0 if they are not feasible.
 
     Parameters
     ----------
@@ -34,12 +34,18 @@ def lower_bound(a, yx, y, ball):
     yx : array, shape (N, P)
         Examples times their labels −1/+1, float64.
     y : array, shape (N,)
+        Labels −1/+1.
     ball : Ball
-        A bare ball of a norm.
+        The ball of a norm, without a box.
+
+    Returns
+    -------
+    float
+        In nats.
     """
     a = balanced(a, y)
     if ball.eps:
         feasible = ball.norm((a @ yx)[None])[0] <= ball.eps * a.sum()
-    else:  # the condition is an equation: forgive the rounding of the sum, and no more
+    else:  # the condition is an equation, which must hold up to the rounding of the sum
         feasible = (abs(a @ yx) <= 1e-13 * (a @ abs(yx))).all()
     return float(binary_entropy(a).mean()) if feasible else 0.0

@@ -1,10 +1,10 @@
-r"""The largest margin in a norm: how far all examples can be moved before no linear model separates them.
+r"""The largest margin in a norm: how far the examples can be moved before no linear model separates them any more.
 
 .. math:: \rho = \max_{\theta, \theta_0} \min_i \frac{y_i(\theta^T x_i + \theta_0)}{\lVert\theta\rVert_*}
 
-Few examples matter, so the problem is solved on a working set of them, which grows by those that the solution
-leaves too close. A solution on part of the data bounds ρ from above; what it achieves on all of them bounds it
-from below.
+Only few examples matter. The problem is therefore solved on a working set, to which we add the examples that are
+closest to the other class under the current solution. The optimum on a part of the data bounds ρ from above; the margin
+that its solution achieves on all data bounds ρ from below.
 """
 
 import numpy as np
@@ -14,18 +14,23 @@ from ...sets import L1, L2, Linf
 
 
 def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
-    """ρ as achieved by a separating θ; 0 where nothing separates the examples.
+    """Return ρ as achieved by a separating θ, or 0 if nothing separates the examples.
 
-    To a relative ``tol``, or to 1e-6 where rounding is in the way.
+    The relative error is at most ``tol``, or 1e-6 where rounding prevents that.
 
     Parameters
     ----------
     x : array, shape (N, P)
-        float64.
+        The examples, float64.
     y : array, shape (N,)
         Labels −1/+1.
     norm : type
         ``Linf``, ``L2`` or ``L1``: the norm in which examples move; θ is measured in its dual.
+
+    Returns
+    -------
+    float
+        In the units of x.
 
     Raises
     ------
@@ -36,15 +41,17 @@ def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
     sides = [np.flatnonzero(y > 0), np.flatnonzero(y < 0)]
     if not all(map(len, sides)):
         return float("inf")
-    # rounding is kinder near 0; the median, not the mean, keeps the many zeros of images, which the solvers use
+    # centring reduces rounding errors; the median keeps the many zeros of images, from which the solvers profit
     x = x - np.median(x, axis=0)
     theta = x[sides[0]].mean(axis=0) - x[sides[1]].mean(axis=0)
-    chosen, achieved = np.zeros(0, dtype=int), 0.0
+    chosen = np.zeros(0, dtype=int)
+    achieved = 0.0
     for _ in range(max_rounds):
-        score, before = x @ theta, len(chosen)
+        score = x @ theta
+        before = len(chosen)
         chosen = np.unique(np.concatenate([chosen, *_closest(score, sides, batch)]))
         if len(chosen) == before:
-            break  # nothing left to add: what keeps the bounds apart is rounding
+            break  # there is nothing left to add: the bounds differ by rounding only
         theta, upper = solve(x[chosen], y[chosen], norm)
         if upper <= tol * abs(x[chosen]).max():
             return 0.0
@@ -55,19 +62,20 @@ def largest_margin(x, y, norm, tol=1e-9, batch=40, max_rounds=500):
             return float(achieved)
     if upper - achieved <= 1e-6 * upper:
         return float(achieved)
-    raise RuntimeError(f"the radius lies between {achieved} and {upper}, not known to {tol}")
+    raise RuntimeError(f"the radius is between {achieved} and {upper}; a relative error of {tol} was not reached")
 
 
 def _closest(score, sides, batch):
-    """The examples of each class that stand furthest towards the other."""
+    """Return the examples of each class that are closest to the other class in the direction θ."""
     plus, minus = sides
     return plus[np.argsort(score[plus])[:batch]], minus[np.argsort(-score[minus])[:batch]]
 
 
 def _linear_program(x, y, norm):
-    r"""max ρ with :math:`y_i(\theta^T x_i + \theta_0) \geq \rho` and :math:`\lVert\theta\rVert_* \leq 1`, θ = p − q.
+    r"""Maximise ρ with :math:`y_i(\theta^T x_i + \theta_0) \geq \rho` and :math:`\lVert\theta\rVert_* \leq 1`.
 
-    The solver is exact to an absolute 1e-10: a small ρ is solved for again, in units of itself.
+    The variables are p, q ≥ 0 with θ = p − q, then :math:`\theta_0` and ρ. The absolute error of the solver is 1e-10,
+    so for a small ρ the problem is solved again in units of this ρ.
     """
     scale = abs(x).max() or 1.0
     theta, upper = _scaled_linear_program(x / scale, y, norm)
@@ -83,7 +91,9 @@ def _scaled_linear_program(x, y, norm):
     margins = np.hstack([-yx, yx, -y[:, None], np.ones((n, 1))])
     budget = np.concatenate([np.ones(2 * d), [0, 0]])
     largest = 1 if norm is L1 else None
-    constraints, limits = (margins, np.zeros(n)) if norm is L1 else (np.vstack([margins, budget]), np.eye(n + 1)[n])
+    constraints, limits = margins, np.zeros(n)
+    if norm is not L1:
+        constraints, limits = np.vstack([margins, budget]), np.eye(n + 1)[n]
     solution = linprog(
         -np.eye(2 * d + 2)[-1],
         A_ub=constraints,
@@ -98,10 +108,10 @@ def _scaled_linear_program(x, y, norm):
 
 
 def _nearest_points(x, y, norm):
-    r"""θ between the nearest points of the two convex hulls, and half their distance.
+    r"""Return θ between the nearest points of the two convex hulls, and half their distance.
 
-    The points are weighted sums with weights :math:`\alpha \geq 0`; that they sum to one in each class is asked for in
-    least squares, with a weight so large that rescaling the classes afterwards changes nothing that counts.
+    The points are weighted sums with weights :math:`\alpha \geq 0`. The condition that the weights of each class sum to
+    one is a least-squares equation with so large a weight that rescaling the classes afterwards has no visible effect.
     """
     scale = abs(x).max() or 1.0
     heavy = 1e6 * np.sqrt(x.shape[1])
@@ -115,13 +125,14 @@ def _nearest_points(x, y, norm):
 
 
 def _exactly_nearest(x, y, alpha):
-    """The same θ from weights close to the best ones, without what the heavy equations cost in digits.
+    """Return the same θ from nearly optimal weights, without the digits that the heavy equations cost.
 
-    An active set: the nearest points of the two flats through the examples that have weight, where a weight would
-    become negative only as far as zero; then the example that stands closest to the other class joins.
-    Source: Wolfe (1976), "Finding the nearest point in a polytope".
+    This is an active-set method. The weights move to the nearest points of the two flats through the examples with
+    positive weight, but only until the first weight becomes zero. Then the example that is closest to the other class
+    joins. Source: Wolfe (1976), "Finding the nearest point in a polytope".
     """
-    plus, used = y > 0, alpha > 0
+    plus = y > 0
+    used = alpha > 0
     for _ in range(5 * len(x)):
         target, theta = _nearest_on_flats(x, y, alpha, used)
         negative = target < 0
@@ -141,13 +152,14 @@ def _exactly_nearest(x, y, alpha):
 
 
 def _nearest_on_flats(x, y, alpha, used):
-    """The weights, of either sign, on ``used`` examples that bring the sums of the classes closest, and θ there."""
+    """Return the weights, of either sign, on ``used`` that bring the classes' sums closest, and the θ between them."""
     sides = y > 0, y < 0
     base = [np.argmax(alpha * side) for side in sides]
     others = [np.setdiff1d(np.flatnonzero(used & side), b) for side, b in zip(sides, base, strict=True)]
     edges = np.vstack([y[b] * (x[o] - x[b]) for o, b in zip(others, base, strict=True)])
-    theta, move = (alpha * y) @ x, np.zeros(len(x))
-    for _ in range(2):  # the second makes θ orthogonal to the edges as exactly as its own length allows
+    theta = (alpha * y) @ x
+    move = np.zeros(len(x))
+    for _ in range(2):  # the second pass makes θ orthogonal to the edges to the precision of its own length
         along = np.linalg.lstsq(edges.T, -theta)[0]
         move[np.concatenate(others)] += along
         theta = theta + along @ edges

@@ -6,27 +6,28 @@ from ...numerics import sigmoid, softplus
 
 
 def newton(z, beta, nonnegative, accuracy=1e-15, max_steps=50):
-    r"""Minimise :math:`\frac1N \sum_i \Psi((\beta^T Z)_i)`, some entries of β kept >= 0.
+    r"""Minimise :math:`\frac1N \sum_i \Psi((\beta^T Z)_i)` with some entries of β kept nonnegative.
 
-    Each step goes towards the minimum of the quadratic model under the same condition. It stops early when all
-    margins are positive, as the value then falls for ever.
+    Each step goes towards the minimum of the quadratic model under the same condition. The method stops early when all
+    margins are positive, since scaling β up then always lowers the value.
 
     Parameters
     ----------
     z : array, shape (K, N)
-        One row a feature, float64.
+        One row for each feature, float64.
     beta : array, shape (K,)
-        Where to start.
+        The start.
     nonnegative : array of bool, shape (K,)
         Which entries must not become negative.
     accuracy : float
-        Stop when a step lowers the value by no more than this share of it.
+        The method stops when a step lowers the value by no more than this share of it.
 
     Returns
     -------
     beta : array, shape (K,)
+        The minimiser.
     m : array, shape (N,)
-        The margins.
+        The margins at beta.
 
     Source: Lee, Sun and Saunders (2014), "Proximal Newton-type methods for minimizing composite functions".
     """
@@ -44,7 +45,7 @@ def newton(z, beta, nonnegative, accuracy=1e-15, max_steps=50):
             if trial_value <= value + 1e-4 * t * g @ step:
                 break
         else:
-            break  # rounding leaves nothing to gain
+            break  # up to rounding there is nothing left to gain
         decrease = value - trial_value
         beta, m, value = trial, trial_m, trial_value
         if decrease <= accuracy * value or m.min() > 0:
@@ -53,18 +54,23 @@ def newton(z, beta, nonnegative, accuracy=1e-15, max_steps=50):
 
 
 def stationary(a, z, vanish=1e-11, rounds=3):
-    """The weights a moved a little, so that ``z @ a`` is zero up to the rounding of its sum.
+    """Correct the weights a so that ``z @ a`` is zero up to the rounding of the sum.
 
-    Newton's method leaves as much as the rounding of the margins, which large weights make large. The correction is
-    the smallest one, measured by :math:`a_i (1 - a_i)`.
+    After Newton's method the error is that of the rounded margins, which is large for a large β. The correction is the
+    smallest one when entry i is measured in units of :math:`a_i (1 - a_i)`.
 
     Parameters
     ----------
     a : array, shape (N,)
-        Weights in [0, 1], close to stationary.
+        Weights in [0, 1], nearly stationary.
     z : array, shape (K, N)
+        One row for each feature.
     vanish : float
-        Weights up to this become zero.
+        Weights up to this value become zero.
+
+    Returns
+    -------
+    array, shape (N,)
     """
     a = np.where(a > vanish, a, 0)
     for _ in range(rounds):
@@ -76,18 +82,18 @@ def stationary(a, z, vanish=1e-11, rounds=3):
 def _hessian(z, a):
     weighted = z * np.sqrt(a * (1 - a) / z.shape[1])
     hessian = weighted @ weighted.T
-    hessian.flat[:: len(hessian) + 1] *= 1 + 1e-12  # copies of a feature are no reason to fail
+    hessian.flat[:: len(hessian) + 1] *= 1 + 1e-12  # keeps it regular if a feature is repeated
     hessian.flat[:: len(hessian) + 1] += 1e-300
     return hessian
 
 
 def _least_quadratic(hessian, g, beta, nonnegative):
-    r"""The b that minimises :math:`g^T (b - \beta) + \frac12 (b - \beta)^T H (b - \beta)`, where asked b >= 0.
+    r"""Minimise :math:`g^T (b - \beta) + \frac12 (b - \beta)^T H (b - \beta)` over b with ``b[nonnegative] >= 0``.
 
-    An active set: solve on the entries that are free to move; where that would cross zero, go as far as zero and
-    hold what arrived there; release held entries, the steepest first, while they pull inwards. Cutting a plain
-    Newton step off at zero instead can point uphill, and the search then stalls far from the minimum.
-    Source: Lawson and Hanson, "Solving Least Squares Problems" (1974), chapter 23.
+    This is an active-set method. Solve for the free entries. If the solution crosses zero, go only until the first
+    entries are zero, and hold these. Otherwise release the held entry with the steepest descent, until there is none.
+    If we clipped a plain Newton step at zero instead, it could point uphill, and the search would stall far from the
+    minimum. Source: Lawson and Hanson, "Solving Least Squares Problems" (1974), chapter 23.
     """
     b = beta.copy()
     free = ~nonnegative | (beta > 0) | (g < 0)

@@ -1,13 +1,13 @@
-r"""Robust logistic regression for the ℓ∞ ball, by Newton's method on the few weights that are not zero.
+r"""Robust logistic regression for the ℓ∞ ball by Newton's method on the few weights that are not zero.
 
-Where the sign pattern s of θ is fixed, :math:`\theta_j = s_j \beta_j` with :math:`\beta \geq 0` and
-:math:`\lVert\theta\rVert_1 = \sum_j \beta_j`: the objective is a plain logistic one in the shifted features
+If the sign pattern s of θ is fixed, :math:`\theta_j = s_j \beta_j` with :math:`\beta \geq 0` and
+:math:`\lVert\theta\rVert_1 = \sum_j \beta_j`. The objective is then an ordinary logistic one in the shifted features
 
 .. math::
     z_{ij} = s_j y_i x_{ij} - \epsilon, \qquad \frac1N \sum_i \Psi\Bigl(\sum_j z_{ij} \beta_j + y_i \theta_0\Bigr).
 
-Weight j may stay zero as long as
-:math:`|\sum_i a_i y_i x_{ij}| \leq \epsilon \sum_i a_i`; the weights that break this the most join the working set.
+Weight j is correctly zero if :math:`|\sum_i a_i y_i x_{ij}| \leq \epsilon \sum_i a_i`. The weights that violate this
+condition the most join the working set.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ from .newton import newton, stationary
 def solve(yx, y, ball, tol, max_rounds=200):
     """Minimise to a relative gap of ``tol``.
 
-    The radius is taken a hair smaller than ε (by the share ``shave``). That costs the primal value only the
-    square of the hair, and makes the dual weights strictly feasible for ε itself: a certificate.
+    The radius is smaller than ε by the small share ``shave``. This costs the primal value only the order of shave²
+    and makes the dual weights strictly feasible for ε itself, so that they are a certificate.
 
     Parameters
     ----------
@@ -30,15 +30,20 @@ def solve(yx, y, ball, tol, max_rounds=200):
     y : array, shape (N,)
         Labels −1/+1, float64.
     ball : Linf
+        The perturbation set, with ε > 0.
     tol : float
+        The relative gap to reach.
 
     Returns
     -------
     theta : array, shape (P,)
+        The weights.
     theta0 : float
+        The intercept.
     a : array, shape (N,)
-        Dual weights.
+        The dual weights.
     rounds : int
+        The number of rounds.
     """
     n, p = yx.shape
     shave = tol / 10
@@ -49,7 +54,7 @@ def solve(yx, y, ball, tol, max_rounds=200):
     violation = 1.0
     for rounds in range(1, max_rounds + 1):  # noqa: B007
         eps = ball.eps * (1 - shave)
-        # the next weights gain about violation²: to solve more exactly than that would be wasted
+        # the next weights gain about violation², so solving much more exactly would be wasted
         accuracy = max(1e-3 * violation**2, 1e-15)
         beta, m = newton(np.vstack([features - eps, y]), beta, np.arange(len(beta)) < len(beta) - 1, accuracy)
         a = sigmoid(-m)

@@ -28,7 +28,7 @@ def noisy(seed, n=30, p=5):
 @each_barrier
 @pytest.mark.parametrize("p", [1, 2, 6])
 def test_barrier_slopes_are_the_limits_of_differences(barrier, dual_norm, p):
-    """∇B and ∇²B by (θ, θ0, t) against central differences; B does not depend on θ0."""
+    """∇B and ∇²B in (θ, θ0, t) agree with central differences, and B does not depend on θ0."""
     rng = np.random.default_rng(p)
     theta, h = rng.standard_normal(p), 1e-6
     u = np.concatenate([theta, [0.7, 1.5 * np.linalg.norm(theta, dual_norm) + 0.1]])
@@ -62,7 +62,7 @@ def test_barrier_is_finite_exactly_inside(barrier, dual_norm, theta, s):
 @each_ball
 @pytest.mark.parametrize("tol", [1e-2, 1e-5, 1e-8])
 def test_weights_are_feasible_and_close_the_gap(ball, tol):
-    """‖Σ a y x‖ < ε Σ a, strictly, and F − lower bound(a) <= tol F."""
+    """‖Σ a y x‖ < ε Σ a strictly, and F − lower bound(a) <= tol F."""
     for seed in range(4):
         x, y = noisy(seed)
         yx = y[:, None] * x
@@ -75,7 +75,7 @@ def test_weights_are_feasible_and_close_the_gap(ball, tol):
 
 @each_ball
 def test_a_component_that_is_always_zero_has_no_weight(ball):
-    """x_j = 0 in all examples: θ_j = 0, and the others are as without it; all zero: θ = 0."""
+    """If x_j = 0 in all examples, θ_j = 0 and the others are as without feature j; if all x are zero, θ = 0."""
     x, y = noisy(7)
     wide = np.insert(x, 2, 0, axis=1)
     theta, theta0, _, _ = solve(y[:, None] * x, y, ball, 1e-8)
@@ -89,7 +89,7 @@ def test_a_component_that_is_always_zero_has_no_weight(ball):
 
 @pytest.mark.parametrize("norm", [L2, L1])
 def test_one_weight_by_hand(norm):
-    """x = ±1 with y = ±1 three times and ∓1 once, ε = 0.4: θ solves 0.6 · 3 τ(−0.6 θ) = 1.4 τ(1.4 θ)."""
+    """For x = ±1 with y = ±1 three times and ∓1 once, ε = 0.4, θ solves 0.6 · 3 τ(−0.6 θ) = 1.4 τ(1.4 θ)."""
     x, y = np.array([[1.0]] * 4 + [[-1.0]] * 4), np.array([1.0, 1, 1, -1, -1, -1, -1, 1])
     (theta,), theta0, _, _ = solve(y[:, None] * x, y, norm(0.4), 1e-10)
     assert theta > 0
@@ -99,7 +99,7 @@ def test_one_weight_by_hand(norm):
 
 @pytest.mark.parametrize("norm", [L2, L1])
 def test_it_stops_at_a_separating_model(norm):
-    """All margins under attack positive: nothing more to do."""
+    """The solver stops when all margins under attack are positive."""
     x, y = np.array([[0.0, 0.0], [1.0, 0.2]]), np.array([-1.0, 1.0])
     theta, theta0, _, _ = solve(y[:, None] * x, y, norm(0.4), 1e-6)
     assert (y * (x @ theta + theta0) - norm(0.4).support(theta[None])[0] > 0).all()

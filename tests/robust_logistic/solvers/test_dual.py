@@ -17,7 +17,7 @@ eighths = st.integers(-16, 16).map(lambda k: k / 8)
 
 @st.composite
 def weighted_examples(draw):
-    """Examples (N, P), labels, weights a in [0, 1] with ends and ties."""
+    """Examples (N, P), labels, and weights a in [0, 1] including 0, 1 and ties."""
     n, p = draw(st.integers(1, 6)), draw(st.integers(1, 8))
     x = draw(hnp.arrays(float, (n, p), elements=eighths))
     y = draw(hnp.arrays(float, n, elements=st.sampled_from([-1.0, 1.0])))
@@ -26,7 +26,7 @@ def weighted_examples(draw):
 
 @given(weighted_examples())
 def test_balanced_weights_are_balanced(drawn):
-    """Σ b y = 0, 0 <= b <= a, and one class keeps its weights."""
+    """Σ b y = 0 and 0 <= b <= a, and one class keeps its weights."""
     _, y, a = drawn
     b = balanced(a, y)
     np.testing.assert_allclose(b @ y, 0, atol=1e-14)
@@ -38,7 +38,7 @@ def test_balanced_weights_are_balanced(drawn):
 @given(weighted_examples(), st.sampled_from([Linf, L2, L1]), st.floats(0.01, 4), st.integers(0, 2**32))
 @settings(max_examples=200)
 def test_weak_duality(drawn, norm, eps, seed):
-    """Lower bound(a) <= F(θ, θ0) for all a, θ, θ0."""
+    """lower bound(a) <= F(θ, θ0) for all a, θ, θ0."""
     x, y, a = drawn
     bound = lower_bound(a, y[:, None] * x, y, norm(eps))
     assert 0 <= bound <= np.log(2)
@@ -56,7 +56,7 @@ def feasible_weights(yx, y):
 
 @each_norm
 def test_weak_duality_for_radius_zero(norm):
-    """ε = 0: feasible weights bound F, others give 0."""
+    """For ε = 0 feasible weights bound F, and others give 0."""
     rng = np.random.default_rng(1)
     x, y = rng.integers(-2, 3, (14, 2)).astype(float), rng.choice([-1.0, 1.0], 14)
     yx = y[:, None] * x
@@ -72,7 +72,7 @@ def test_weak_duality_for_radius_zero(norm):
 
 @each_norm
 def test_weights_out_of_reach_bound_nothing(norm):
-    """‖Σ a y x‖ > ε Σ a: 0. With x = ±(1, 0), y = ±1 the weights need ε >= 1, and then mean H(1/4) holds."""
+    """Weights with ‖Σ a y x‖ > ε Σ a give 0; with x = ±(1, 0), y = ±1 they need ε >= 1 and then give mean H(1/4)."""
     yx, y, a = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1.0, -1.0]), np.array([0.25, 0.25])
     assert lower_bound(a, yx, y, norm(0.999)) == 0
     expected = 0.25 * np.log(4) + 0.75 * np.log(4 / 3)
@@ -81,7 +81,7 @@ def test_weights_out_of_reach_bound_nothing(norm):
 
 @each_norm
 def test_each_ball_measures_in_its_own_norm(norm):
-    """Σ a y x = (3, 4) / 5 Σ a: feasible from ε = 4/5, 1, 7/5 on for ℓ∞, ℓ2, ℓ1."""
+    """Weights with Σ a y x = (3, 4) / 5 Σ a are feasible from ε = 4/5, 1, 7/5 on for ℓ∞, ℓ2, ℓ1."""
     least = {Linf: 0.8, L2: 1.0, L1: 1.4}[norm]
     yx, y, a = np.array([[0.6, 0.8], [0.6, 0.8]]), np.array([1.0, -1.0]), np.array([0.5, 0.5])
     assert lower_bound(a, yx, y, norm(least * 0.999)) == 0
@@ -89,5 +89,5 @@ def test_each_ball_measures_in_its_own_norm(norm):
 
 
 def test_one_class_bounds_nothing():
-    """Σ a y = 0 leaves no weight: 0."""
+    """With one class only, Σ a y = 0 leaves no weight, and the bound is 0."""
     assert lower_bound(np.full(3, 0.5), np.ones((3, 2)), np.ones(3), Linf(9.0)) == 0

@@ -29,7 +29,7 @@ def samples(draw, most=9):
 
 
 def half_distance_of_hulls(x, y, norm):
-    """min ‖p − q‖ / 2 over p, q in the convex hulls of the classes: what the margin is by duality.
+    """min ‖p − q‖ / 2 over p, q in the convex hulls of the classes, which equals the margin by duality.
 
     By linear programming for ℓ∞ and ℓ1, by SLSQP for ℓ2, on all examples at once.
     """
@@ -50,7 +50,7 @@ def half_distance_of_hulls(x, y, norm):
             options={"ftol": 1e-16, "maxiter": 1000},
         )
         return np.sqrt(max(best.fun, 0)) / 2
-    # s bounds the magnitudes of the components of p − q: one s for all (ℓ∞), or one each, summed (ℓ1)
+    # s bounds the magnitudes of the components of p − q: one s for all (ℓ∞), or one s for each, summed (ℓ1)
     s = np.ones((p, 1)) if norm is Linf else np.eye(p)
     k = s.shape[1]
     return linprog(
@@ -65,7 +65,7 @@ def half_distance_of_hulls(x, y, norm):
 @given(samples(), st.sampled_from(NORMS))
 @settings(deadline=None, max_examples=100)
 def test_radius_is_half_the_distance_of_the_hulls(sample, norm):
-    """R = ½ min ‖p − q‖ in the norm of the ball, the dual problem, solved by other means on all examples."""
+    """r = ½ min ‖p − q‖ in the norm of the ball: the dual problem, solved in another way on all examples."""
     x, y = sample
     expected = half_distance_of_hulls(x.reshape(len(x), -1).astype(float), y, norm)
     np.testing.assert_allclose(critical_radius(x, y, norm), expected, rtol=1e-5, atol=1e-5 if norm is L2 else 1e-9)
@@ -84,7 +84,7 @@ def widest_slab(x, y, norm):
             lambda u: u[:p] @ u[:p], start, jac=lambda u: 2 * slope * u, constraints=[outside], options=options
         )
         return 1 / np.sqrt(best.fun)
-    # s bounds the magnitudes of θ: one each, summed (ℓ∞), or one for all (ℓ1)
+    # s bounds the magnitudes of θ: one s for each component, summed (ℓ∞), or one for all (ℓ1)
     s = np.eye(p) if norm is Linf else np.ones((p, 1))
     k, no_theta0 = s.shape[1], np.zeros((p, 1))
     return (
@@ -101,7 +101,7 @@ def widest_slab(x, y, norm):
 @each_norm
 @pytest.mark.parametrize("seed", range(3))
 def test_radius_on_more_examples_than_the_working_set_starts_with(norm, seed):
-    """R = 1 / min ‖θ‖* of the primal problem on 400 examples, of which few count."""
+    """r = 1 / min ‖θ‖* of the primal problem on 400 examples, of which only few matter."""
     rng = np.random.default_rng(seed)
     y = rng.choice([-1, 1], 400)
     x = rng.standard_normal((400, 6))
@@ -129,21 +129,21 @@ def test_no_model_has_a_larger_margin(sample, norm, seed):
 @given(p=st.integers(1, 6), data=st.data())
 @settings(deadline=None, max_examples=25)
 def test_two_points_are_half_their_distance_apart(norm, p, data):
-    """R = ‖x − x'‖ / 2 in the norm of the ball itself."""
+    """For two examples r = ‖x − x'‖ / 2 in the norm of the ball itself."""
     x = data.draw(hnp.arrays(float, (2, p), elements=st.integers(-16, 16).map(lambda k: k / 8)))
     expected = np.linalg.norm(x[0] - x[1], ORDER[norm]) / 2
     np.testing.assert_allclose(critical_radius(x, np.array([1, -1]), norm), expected, rtol=1e-9)
 
 
 def test_golden_points():
-    """(0, 0) and (3, 4): 2, 5/2, 7/2 for ℓ∞, ℓ2, ℓ1."""
+    """For (0, 0) and (3, 4), r = 2, 5/2, 7/2 for ℓ∞, ℓ2, ℓ1."""
     x, y = np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([-1, 1])
     for norm, r in [(Linf, 2.0), (L2, 2.5), (L1, 3.5)]:
         np.testing.assert_allclose(critical_radius(x, y, norm), r, rtol=1e-12)
 
 
 def test_golden_square():
-    """The unit square: sides apart 1/2; one corner against three: 1/4, √2/4, 1/2; diagonals: 0."""
+    """On the unit square two opposite sides have r = 1/2, a corner and the rest 1/4, √2/4, 1/2, the diagonals 0."""
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     sides, corner, diagonal = np.array([-1, -1, 1, 1]), np.array([-1, 1, 1, 1]), np.array([1, -1, -1, 1])
     for norm, r in [(Linf, 0.25), (L2, np.sqrt(2) / 4), (L1, 0.5)]:
@@ -155,7 +155,7 @@ def test_golden_square():
 @given(samples(), st.sampled_from(NORMS), st.sampled_from([1e-3, 0.3, 1e3]), st.integers(-5, 5))
 @settings(deadline=None, max_examples=60)
 def test_radius_scales_and_does_not_move(sample, norm, s, c):
-    """R(s x + c) = s r(x); labels flipped, order changed, examples repeated: the same."""
+    """r(s x + c) = s r(x), and r does not change if labels are flipped or examples reordered or repeated."""
     x, y = sample
     x = x.astype(float)
     r = critical_radius(x, y, norm)
@@ -168,7 +168,7 @@ def test_radius_scales_and_does_not_move(sample, norm, s, c):
 @given(samples())
 @settings(deadline=None, max_examples=60)
 def test_radii_are_ordered_as_the_norms(sample):
-    """ℓ∞ <= ℓ2 <= ℓ1 for the radii: the ℓ1 ball is the smallest set."""
+    """The radii increase from ℓ∞ to ℓ2 to ℓ1, since the ℓ1 ball is the smallest set."""
     linf, l2, l1 = (critical_radius(*sample, norm) for norm in NORMS)
     assert linf <= l2 * (1 + 1e-8)
     assert l2 <= l1 * (1 + 1e-8)
@@ -176,7 +176,7 @@ def test_radii_are_ordered_as_the_norms(sample):
 
 @each_norm
 def test_radius_of_what_nothing_separates_is_zero(norm):
-    """One point with both labels, or a point inside the other class: 0."""
+    """A point with both labels, or inside the hull of the other class, makes r = 0."""
     assert critical_radius(np.array([[0.3, 0.7], [0.3, 0.7]]), np.array([1, -1]), norm) == 0
     assert critical_radius(np.array([[-1.0], [0.5], [1.0]]), np.array([1, -1, 1]), norm) == 0
 
@@ -184,17 +184,17 @@ def test_radius_of_what_nothing_separates_is_zero(norm):
 @each_norm
 @pytest.mark.parametrize("label", [-1, 1])
 def test_radius_of_one_class_is_infinite(norm, label):
-    """θ0 alone separates: ∞."""
+    """With one class only, θ0 alone separates and r = ∞."""
     assert critical_radius(np.array([[0.3], [0.7]]), np.full(2, label), norm) == np.inf
 
 
 @pytest.mark.parametrize("noise", [1e-2, 1e-4])
 def test_radius_of_classes_that_nearly_touch_is_exact(noise):
-    """ℓ2: r of x = (long flat classes) at a distance of ``noise`` is noise / 2 to nine digits."""
+    """For ℓ2 and two long flat classes at the distance ``noise``, r = noise / 2 to nine digits."""
     rng = np.random.default_rng(4)
     turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     y = np.repeat([1, -1], 30)
-    # a cross of segments in each of two parallel planes: the hulls stand exactly face to face
+    # two crosses of segments in parallel planes, so that the hulls face each other exactly
     flat = np.tile(np.vstack([rng.standard_normal((26, 3)), 9 * np.eye(3), -9 * np.ones((1, 3))]), (2, 1))
     x = np.column_stack([flat, np.where(y > 0, noise / 2, -noise / 2)]) @ turn
     np.testing.assert_allclose(largest_margin(x, y.astype(float), L2), noise / 2, rtol=1e-9)

@@ -20,13 +20,13 @@ def slopes(beta, z):
 
 
 def contradicting(z):
-    """Every column with its negative: no β makes all margins positive."""
+    """Every column together with its negative, so that no β makes all margins positive."""
     return np.hstack([z, z, -z])
 
 
 @st.composite
 def problems(draw):
-    """Features (K, N), K from 1 to 8, with ties and zeros, and which weights must not become negative."""
+    """Features (K, N) with K from 1 to 8, ties and zeros, and which weights must not become negative."""
     k, n = draw(st.integers(1, 8)), draw(st.integers(1, 8))
     z = draw(hnp.arrays(float, (k, n), elements=st.integers(-16, 16).map(lambda i: i / 8)))
     return contradicting(z), draw(hnp.arrays(bool, k))
@@ -35,7 +35,7 @@ def problems(draw):
 @given(problems(), st.booleans())
 @settings(deadline=None)
 def test_newton_ends_where_nothing_descends(problem, from_one):
-    """β >= 0 where asked, ∂F/∂β_j = 0 where β_j is free to move, >= 0 where it is held at zero."""
+    """β >= 0 where required; ∂F/∂β_j = 0 where β_j is free, and >= 0 where β_j is held at zero."""
     z, nonnegative = problem
     beta, m = newton(z, np.full(len(z), float(from_one)), nonnegative)
     np.testing.assert_allclose(m, beta @ z, atol=1e-9)
@@ -48,7 +48,7 @@ def test_newton_ends_where_nothing_descends(problem, from_one):
 @pytest.mark.parametrize("correlation", [0, 0.9, 1 - 1e-4, 1 - 1e-7])
 @pytest.mark.parametrize("seed", range(5))
 def test_newton_finds_what_scipy_finds(correlation, seed):
-    """F(β) <= min F of L-BFGS-B with the same bounds, however alike the features are."""
+    """F(β) <= min F of L-BFGS-B with the same bounds, however similar the features are."""
     rng = np.random.default_rng(seed)
     z = np.sqrt(correlation) * rng.standard_normal(30) + np.sqrt(1 - correlation) * rng.standard_normal((8, 30))
     z = contradicting(z)[:, 5:]
@@ -59,13 +59,13 @@ def test_newton_finds_what_scipy_finds(correlation, seed):
     for start in (np.zeros(8), np.ones(8)):
         beta, _ = newton(z, start, nonnegative)
         assert value(beta, z) <= best.fun * (1 + 1e-12)
-        if correlation < 0.99:  # else scipy ends early, above
+        if correlation < 0.99:  # else SciPy stops too early, with a larger value
             np.testing.assert_allclose(value(beta, z), best.fun, rtol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_newton_does_not_see_the_scale_of_a_feature(scale):
-    """F is the same, and β_j scales by 1/s, where feature j is scaled by s."""
+    """If feature j is scaled by s, F stays the same and β_j is scaled by 1/s."""
     rng = np.random.default_rng(2)
     z = contradicting(rng.standard_normal((4, 20)))[:, 7:]
     nonnegative = np.array([True, True, False, False])
@@ -76,7 +76,7 @@ def test_newton_does_not_see_the_scale_of_a_feature(scale):
 
 
 def test_newton_by_hand():
-    """Three margins β and one −β: τ(β) = 3/4, β = log 3; and held at zero where that is −log 3."""
+    """For three margins β and one −β, τ(β) = 3/4 and β = log 3; if it would be −log 3, β is held at zero."""
     z = np.array([[1.0, 1.0, 1.0, -1.0]])
     np.testing.assert_allclose(newton(z, np.zeros(1), np.array([True]))[0], [np.log(3)], rtol=1e-9)
     np.testing.assert_allclose(newton(-z, np.zeros(1), np.array([False]))[0], [-np.log(3)], rtol=1e-9)
@@ -84,14 +84,14 @@ def test_newton_by_hand():
 
 
 def test_newton_stops_when_all_margins_are_positive():
-    """Min m > 0: done, β stays finite."""
+    """The method stops as soon as min m > 0, with a finite β."""
     beta, m = newton(np.array([[1.0, 2.0], [0.0, 1.0]]), np.zeros(2), np.array([True, False]))
     assert m.min() > 0
     assert np.isfinite(beta).all()
 
 
 def test_newton_leaves_its_start_alone():
-    """The β that was given is the same afterwards."""
+    """The given β does not change."""
     start = np.ones(2)
     newton(np.array([[1.0, -1.0, 0.5], [0.0, 1.0, -3.0]]), start, np.array([True, True]))
     np.testing.assert_array_equal(start, [1, 1])
@@ -99,7 +99,7 @@ def test_newton_leaves_its_start_alone():
 
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_quadratic_model_is_solved_as_by_nnls(seed, k):
-    """argmin ½‖R b − c‖² over b >= 0, R square, is that of Lawson and Hanson's own routine."""
+    """argmin ½‖R b − c‖² over b >= 0 for a square R is that of Lawson and Hanson's own routine."""
     rng = np.random.default_rng(seed)
     root, c = rng.standard_normal((k + 3, k)), rng.standard_normal(k + 3)
     beta = np.maximum(rng.standard_normal(k), 0)
@@ -110,7 +110,7 @@ def test_quadratic_model_is_solved_as_by_nnls(seed, k):
 
 @given(st.integers(0, 2**32), st.floats(1e-9, 1e-4))
 def test_stationary_weights_are_stationary(seed, error):
-    """Σ a z = 0 to rounding, 0 <= a <= 1, and a moves no more than the error that it takes away asks for."""
+    """Σ a z = 0 up to rounding, 0 <= a <= 1, and a moves no further than the error requires."""
     rng = np.random.default_rng(seed)
     z = contradicting(rng.standard_normal((3, 10)))[:, 4:]
     _, m = newton(z, np.zeros(3), np.zeros(3, dtype=bool))

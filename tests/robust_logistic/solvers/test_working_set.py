@@ -15,7 +15,7 @@ from scratchadv.sets import Linf
 
 @st.composite
 def problems(draw):
-    """Examples on a lattice, each also with the other label, so that nothing separates them; labels, ε."""
+    """Examples on a lattice, each with both labels, so that nothing separates them; their labels; and ε."""
     n, p = draw(st.integers(1, 6)), draw(st.integers(1, 8))
     x = draw(hnp.arrays(float, (n, p), elements=st.integers(-16, 16).map(lambda k: k / 8)))
     y = draw(hnp.arrays(float, n, elements=st.sampled_from([-1.0, 1.0])))
@@ -27,12 +27,12 @@ def problems(draw):
 @given(problems())
 @settings(deadline=None)
 def test_the_conditions_of_the_optimum_hold(problem):
-    """With a = τ(−m): |Σ a y x_j| <= ε Σ a for all j, and = ε Σ a, with the sign of θ_j, where θ_j is not zero."""
+    """With a = τ(−m), |Σ a y x_j| <= ε Σ a for all j, with equality and the sign of θ_j where θ_j is not zero."""
     x, y, eps = problem
     yx = y[:, None] * x
     theta, theta0, a, _ = solve(yx, y, Linf(eps), 1e-6)
     m = yx @ theta + y * theta0 - eps * abs(theta).sum()
-    np.testing.assert_allclose(a, sigmoid(-m), atol=2e-3)  # F is flat: its root is what tol leaves
+    np.testing.assert_allclose(a, sigmoid(-m), atol=2e-3)  # F is flat, so the tolerance leaves an error of this size
     pull, room = a @ yx, eps * a.sum()
     assert (abs(pull) <= room).all()
     used = theta != 0
@@ -42,7 +42,7 @@ def test_the_conditions_of_the_optimum_hold(problem):
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-8])
 def test_many_weights_few_of_them_used(tol):
-    """P > N: a certificate within tol; and no more weights than examples are not zero."""
+    """For P > N there is a certificate within tol, and at most N weights are not zero."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((25, 120)), rng.choice([-1.0, 1.0], 25)
     ball = Linf(0.45)
@@ -54,7 +54,7 @@ def test_many_weights_few_of_them_used(tol):
 
 @pytest.mark.parametrize("noise", [1e-1, 1e-3, 1e-4])
 def test_features_that_are_nearly_copies(noise):
-    """A certificate for features as alike as ``noise``: a Newton step cut off at zero would stall here."""
+    """Features that differ only by ``noise`` get a certificate; a Newton step clipped at zero would stall here."""
     for seed in range(8):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((12, 1)) + noise * rng.standard_normal((12, 20))
@@ -69,7 +69,7 @@ def test_features_that_are_nearly_copies(noise):
 
 
 def test_one_weight_by_hand():
-    """x = ±1 with y = ±1 three times and ∓1 once, x_2 = 0: θ solves 0.6 · 3 τ(−0.6 θ) = 1.4 τ(1.4 θ), θ_2 = 0."""
+    """For x = ±1 with y = ±1 three times and ∓1 once, x_2 = 0: 0.6 · 3 τ(−0.6 θ) = 1.4 τ(1.4 θ) and θ_2 = 0."""
     x = np.array([[1.0, 0.0]] * 4 + [[-1.0, 0.0]] * 4)
     y = np.array([1.0, 1, 1, -1, -1, -1, -1, 1])
     (theta, unused), theta0, _, _ = solve(y[:, None] * x, y, Linf(0.4), 1e-8)
@@ -80,7 +80,7 @@ def test_one_weight_by_hand():
 
 
 def test_it_stops_at_a_separating_model():
-    """All margins under attack positive: nothing more to do."""
+    """The solver stops when all margins under attack are positive."""
     x, y = np.array([[0.0, 0.0], [1.0, 0.2]]), np.array([-1.0, 1.0])
     theta, theta0, _, _ = solve(y[:, None] * x, y, Linf(0.4), 1e-6)
     assert (y * (x @ theta + theta0) - 0.4 * abs(theta).sum() > 0).all()
