@@ -18,6 +18,7 @@ import numpy as np
 from .. import layers, losses
 from ..engine import ops, vjp
 from ..models import LogisticRegression, Network, Taped
+from ..numerics import per_row
 
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)  # h, tried in this order; times the largest entry of what is moved, if that is over 1
 
@@ -183,7 +184,7 @@ def _layer(layer, x, reference, rng):
 
 def _loss(loss, z, y, reference):
     def pull(dvalue):
-        return [dvalue.reshape(-1, *[1] * (z.ndim - 1)) * loss.grad(z, y)]
+        return [per_row(dvalue, z) * loss.grad(z, y)]
 
     value = reference and (lambda params, z: reference(z, y))
     return _assembled(loss, [], z, [], lambda z: loss.value(z, y), pull, value)._replace(labels=["z"])
