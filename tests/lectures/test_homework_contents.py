@@ -82,7 +82,7 @@ COPIES, VJP, AGAIN = (
 DEEP, TWICE = "test_a_chain_of_100000_values_and_a_ladder", "test_gradients_of_gradients"
 GIVES = "test_what_vjp_gives_back_and_what_it_refuses"
 EXACT, INSIDE = "test_fgsm_is_exact_on_linear_models", "test_every_perturbation_is_inside_the_set"
-FOUND = "delta, counted(z, y, target, keep), value"
+FOUND = "delta, counted(model, z, y, target, keep), value"
 BEST, STEPS, STARTS = (
     "test_pgd_gives_back_its_best_iterate",
     "test_the_steps_are_the_formula",

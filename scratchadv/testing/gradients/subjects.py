@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...numerics import per_row
 from .references import loss_reference, reference_of
 
 
@@ -77,7 +78,7 @@ def _layer(layer, x, reference, rng):
 
 def _loss(loss, z, y, reference):
     def pull(dvalue):
-        return [dvalue.reshape(-1, *[1] * (z.ndim - 1)) * loss.grad(z, y)]
+        return [per_row(dvalue, z) * loss.grad(z, y)]
 
     value = reference and (lambda params, z: reference(z, y))
     return _assembled(loss, [], z, [], lambda z: loss.value(z, y), pull, value)._replace(labels=["z"])
