@@ -182,7 +182,8 @@ show.figure(figure, "01_two_definitions", "A loss over two inputs: the worst poi
 right = np.flatnonzero(predict(network, x) == y)[:4]
 some, labels = x[right], y[right]
 delta = deepfool(network, some, labels, norm=Linf)
-(before, p), (after, q) = confidence(network, some), confidence(network, some + delta)
+before, p = confidence(network, some)
+after, q = confidence(network, some + delta)
 figure, axes = plots.figure_with_axes(3, len(some), size=(2.0, 2.15))
 for i, column in enumerate(axes.T):
     plots.show_image(column[0], some[i])

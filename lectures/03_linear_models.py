@@ -112,12 +112,14 @@ show.source(exact)
 rng = np.random.default_rng(4)
 y = np.repeat([1, -1], 8)
 x = rng.uniform(-1.1, 1.1, (16, 2)) + np.outer(y, [0.8, 0.8])
-model, ball = LogisticRegression(np.array([2.0, 1.0])), Linf(0.4)
+model = LogisticRegression(np.array([2.0, 1.0]))
+ball = Linf(0.4)
 theta, theta0 = model.params["theta"], model.params["theta0"]
 delta = exact(model, x, y, ball)
 left = robust_logistic.worst_margin(theta, theta0, x, y, ball)
 figure, axes = plots.figure_with_axes(size=(7.2, 5.2))
-axis, eps = axes[0, 0], ball.eps
+axis = axes[0, 0]
+eps = ball.eps
 square = eps * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
 for point, label, d, m in zip(x, y, delta, left, strict=True):
     colour = plots.RIGHT if m > 0 else plots.WRONG

@@ -122,7 +122,8 @@ places = {
     L: ("L = d²", 5, 0),
 }
 figure, axes = plots.figure_with_axes(size=(11.0, 4.4))
-axis, plain = axes[0, 0], {"facecolor": "white", "edgecolor": "none", "pad": 1}
+axis = axes[0, 0]
+plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 for z, (name, column, row) in places.items():
     axis.add_patch(Rectangle((column - 0.31, row - 0.33), 0.62, 0.66, facecolor="white", edgecolor="#2166ac", lw=1.5))
     axis.text(column, row + 0.08, f"{name}\n{z.data:.3f}", ha="center", va="center", fontsize=11)
@@ -421,7 +422,9 @@ def train(x, y, weight, steps=100):
 
 nets = {weight: train(data.x_train[:1000], data.y_train[:1000], weight) for weight in (0, 3)}
 x, y = data.x_test[:200], data.y_test[:200]
-grid, lines, rows = np.linspace(0, 1.5, 6), [], []
+grid = np.linspace(0, 1.5, 6)
+lines = []
+rows = []
 for (weight, net), color in zip(nets.items(), (plots.WRONG, plots.RIGHT), strict=True):
     z, pull = net.vjp_x(x)
     lengths = L2(1).norm(pull(cross_entropy.grad(z, y)))

@@ -233,7 +233,8 @@ x, y = data.x_test[:1].astype(float), data.y_test[:1]
 _, g = loss_and_gradient(net, cross_entropy, x, y)
 pixel = np.zeros(x.size)
 pixel[abs(g).argmax()] = 1
-e, slope = pixel.reshape(x.shape), g.ravel() @ pixel
+e = pixel.reshape(x.shape)
+slope = g.ravel() @ pixel
 
 
 def loss_at(h):
@@ -370,7 +371,10 @@ def milliseconds(f, *args, runs=7):
     return 1e3 * best
 
 
-net, h, tape, times = CNN(), data.x_test[:10], [], []
+net = CNN()
+h = data.x_test[:10]
+tape = []
+times = []
 with one_blas_thread():
     for i, layer in enumerate(net.layers):
         own = {name.split(".")[1]: value for name, value in net.params.items() if name.startswith(f"{i}.")}
@@ -387,7 +391,8 @@ with one_blas_thread():
 times = np.array(times)  # from the last layer to the first
 
 figure, axes = plots.figure_with_axes(size=(8.0, 4.2))
-left, axis = np.zeros(len(times)), axes[0, 0]
+left = np.zeros(len(times))
+axis = axes[0, 0]
 parts = zip(
     times.T, ("forward", "back to the input", "back to the parameters"), ("#92c5de", "#f4a582", "0.75"), strict=True
 )

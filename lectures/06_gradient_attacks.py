@@ -252,7 +252,9 @@ figure.suptitle(f"PGD, 40 steps of 0.01, {threat}, no box")
 show.figure(figure, "06_restarts", "Loss over the steps of PGD from eight starts, for three images")
 
 # %%
-cnn, fallen, rng = models["CNN"], np.zeros(60, bool), np.random.default_rng(0)
+cnn = models["CNN"]
+fallen = np.zeros(60, bool)
+rng = np.random.default_rng(0)
 errors = []
 for _ in range(5):
     delta = pgd(cnn, x[:60], y[:60], threat, alpha=0.01, rng=rng)
@@ -303,7 +305,8 @@ show.table(["α", "share of components that equal FGSM's"], rows)
 
 # %%
 figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 4.0))
-axis, arrow = axes[0, 0], np.array([1.0, 0.4])
+axis = axes[0, 0]
+arrow = np.array([1.0, 0.4])
 axis.plot([-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1], color=plots.RIGHT, label="Δ")
 path = np.clip(np.linspace(0, 4, 200)[:, None] * arrow, -1, 1)
 axis.plot(*path.T, color="#2166ac", lw=2, label="P(α g), α from 0")
@@ -434,7 +437,8 @@ print("mean losses:", losses_of)
 show.source(losses.Targeted, losses.LogitDifference.grad, losses.TargetMinusRest.grad)
 
 # %%
-target, wide = (y + 1) % 10, Linf(0.15)
+target = (y + 1) % 10
+wide = Linf(0.15)
 objectives = {
     "L(y) − L(target), the slides'": None,
     "z_target − z_y": losses.logit_difference,
@@ -450,7 +454,9 @@ print(f"4-layer net, 200 test images, target y + 1, PGD-40, {wide}, no box")
 show.table(["objective", "target reached", "any wrong label"], rows)
 
 # %%
-one, labels, ball = np.repeat(x[:1], 10, axis=0), np.repeat(y[:1], 10), Linf(0.3).within(0, 1)
+one = np.repeat(x[:1], 10, axis=0)
+labels = np.repeat(y[:1], 10)
+ball = Linf(0.3).within(0, 1)
 delta = pgd(cnn, one, labels, ball, target=np.arange(10), loss=losses.target_margin, alpha=0.02)
 found = predict(cnn, one + delta)
 names = [data.class_names[k] for k in found]
@@ -477,7 +483,8 @@ assert np.allclose(slides.grad(z, pairs), losses.logit_difference.grad(z, pairs)
 # This figure shows eight test images, what PGD adds to them within the pixel range, and what the CNN predicts.
 
 # %%
-boxed, first = threat.within(0, 1), slice(0, 8)
+boxed = threat.within(0, 1)
+first = slice(0, 8)
 delta = pgd(cnn, x[first], y[first], boxed, alpha=0.01)
 rows = []
 for title, images in (("clean", x[first]), ("under PGD", x[first] + delta)):

@@ -58,7 +58,8 @@ def error(model, x, y, delta=0):
 # use it.
 
 # %%
-eps, rng = 0.2, np.random.default_rng(0)
+eps = 0.2
+rng = np.random.default_rng(0)
 y = np.repeat([1, -1], 60)
 x = np.stack([0.8 * y + 0.5 * rng.standard_normal(120), 0.15 * y + 0.04 * rng.standard_normal(120)], axis=1)
 inner = partial(exact, threat=Linf(eps))
@@ -137,7 +138,8 @@ def phi(theta):
 
 one = 1.0
 reach = 0.6
-theta, at = np.linspace(-1.5, 3, 300), 1.5
+theta = np.linspace(-1.5, 3, 300)
+at = 1.5
 figure, axes = plots.figure_with_axes(size=(7.0, 3.8))
 axis = axes[0, 0]
 for delta in np.linspace(-reach, reach, 9):
@@ -165,7 +167,8 @@ show.source(robust_logistic.gradient)
 # other δ.
 
 # %%
-eps, ball = 0.2, Linf(0.2)
+eps = 0.2
+ball = Linf(0.2)
 pair = data.only(0, 1)
 x, y = pair.x_train[:2000].astype(float), pair.y_train[:2000]
 rng = np.random.default_rng(0)
@@ -208,7 +211,9 @@ maximisers = {
 figure, axes = plots.figure_with_axes(size=(7.0, 3.8))
 axis = axes[0, 0]
 for name, attack in maximisers.items():
-    model, shuffle, risks = LogisticRegression(np.zeros(x.shape[1:])), np.random.default_rng(0), []
+    model = LogisticRegression(np.zeros(x.shape[1:]))
+    shuffle = np.random.default_rng(0)
+    risks = []
     for _ in range(epochs):
         training.fit(model, x, y, epochs=1, attack=attack, rng=shuffle, progress=False)
         risks.append(robust_logistic.objective(model.params["theta"], float(model.params["theta0"]), x, y, ball))
@@ -378,7 +383,9 @@ assert history.loss[-1] < history.loss[0]
 # resistance to FGSM about resistance to PGD?
 
 # %%
-x_train, y_train, boxed = data.x_train[:2000], data.y_train[:2000], Linf(0.2).within(0, 1)
+x_train = data.x_train[:2000]
+y_train = data.y_train[:2000]
+boxed = Linf(0.2).within(0, 1)
 
 
 def noise(model, x, y, threat, rng):
@@ -440,7 +447,8 @@ assert 0.7 < ratio / np.sqrt(3 * 784) < 0.9  # √(2/π) = 0.8 for normal entrie
 
 # %%
 x, y, xt, yt = pair.x_train, pair.y_train, pair.x_test, pair.y_test
-rng, ball = np.random.default_rng(0), Linf(0.2)
+rng = np.random.default_rng(0)
+ball = Linf(0.2)
 start = LogisticRegression.initial(x.shape[1:], rng).params
 plain, robust = (LogisticRegression(start["theta"], float(start["theta0"])) for _ in range(2))
 training.fit(plain, x, y, epochs=10, optimizer=SGD(1.0), rng=np.random.default_rng(0), progress=False)

@@ -105,7 +105,8 @@ for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
 # digit and one target.
 
 # %%
-four, target = x[4:5], np.array([9])
+four = x[4:5]
+target = np.array([9])
 low, high = room(four, (0, 1))
 weights = [0.01, 0.1, 0.5, 1.0, 1.5, 3.0]
 found = [_minimise(model, model.loss, c, 200, four, target, low, high, np.zeros_like(four)) for c in weights]
@@ -364,7 +365,8 @@ show.table(["attack", "success", "‖δ‖₀", "‖δ‖₁", "‖δ‖₂", "�
 print("medians over the fooled ones of ten images; bold: the norm that the attack minimises; 0 ≤ x + δ ≤ 1, no ε")
 
 # %%
-i, names = 4, list(changes)
+i = 4
+names = list(changes)
 figure, axes = plots.figure_with_axes(2, len(names), size=(1.15, 1.45))
 for column, name in zip(axes.T, names, strict=True):
     delta = changes[name][i]
@@ -397,7 +399,8 @@ rows = {
 }
 figure, axes = plots.figure_with_axes(len(rows), 9, size=(1.15, 1.35))
 for line, (name, (norm, delta)) in zip(axes, rows.items(), strict=True):
-    reached, sizes = predict(model, many + delta) == goals, norm(1).norm(delta)
+    reached = predict(model, many + delta) == goals
+    sizes = norm(1).norm(delta)
     for k, axis in enumerate(line):
         plots.show_image(axis, (many + delta)[k])
         axis.set_title(f"to {goals[k]}: {sizes[k]:.3g}" if reached[k] else f"to {goals[k]}: –", fontsize=9)

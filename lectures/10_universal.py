@@ -32,7 +32,8 @@ from scratchadv.training import fit
 
 data = datasets.load("auto")
 print(data.source)
-model, box = quick(data, "2-layer"), (0, 1)
+model = quick(data, "2-layer")
+box = (0, 1)
 x, y = data.x_train[:1000], data.y_train[:1000]
 unseen, labels = data.x_test[:1000], data.y_test[:1000]
 ball = Linf(0.2)
@@ -119,7 +120,8 @@ show.table(["images", "the exact δ of each image", "one δ for all"], lines)
 show.source(_aggregate)
 
 # %%
-lines, few = [], x[:300]
+lines = []
+few = x[:300]
 for size in (1, 30):
     rates = []
     v = universal(
@@ -235,7 +237,9 @@ print(f"ε‖θ‖₁ = {best:.2f}, ε‖θ‖₂ = {typical:.2f}: {best / typic
 # Santana made it for speech).
 
 # %%
-radii, curves, perturbations = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3), {}, {}
+radii = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+curves = {}
+perturbations = {}
 for classes in LEVELS:
     rates = []
     for eps in radii:
@@ -282,7 +286,8 @@ show.figure(figure, "10_perturbations", "The perturbations of the ten classes, a
 # and 1,000 images, with the same number of steps each, and test it on the unseen ones.
 
 # %% tags=["answer"]
-counts, rates = (10, 30, 100, 300, 1000), []
+counts = (10, 30, 100, 300, 1000)
+rates = []
 for n in counts:
     size = min(n, 100)
     steps_an_epoch = -(-n // size)

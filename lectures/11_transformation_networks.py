@@ -136,7 +136,9 @@ def sizes(images, clean):
     return float(np.median(L2(1).norm(images - clean)))
 
 
-lines, pictures, one_target = [], [("clean", xs)], {}
+lines = []
+pictures = [("clean", xs)]
+one_target = {}
 for kind, title in (("perturbation", "P-ATN"), ("autoencoding", "AAE")):
     for beta in (0.01, 0.001) if kind == "autoencoding" else (0.01, 0.005, 0.001):
         atn = one_target[title, beta] = trained(kind=kind, beta=beta)

@@ -294,7 +294,8 @@ show.source(estimate)
 
 # %% tags=["answer"]
 theta = np.random.default_rng(1).standard_normal(20)
-line, at = LogisticRegression(theta), np.random.default_rng(2).standard_normal((1, 20))
+line = LogisticRegression(theta)
+at = np.random.default_rng(2).standard_normal((1, 20))
 at = at - (line.logits(at) / (theta @ theta))[:, None] * theta
 found = []
 for directions in (50, 500, 5000):

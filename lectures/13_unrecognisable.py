@@ -28,7 +28,8 @@ from scratchadv.models import LogisticRegression
 from scratchadv.support import plots, show
 
 data = datasets.load("auto")
-names, shape = data.class_names, (28, 28, 1)
+names = data.class_names
+shape = (28, 28, 1)
 print(data.source)
 model, other = quick(data, "CNN"), quick(data, "2-layer")
 print("the CNN and the MLP 784-200-10, trained on 5,000 images; the CNN is attacked, the MLP is asked afterwards")

@@ -47,7 +47,9 @@ class Site:
     """The data that pages share: the folders, the names of the library, and the list of pages."""
 
     def __init__(self, source, out):
-        self.source, self.out, self.names = source, out, api.Names()
+        self.source = source
+        self.out = out
+        self.names = api.Names()
         self.homework = sorted(source.glob("homework/hw*/README.md"))
         self.extra = [page for name, page in MAP.items() if (source / name).exists()]
         self.extra += ["homework.html"] * bool(self.homework)
@@ -171,7 +173,8 @@ class Site:
         """Write the pages of the library in reading order, and their table of contents."""
         bodies = {}
         for module in self.names.modules():
-            name, link = module.__name__, partial(self.names.find, scope=vars(module))
+            name = module.__name__
+            link = partial(self.names.find, scope=vars(module))
             text = to_html(api.module_rst(module), "rst", link)
             bodies[f"api/{name}.html"] = f"<h1><code>{name}</code></h1>\n{text}"
         self.pages({"api/index.html": self.library_contents(bodies), **bodies}, {})

@@ -87,7 +87,8 @@ def test_exact_keeps_images_and_refuses_networks():
     delta = array_of(delta, x.shape, "δ for images of shape (2, 2, 2, 1)")
     expected = -0.25 * np.sign(theta) * y.reshape(2, 1, 1, 1)
     assert close(delta, expected), f"δ should be {said(expected)}, but is {said(delta)}"
-    network, flat = MLP((4, 3, 2)), x.reshape(2, 4)
+    network = MLP((4, 3, 2))
+    flat = x.reshape(2, 4)
     instead = "returns an answer"
     try:
         student_exact.exact(network, flat, np.array([0, 1]), Linf(0.25))

@@ -120,7 +120,8 @@ def test_nothing_is_changed_and_float32_stays(seed, threat):
         ("pgd", {"steps": 3, "rng": np.random.default_rng(seed), "restarts": 2}),
         ("pgd", {"steps": 3, "start": start, "restarts": 2, "normalized": False}),
     ):
-        recorded, what = Recorded(model), f"{name} on float32 images under {threat}"
+        recorded = Recorded(model)
+        what = f"{name} on float32 images under {threat}"
         perturbation(student(name)(recorded, x, y, threat, **options), x, threat, f"the δ of {what}")
         assert (x == kept).all(), f"x was changed by {what}"
         assert (y == labels).all(), f"y was changed by {what}"
@@ -153,7 +154,8 @@ def test_batch_mates_do_not_matter(seed, threat):
 def test_starts_restarts_and_seeds(seed, threat):
     """Starts are projected; of several starts each example keeps its best; the same seed gives the same δ"""
     model, x, y = waves(seed)
-    pgd, where = student("pgd"), f"({model!r}, x = {x.tolist()}, {threat})"
+    pgd = student("pgd")
+    where = f"({model!r}, x = {x.tolist()}, {threat})"
     starts = np.random.default_rng(seed).uniform(-1, 1, (3, *x.shape)).round(2)
     told, together = iterates_of(model, x, y, threat, steps=2, start=starts, restarts=3)
     begun = [delta for _, step, delta, _ in told if step == 0]
@@ -191,7 +193,9 @@ def test_targets(seed, threat):
     """L(y) − L(target) is maximised: for a linear softmax this is z_target − z_y, and the best δ is known"""
     rng = np.random.default_rng(seed)
     weight, x = rng.standard_normal((3, 4)).round(2), rng.random((4, 4)).round(2)
-    model, y, target = LinearSoftmax(weight, np.zeros(3)), np.array([0, 1, 2, 0]), np.array([1, 2, 0, 2])
+    model = LinearSoftmax(weight, np.zeros(3))
+    y = np.array([0, 1, 2, 0])
+    target = np.array([1, 2, 0, 2])
 
     def lead(delta):
         return cross_entropy.value(model.logits(x + delta), y) - cross_entropy.value(model.logits(x + delta), target)
@@ -252,21 +256,25 @@ def test_an_epoch_is_stochastic_gradient_descent(seed, size, attacked):
     """An epoch sees each example once, in random order; a step averages over a batch attacked on the current model"""
     x = np.arange(14, dtype=np.float32).reshape(7, 2) / 8
     y = np.where(np.arange(7) % 3, 1, -1)
-    model, moved = Noting(np.array([0.5, -0.25], np.float32), 0.0), []
+    model = Noting(np.array([0.5, -0.25], np.float32), 0.0)
+    moved = []
     model.seen = []
 
     def attack(model, x, y):
         moved.append({name: p.copy() for name, p in model.params.items()})
         return np.full(x.shape, 1 / 32)  # float64, as a careless attack would return it
 
-    fit, delta = student("fit"), np.float32(attacked / 32)
+    fit = student("fit")
+    delta = np.float32(attacked / 32)
     options = {"batch_size": size, "attack": attack if attacked else None, "rng": np.random.default_rng(seed)}
     fit(model, x, y, epochs=2, optimizer=SGD(0.5), progress=False, **options)
     where = f"(7 examples, batches of {size}, 2 epochs, {'an attack' if attacked else 'no attack'})"
     sizes = [len(batch) for batch, _ in model.seen]
     expected = 2 * ([size] * (7 // size) + [7 % size] * (7 % size > 0))
     assert sizes == expected, f"the batches should have the sizes {expected}, but have {sizes} {where}"
-    theta, theta0, orders = np.array([0.5, -0.25]), 0.0, []
+    theta = np.array([0.5, -0.25])
+    theta0 = 0.0
+    orders = []
     for t, (batch, params) in enumerate(model.seen):
         assert str(batch.dtype) == "float32", f"float32 images became {batch.dtype} {where}"
         rows = [int(i) for i in np.rint((batch[:, 0] - delta) * 4)]

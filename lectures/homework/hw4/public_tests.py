@@ -104,7 +104,8 @@ def iterates_of(model, x, y, threat, **options):
 
 def test_fgsm_on_paper():
     """θ = (2, −1), y = 1: the loss falls with z = 2 x₁ − x₂, so the worst δ in the ℓ∞ ball is (−ε, ε)"""
-    fgsm, model = student("fgsm"), LogisticRegression(np.array([2.0, -1.0]))
+    fgsm = student("fgsm")
+    model = LogisticRegression(np.array([2.0, -1.0]))
     x, y = np.array([[1.0, 0.875], [0.5, 0.5]]), np.array([1, -1])
     where = "for θ = (2, -1), x = (1, 0.875) and (0.5, 0.5), y = 1 and -1, under"
     for threat, expected in (
@@ -135,7 +136,9 @@ def test_fgsm_is_exact_on_linear_models(problem):
 
 def test_pgd_on_paper():
     """On a linear model every normalised step in the ℓ∞ ball is α times the sign, up to the edge of the ball"""
-    model, x, y = LogisticRegression(np.array([2.0, -1.0])), np.array([[1.0, 0.875]]), np.array([1])
+    model = LogisticRegression(np.array([2.0, -1.0]))
+    x = np.array([[1.0, 0.875]])
+    y = np.array([1])
     where = "pgd's δ for θ = (2, -1), x = (1, 0.875), y = 1, alpha = 0.25,"
     for threat, steps, expected in (
         (Linf(1), 1, [-0.25, 0.25]),

@@ -35,7 +35,9 @@ class Library(MetaPathFinder, Loader):
     """
 
     def __init__(self, served, refused):
-        self.served, self.refused, self.closed = served, tuple(refused), False
+        self.served = served
+        self.refused = tuple(refused)
+        self.closed = False
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a template; everything else is left to Python."""

@@ -30,7 +30,9 @@ class StudentModule(types.ModuleType):
 
     def __init__(self, file, files):
         super().__init__(file["name"])
-        self._file, self._files, self._stubs = file, files, {}
+        self._file = file
+        self._files = files
+        self._stubs = {}
         self.begin_anew(file["name"])
 
     def __getattr__(self, name):
