@@ -23,9 +23,8 @@ import numpy as np
 from scratchadv import datasets, training
 from scratchadv.attacks import carlini_wagner, deepfool, fab, jsma, lbfgs, pgd, saliency_map
 from scratchadv.attacks.constrained import carlini_wagner as carlini_wagner_file
-from scratchadv.attacks.constrained import deepfool as deepfool_file
 from scratchadv.attacks.constrained.hyperplane import nearest_boundary, nearest_point
-from scratchadv.attacks.constrained.lbfgs import _minimise, _next, _search_c
+from scratchadv.attacks.constrained.lbfgs import largest_weight, minimiser, next_weight
 from scratchadv.attacks.constrained.targets import boundaries, room
 from scratchadv.evaluate import accuracy_over_eps
 from scratchadv.experiments.attacks.figures import draw_saliency_maps
@@ -107,7 +106,7 @@ for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
 four, target = x[4:5], np.array([9])
 low, high = room(four, (0, 1))
 weights = [0.01, 0.1, 0.5, 1.0, 1.5, 3.0]
-found = [_minimise(model, model.loss, c, 200, four, target, low, high, np.zeros_like(four)) for c in weights]
+found = [minimiser(model, model.loss, c, four, target, low, high, np.zeros_like(four), steps=200) for c in weights]
 figure, axes = plots.figure_with_axes(2, len(weights), size=(1.5, 1.65))
 for column, c, r in zip(axes.T, weights, found, strict=True):
     label = int(predict(model, four + r)[0])
@@ -128,7 +127,7 @@ show.figure(figure, "08_lbfgs_over_c", "The minimiser for growing c: r becomes s
 # The library does that: times 10 while it fools, divided by 10 while it does not, then geometric means in between.
 
 # %%
-show.source(_search_c, _next)
+show.source(largest_weight, next_weight)
 
 # %% [markdown]
 # **Exercise 8.2.** Let $r_1, r_2$ be the minimisers for $c_1 < c_2$. Prove $\lVert r_2 \rVert \leq \lVert r_1 \rVert$.
@@ -259,7 +258,7 @@ figure.suptitle("Three classes in the plane, a tanh network 2-24-3, ℓ2, no box
 show.figure(figure, "08_deepfool", "Decision regions; linearised boundaries at a point; the steps of DeepFool")
 
 # %%
-show.source(deepfool_file._walk)
+show.source(deepfool)
 
 # %% [markdown]
 # DeepFool stops at the first boundary that it crosses, and never looks back whether there was a shorter way.
@@ -288,7 +287,7 @@ np.testing.assert_allclose(to_linf, [2.5 / 3, 2.5 / 3])  # 2 / 2 = 1 against 2.5
 # examples fool other models more often.
 
 # %%
-show.source(carlini_wagner_file._objective)
+show.source(carlini_wagner_file.penalty)
 other = quick(data, "4-layer")
 test = slice(0, 40)
 xs, ys = data.x_test[test], data.y_test[test]
