@@ -22,7 +22,7 @@ import numpy as np
 
 from scratchadv import checks, datasets, training
 from scratchadv.attacks import apgd, carlini_wagner, deepfool, exact, fgsm, pgd, square, standard
-from scratchadv.attacks.ensemble import _attacks
+from scratchadv.attacks.ensemble import attacks_in_turn
 from scratchadv.evaluate import accuracy_over_eps, judge, report, robust_accuracy, signs_of_masking, worst_case
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.losses import dlr, margin
@@ -131,7 +131,7 @@ assert (first & second).mean() == 0.2
 # each, and Square, which uses no gradient. Each gets only what the others left standing. `standard` is that:
 
 # %%
-show.source(_attacks)
+show.source(attacks_in_turn)
 quartet = partial(standard, rng=np.random.default_rng(0), steps=20, targets=3, queries=200)
 lines = []
 for name, model in (("MLP", mlp), ("robust CNN", robust)):

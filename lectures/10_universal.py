@@ -19,7 +19,7 @@ import numpy as np
 
 from scratchadv import datasets
 from scratchadv.attacks import applied, exact, fooling_rate, pgd, universal, universal_gradient
-from scratchadv.attacks.one_for_all.perturbation import _aggregate, _applied, _gradient
+from scratchadv.attacks.one_for_all.perturbation import aggregate, in_box, summed_gradient
 from scratchadv.evaluate import judge
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.experiments.universal.experiment import LEVELS, groups_of, under
@@ -51,7 +51,7 @@ print("an MLP 784-200-10 trained on 5,000 images; δ is made on 1,000 training i
 # It lies in the ball, and $x_i + \delta$ is cut off at the pixel range, so each image gets its own part of it:
 
 # %%
-show.source(fooling_rate, applied, _applied)
+show.source(fooling_rate, applied, in_box)
 
 # %% [markdown]
 # **Exercise 10.1.** Can the fooling rate be larger than the error at $x + \delta$? Can it be smaller? Find an
@@ -113,7 +113,7 @@ show.table(["images", "each its own exact δ", "one δ for all"], lines)
 # added in turn: faster, and not quite the paper's.
 
 # %%
-show.source(_aggregate)
+show.source(aggregate)
 
 # %%
 lines, few = [], x[:300]
@@ -162,7 +162,7 @@ print("after the first image δ has length ξ already, though DeepFool's change 
 # get darker, so an image that wants it darker has no say in $g$.
 
 # %%
-show.source(_gradient)
+show.source(summed_gradient)
 
 # %%
 by_gradient = universal_gradient(model, x, y, threat, rng=np.random.default_rng(0))

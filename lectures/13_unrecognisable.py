@@ -16,11 +16,11 @@
 # %%
 import numpy as np
 from scratchadv.attacks.gradient_ascent import gradient_ascent
-from scratchadv.attacks.map_elites import _bred, _selected, log_probabilities, map_elites
 
 from scratchadv import datasets
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
+from scratchadv.attacks.unrecognisable.map_elites import log_probabilities, map_elites, offspring, select
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin
@@ -76,7 +76,7 @@ show.table(["thing", "its most frequent class", "share", "median confidence in t
 # A child of a "3" may turn out to be the best "8" so far. That is how the search leaves dead ends.
 
 # %%
-show.source(_bred, _selected)
+show.source(offspring, select)
 
 # %% [markdown]
 # Two laws follow: the confidence of an elite never falls, and it is the largest $p_k$ of all images that were ever
