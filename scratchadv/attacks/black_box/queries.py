@@ -2,6 +2,7 @@
 
 import threading
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from ... import checks
 from ...backend import host, namespace
 from ...checked import checked, whole
 from ...models.protocol import NO_LABEL, is_fooled, labels_of
-from ...numerics import log_sum_exp, rows, sigmoid, take
+from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
 
 
@@ -225,12 +226,34 @@ def several(ask, x, k):
     return SimpleNamespace(activations=k * (ask.activations + 10 * x[0].size))
 
 
-def only(state, keep):
-    """The rows of a tuple of arrays (or None) for the examples that still stand."""
-    if keep.all():
-        return state
-    on_host = host(keep)
-    return type(state)(*(take(on_host if isinstance(a, np.ndarray) else keep, a)[0] for a in state))
+class Examples(NamedTuple):
+    """What a search is given, one row an example; ``labels`` are those of the loss, ``z`` the scores of x."""
+
+    x: Any
+    y: Any
+    target: Any
+    labels: Any
+    z: Any
+    seeds: Any
+    owner: Any  # the place in the batch
+    delta_set: Any
+
+
+def search_in_chunks(search, model, given):
+    """Return δ, as the search finds it for chunks of the examples.
+
+    Parameters
+    ----------
+    search : callable
+        ``search(given)`` that returns the δ of those examples.
+    model : oracle or what :func:`several` returns
+    given : Examples
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+    """
+    return map_chunks(lambda *part: (search(Examples(*part)),), model, *given)[0]
 
 
 def _classes_of(model):
