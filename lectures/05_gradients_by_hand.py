@@ -171,7 +171,7 @@ show.figure(
 # which NumPy computes fast:
 
 # %%
-show.source(kernel._by_windows, kernel._kernel_gradient_by_windows)
+show.source(kernel.by_windows, kernel.kernel_gradient_by_windows)
 
 # %%
 x, w = rng.normal(size=(2, 7, 7, 3)), rng.normal(size=(3, 3, 3, 4))

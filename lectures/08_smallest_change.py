@@ -23,9 +23,8 @@ import numpy as np
 from scratchadv import datasets, training
 from scratchadv.attacks import carlini_wagner, deepfool, fab, jsma, lbfgs, pgd, saliency_map
 from scratchadv.attacks.constrained import carlini_wagner as carlini_wagner_file
-from scratchadv.attacks.constrained import deepfool as deepfool_file
 from scratchadv.attacks.constrained.hyperplane import nearest_boundary, nearest_point
-from scratchadv.attacks.constrained.lbfgs import _minimise, _next, _search_c
+from scratchadv.attacks.constrained.lbfgs import largest_weight, minimiser, next_weight
 from scratchadv.attacks.constrained.targets import boundaries, room
 from scratchadv.evaluate import accuracy_over_eps
 from scratchadv.experiments.attacks.figures import draw_saliency_maps
@@ -109,7 +108,7 @@ four = x[4:5]
 target = np.array([9])
 low, high = room(four, (0, 1))
 weights = [0.01, 0.1, 0.5, 1.0, 1.5, 3.0]
-found = [_minimise(model, model.loss, c, 200, four, target, low, high, np.zeros_like(four)) for c in weights]
+found = [minimiser(model, model.loss, c, four, target, low, high, np.zeros_like(four), steps=200) for c in weights]
 figure, axes = plots.figure_with_axes(2, len(weights), size=(1.5, 1.65))
 for column, c, r in zip(axes.T, weights, found, strict=True):
     label = int(predict(model, four + r)[0])
@@ -131,7 +130,7 @@ show.figure(figure, "08_lbfgs_over_c", "The minimiser for growing c: r becomes s
 # not. Then it bisects with geometric means.
 
 # %%
-show.source(_search_c, _next)
+show.source(largest_weight, next_weight)
 
 # %% [markdown]
 # **Exercise 8.2.** Let $r_1, r_2$ be the minimisers for $c_1 < c_2$. Prove
@@ -263,7 +262,7 @@ figure.suptitle("Three classes in the plane, a tanh network 2-24-3, ℓ2, no box
 show.figure(figure, "08_deepfool", "Decision regions; linearised boundaries at a point; the steps of DeepFool")
 
 # %%
-show.source(deepfool_file._walk)
+show.source(deepfool)
 
 # %% [markdown]
 # DeepFool stops at the first boundary that it crosses and never checks whether there was a shorter way.
@@ -293,7 +292,7 @@ np.testing.assert_allclose(to_linf, [2.5 / 3, 2.5 / 3])  # 2 / 2 = 1 against 2.5
 # benefit: such examples fool other models more often.
 
 # %%
-show.source(carlini_wagner_file._objective)
+show.source(carlini_wagner_file.penalty)
 other = quick(data, "4-layer")
 test = slice(0, 40)
 xs, ys = data.x_test[test], data.y_test[test]

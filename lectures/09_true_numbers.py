@@ -22,7 +22,7 @@ import numpy as np
 
 from scratchadv import datasets, training
 from scratchadv.attacks import apgd, carlini_wagner, deepfool, exact, fgsm, pgd, square, standard
-from scratchadv.attacks.ensemble import _attacks
+from scratchadv.attacks.ensemble import attacks_in_turn
 from scratchadv.checked import check_attack
 from scratchadv.evaluate import accuracy_over_eps, judge, report, robust_accuracy, signs_of_masking, worst_case
 from scratchadv.experiments.networks.training import quick
@@ -136,7 +136,7 @@ assert (first & second).mean() == 0.2
 # `standard` implements this:
 
 # %%
-show.source(_attacks)
+show.source(attacks_in_turn)
 quartet = partial(standard, rng=np.random.default_rng(0), steps=20, targets=3, queries=200)
 lines = []
 for name, model in (("MLP", mlp), ("robust CNN", robust)):

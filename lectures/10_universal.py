@@ -19,7 +19,7 @@ import numpy as np
 
 from scratchadv import datasets
 from scratchadv.attacks import applied, exact, fooling_rate, pgd, universal, universal_gradient
-from scratchadv.attacks.one_for_all.perturbation import _aggregate, _applied, _gradient
+from scratchadv.attacks.one_for_all.perturbation import aggregate, in_box, summed_gradient
 from scratchadv.evaluate import judge
 from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.universal.experiment import LEVELS, groups_of, under
@@ -53,7 +53,7 @@ print("an MLP 784-200-10 trained on 5,000 images; δ from 1,000 training images 
 # receives its own part of it:
 
 # %%
-show.source(fooling_rate, applied, _applied)
+show.source(fooling_rate, applied, in_box)
 
 # %% [markdown]
 # **Exercise 10.1.** Can the fooling rate be larger than the error at $x + \delta$? Can it be smaller? Find an
@@ -117,7 +117,7 @@ show.table(["images", "the exact δ of each image", "one δ for all"], lines)
 # added in turn. This is faster, but not quite the paper's algorithm.
 
 # %%
-show.source(_aggregate)
+show.source(aggregate)
 
 # %%
 lines = []
@@ -169,7 +169,7 @@ print("after the first image δ already has length ξ, although DeepFool made th
 # that component of $g$.
 
 # %%
-show.source(_gradient)
+show.source(summed_gradient)
 
 # %%
 by_gradient = universal_gradient(model, x, y, threat, rng=np.random.default_rng(0))

@@ -20,7 +20,7 @@ from scratchadv import datasets
 from scratchadv.attacks import gradient_ascent, map_elites
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
-from scratchadv.attacks.unrecognisable.map_elites import _bred, _selected, log_probabilities
+from scratchadv.attacks.unrecognisable.map_elites import log_probabilities, offspring, select
 from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
 from scratchadv.losses import margin
@@ -77,7 +77,7 @@ show.table(["input", "most frequent prediction", "share", "median confidence in 
 # A child of a "3" may turn out to be the best "8" so far. In this way the search escapes dead ends.
 
 # %%
-show.source(_bred, _selected)
+show.source(offspring, select)
 
 # %% [markdown]
 # Two laws follow: the confidence of an elite never falls, and it is the largest $p_k$ of all images that were ever

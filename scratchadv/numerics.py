@@ -88,7 +88,7 @@ def only(keep, state):
 
 
 def _rows_of(thing, i):
-    if thing is None or isinstance(thing, int | float):
+    if thing is None or isinstance(thing, int | float) or getattr(thing, "ndim", None) == 0:
         return thing
     if isinstance(thing, dict):
         return {name: _rows_of(part, i) for name, part in thing.items()}

@@ -129,7 +129,8 @@ def in_chunks(function):
 
 def _for_each(side, x):
     """A side of the box for each example: a number holds for all of them."""
-    return namespace(side, x).broadcast_to(side, x.shape) if getattr(side, "ndim", 0) else side
+    xp = namespace(x)
+    return xp.broadcast_to(xp.asarray(side), x.shape) if getattr(side, "ndim", 0) else side
 
 
 def _fitting(model, x, room):

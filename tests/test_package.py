@@ -1,5 +1,6 @@
 """Laws of the package as a whole: what importing it loads, its version, its docstrings and their examples."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,3 +222,34 @@ def test_the_doors_are_found():
     names = {thing.__name__ for thing in CALLED}
     assert {"fit", "judge", "objective", "load", "pgd", "square", "universal", "train_atn"} <= names
     assert "boundaries" not in names
+
+
+# Files and functions that can be read
+
+
+FILES = sorted(Path(scratchadv.__file__).parent.rglob("*.py"))
+
+
+def crowded(text, most=8):
+    """The functions, by name and line, that take more positional parameters than so many."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            count = len(node.args.posonlyargs) + len(node.args.args)
+            if count > most:
+                yield f"{getattr(node, 'name', 'lambda')} (line {node.lineno}) has {count} positional parameters"
+
+
+def test_crowded_counts_positional_parameters_only():
+    """The helper: nine are too many, also behind a slash, in a lambda or in a method; keywords do not count"""
+    nine, eight = ", ".join("abcdefghi"), ", ".join("abcdefgh")
+    assert [*crowded(f"def f({nine}): pass")] == ["f (line 1) has 9 positional parameters"]
+    assert len([*crowded(f"class A:\n    def f(self, /, {eight}): pass\nlambda {nine}: 0")]) == 2
+    assert [*crowded(f"def f({eight}, *more, i=0, j=1, **rest): pass")] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FILES[0].parent)))
+def test_every_file_can_be_read(path):
+    """At most 400 lines a file, and at most eight positional parameters a function"""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    assert [*crowded(text)] == []

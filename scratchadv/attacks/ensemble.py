@@ -60,7 +60,7 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     task = tasks.of(model, z)
     delta, standing = xp.zeros_like(x), ~task.is_fooled(z, y)
     rivals = _rivals(task, z, y, targets)
-    for attack in _attacks(model, x, y, z, rivals, delta_set, rng, steps, queries):
+    for attack in attacks_in_turn(model, x, y, z, rivals, delta_set, rng, steps=steps, queries=queries):
         left = xp.flatnonzero(standing)
         if not len(left):
             break
@@ -76,8 +76,33 @@ def _rivals(task, z, y, targets):
     return rivals[:, task.possible(z, rivals).any(axis=0)]
 
 
-def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
-    """The attacks in turn, each a function of the numbers of the examples that are left."""
+def attacks_in_turn(model, x, y, z, rivals, threat, rng, *, steps, queries):
+    """Yield the attacks of :func:`standard` in turn, each a function of the numbers of the examples that are left.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+    y : array, shape (N,)
+    z : array, shape (N,) or (N, K)
+        The logits of x.
+    rivals : array, shape (N, C)
+        The classes to aim at, one after the other.
+    threat : Ball or Boxed
+        Δ(x).
+    rng : numpy.random.Generator
+        Draws the starts of APGD and the seeds of Square, for the whole batch.
+    steps, queries : int
+        As for :func:`standard`.
+
+    Yields
+    ------
+    callable
+        ``attack(left)`` takes n numbers of examples and returns their δ, ``(n, *D)``.
+
+    Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", section 5.
+    """
     few = len(tasks.of(model, z).every) < 4
 
     def climb(loss, target, start, left):

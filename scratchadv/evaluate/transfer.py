@@ -141,7 +141,10 @@ def matrix(sources, targets, x, y, threat, attack, *, rng=None):
     def wrong(model, name, x):
         return host(predictions(model, x) != y[name])
 
-    parts = [_row(name, model, targets, x, y[name], threat, attack[name], g, wrong) for name, model in sources.items()]
+    parts = [
+        _row(name, model, targets, x, y[name], threat, attack[name], g=g, wrong=wrong)
+        for name, model in sources.items()
+    ]
     right = (np.stack([~wrong(m, name, x) for name, m in group.items()]) for group in (sources, targets))
     return Transfer(tuple(sources), tuple(targets), *right, *(np.stack(part) for part in zip(*parts, strict=True)))
 
@@ -251,7 +254,7 @@ def _by_name(given, names, what):
     return given
 
 
-def _row(name, source, targets, x, y, threat, attack, g, wrong):
+def _row(name, source, targets, x, y, threat, attack, *, g, wrong):
     """fell, fooled, noise_fooled, size of one source."""
     delta = attack(source, x, y, threat)
     checks.same_shape(delta, x, f"the delta of {name!r}")

@@ -41,7 +41,7 @@ def conv(x, w, stride=1, padding=0, out=None):
     wo = output_size(wide, w.shape[1], stride, padding)
     z = namespace(x).empty((n, ho, wo, w.shape[3]), dtype=x.dtype) if out is None else out
     in_tiles = winograd.fits(z, w.shape, stride)
-    product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (partial(_by_windows, stride), w)
+    product, w = (winograd.conv, winograd.turned(w)) if in_tiles else (partial(by_windows, stride), w)
     for i in _blocks(z, w.shape, in_tiles):
         product(x[i], w, padding, z[i])
     return z
@@ -55,8 +55,18 @@ def _blocks(z, kernel, in_tiles):
     return [slice(i, i + block) for i in range(0, n, block)]
 
 
-def _by_windows(stride, x, w, padding, out):
-    """Multiply the windows, as rows, by the kernel, as a matrix."""
+def by_windows(stride, x, w, padding, out):
+    """Write the convolution to ``out``: the windows as rows, times the kernel as a matrix.
+
+    Parameters
+    ----------
+    stride : int
+    x : array, shape (n, H, W, C)
+    w : array, shape (kh, kw, C, F)
+    padding : int
+        Zeros around each image.
+    out : array, shape (n, Ho, Wo, F)
+    """
     x = pad(x, (padding, padding), (padding, padding))
     rows = patches(x, w.shape[:2], stride)
     w = w.reshape(-1, w.shape[3])
@@ -85,12 +95,28 @@ def conv_kernel_gradient(x, dz, kernel, stride=1, padding=0):
     """
     w_shape = *kernel, x.shape[3], dz.shape[3]
     in_tiles = winograd.fits(dz, w_shape, stride)
-    product = winograd.kernel_gradient if in_tiles else partial(_kernel_gradient_by_windows, kernel, stride)
+    product = winograd.kernel_gradient if in_tiles else partial(kernel_gradient_by_windows, kernel, stride)
     dw = sum(product(x[i], dz[i], padding) for i in _blocks(dz, w_shape, in_tiles))
     return winograd.turned_back(dw) if in_tiles else dw.reshape(w_shape)
 
 
-def _kernel_gradient_by_windows(kernel, stride, x, dz, padding):
+def kernel_gradient_by_windows(kernel, stride, x, dz, padding):
+    """Return the gradient by the kernel as a matrix: the windows as columns, times dz as rows.
+
+    Parameters
+    ----------
+    kernel : (int, int)
+        kh and kw.
+    stride : int
+    x : array, shape (n, H, W, C)
+    dz : array, shape (n, Ho, Wo, F)
+    padding : int
+        Zeros around each image.
+
+    Returns
+    -------
+    array, shape (kh * kw * C, F)
+    """
     x = pad(x, (padding, padding), (padding, padding))
     return patches(x, kernel, stride).T @ dz.reshape(-1, dz.shape[3])
 

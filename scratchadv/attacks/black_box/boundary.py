@@ -84,8 +84,9 @@ def boundary(
     start to the boundary is halved first, and a and b are changed at every step.
     """
     follow = partial(_follow, aside, towards, rate)
-    given = model, x, y, target, box, queries, overshoot, start, pool, rng, seeds
-    return smallest("boundary", follow, norm, *given, at_once=1)
+    options = {"target": target, "box": box, "queries": queries, "overshoot": overshoot}
+    begin = {"start": start, "pool": pool, "rng": rng, "seeds": seeds}
+    return smallest("boundary", follow, norm, model, x, y, at_once=1, **options, **begin)
 
 
 def _follow(aside, towards, rate, decisions, which, seeds):

@@ -16,7 +16,7 @@ NO_STEPS = 2**31  # the times of the search for a start lie beyond those of all 
 LONGEST = 16  # without a box noise has at most 2 to this power as deviation
 
 
-def smallest(attack, follow, norm, model, x, y, target, box, queries, overshoot, start, pool, rng, seeds, at_once):
+def smallest(attack, follow, norm, model, x, y, *, target, box, queries, overshoot, start, pool, rng, seeds, at_once):
     """The smallest change that an attack finds with labels alone.
 
     Parameters
@@ -46,7 +46,7 @@ def smallest(attack, follow, norm, model, x, y, target, box, queries, overshoot,
         raise ValueError(f"pool has shape {pool.shape}; images of the shape {x.shape[1:]} were expected")
 
     def search(x, y, target, low, high, start, seeds, owner):
-        decisions = Decisions(oracle, norm, x, y, target, low, high, owner, queries)
+        decisions = Decisions(oracle, norm, x, y, target=target, low=low, high=high, owner=owner, queries=queries)
         which = _started(decisions, start, pool, seeds)
         follow(decisions, which, seeds)
         return (decisions.pushed(overshoot),)
@@ -79,7 +79,7 @@ class Decisions:
         Whether x itself does not fool, known after the first query.
     """
 
-    def __init__(self, oracle, norm, x, y, target, low, high, owner, queries):
+    def __init__(self, oracle, norm, x, y, *, target, low, high, owner, queries):
         xp, self.length = namespace(x), norm(1).norm
         self.oracle, self.x, self.y, self.target, self.owner = oracle, x, y, target, owner
         self.low, self.high = low, high

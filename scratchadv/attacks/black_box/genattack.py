@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from ... import checks, tasks
 from ...backend import like, namespace
 from ...checked import checked, in_norm, whole
-from ...numerics import log_sum_exp, rows, sigmoid
-from ...parallel import map_chunks
+from ...numerics import log_sum_exp, only, rows, sigmoid
 from ...seeded import pieces, seeds_of, uniform
 from ...sets import Linf
-from .queries import first_scores, only, ranked, room_of, several
+from .queries import Examples, first_scores, ranked, room_of, search_in_chunks, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
 
@@ -109,9 +108,10 @@ def genattack(
     """
     seeds = seeds_of(len(x), rng, seeds, "genattack")
     ask, z, y, target = first_scores(model, x, y, target, queries)
-    search = partial(_evolve, ask, Rule(population, rho, alpha, temperature, adaptive), queries)
-    owner = namespace(x).arange(len(x))
-    return map_chunks(search, several(ask, x, population), x, y, target, z, seeds, owner, threat.at(x))[0]
+    given = Examples(x, y, target, None, z, seeds, namespace(x).arange(len(x)), threat.at(x))
+    rule = Rule(population, rho, alpha, temperature, adaptive)
+    search = partial(_evolve, ask=ask, rule=rule, queries=queries)
+    return search_in_chunks(search, several(ask, x, population), given)
 
 
 class _State(NamedTuple):
@@ -131,8 +131,9 @@ class _State(NamedTuple):
     plateaus: Any
 
 
-def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
+def _evolve(given, *, ask, rule, queries):
     """The search for a chunk of examples."""
+    x, y, target, _, z, seeds, owner, delta_set = given
     xp, eps = namespace(x), delta_set.radius
     low, high = (xp.clip(rows(side), -eps, eps) for side in room_of(delta_set, x))
     clean, zeros = fitness(tasks.of(ask, z), z, y, target), xp.zeros(len(x), dtype=int)
@@ -140,17 +141,17 @@ def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
     state = _State(
         xp.arange(len(x)), owner, x, y, target, low, high, seeds, best[:, None], clean[:, None], zeros, zeros
     )
-    state, left, generation = only(state, clean < math.inf), queries - 1, 0
+    state, left, generation = only(clean < math.inf, state), queries - 1, 0
     while left and len(state.place):
         size = min(left, rule.population - (generation > 0))
         children = _offspring(rule, eps, state, generation, size) if generation else _first(state, size)
         state, left, generation = _grown(ask, state, children, first=not generation), left - size, generation + 1
         fallen = state.fitness.max(axis=1) == math.inf
         best[state.place[fallen]] = _fittest(state)[fallen]
-        state = only(state, ~fallen)
+        state = only(~fallen, state)
     better = state.fitness.max(axis=1) > clean[state.place]
     best[state.place[better]] = _fittest(state)[better]
-    return (best.reshape(x.shape),)
+    return best.reshape(x.shape)
 
 
 def fitness(task, z, y, target):

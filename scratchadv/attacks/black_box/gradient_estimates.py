@@ -12,9 +12,8 @@ from ...backend import host, like, namespace
 from ...checked import checked
 from ...losses import margin, objective, target_margin
 from ...models.protocol import finite
-from ...numerics import rows
-from ...parallel import map_chunks
-from .queries import first_scores, only, ranked, room_of, several
+from ...numerics import only, rows
+from .queries import Examples, first_scores, ranked, room_of, search_in_chunks, several
 
 
 @checked(model=checks.black_box, momentum=checks.below_one)
@@ -91,9 +90,9 @@ def nes(
     cross-entropy.
     """
     of_directions = seeded.normal, _kept_normal
-    return _run(
-        "nes", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
-    )
+    options = {"queries": queries, "pairs": pairs, "sigma": sigma, "alpha": alpha, "momentum": momentum}
+    draws = {"rng": rng, "seeds": seeds}
+    return _run("nes", of_directions, model, x, y, threat, target=target, loss=loss, **options, **draws)
 
 
 @checked(model=checks.black_box, momentum=checks.below_one)
@@ -143,9 +142,9 @@ def spsa(
     ``margin``.
     """
     of_directions = seeded.signs, _kept_signs
-    return _run(
-        "spsa", of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds
-    )
+    options = {"queries": queries, "pairs": pairs, "sigma": sigma, "alpha": alpha, "momentum": momentum}
+    draws = {"rng": rng, "seeds": seeds}
+    return _run("spsa", of_directions, model, x, y, threat, target=target, loss=loss, **options, **draws)
 
 
 class _Rule(NamedTuple):
@@ -159,16 +158,17 @@ class _Rule(NamedTuple):
     momentum: float
 
 
-def _run(name, of_directions, model, x, y, threat, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
+def _run(name, of_directions, model, x, y, threat, *, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
     if queries < 2 * pairs + 2:
         raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
     alpha = threat.radius / 10 if alpha is None else alpha
     seeds = seeded.seeds_of(len(x), rng, seeds, name)
     ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    climb = partial(_climb, ask, loss, queries, _Rule(*of_directions, pairs, sigma, alpha, momentum))
-    owner = namespace(x).arange(len(x))
-    return map_chunks(climb, several(ask, x, 2 * pairs), x, y, target, labels, z, seeds, owner, threat.at(x))[0]
+    given = Examples(x, y, target, labels, z, seeds, namespace(x).arange(len(x)), threat.at(x))
+    rule = _Rule(*of_directions, pairs, sigma, alpha, momentum)
+    climb = partial(_climb, ask=ask, loss=loss, queries=queries, rule=rule)
+    return search_in_chunks(climb, several(ask, x, 2 * pairs), given)
 
 
 class _State(NamedTuple):
@@ -187,14 +187,15 @@ class _State(NamedTuple):
     value: Any  # the highest so far
 
 
-def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delta_set):
+def _climb(given, *, ask, loss, queries, rule):
     """The ascent of a chunk of examples."""
+    x, y, target, labels, z, seeds, owner, delta_set = given
     xp = namespace(x)
     task = tasks.of(ask, z)
     best, standing = xp.zeros_like(x), ~task.is_fooled(z, y, target)
     value = loss.value(z, labels)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, best, best, value)
-    state = only(state, standing)
+    state = only(standing, state)
     for step in range((queries - 1) // (2 * rule.pairs + 1)):
         if not len(state.place):
             break
@@ -207,8 +208,8 @@ def _climb(ask, loss, queries, rule, x, y, target, labels, z, seeds, owner, delt
         better = value > state.value
         best[state.place[better]] = delta[better]
         state = state._replace(delta=delta, g=g, value=xp.maximum(value, state.value))
-        state = only(state, value < math.inf)
-    return (best,)
+        state = only(value < math.inf, state)
+    return best
 
 
 def estimate(values, rule, room, delta, seeds, step):

@@ -97,8 +97,9 @@ def hopskipjump(
     for ℓ∞ the paper's is lost in float32; and a step that ends farther from x is not taken.
     """
     follow = partial(_follow, norm, directions, gamma)
-    given = model, x, y, target, box, queries, overshoot, start, pool, rng, seeds
-    return smallest("hopskipjump", follow, norm, *given, at_once=AT_ONCE)
+    options = {"target": target, "box": box, "queries": queries, "overshoot": overshoot}
+    begin = {"start": start, "pool": pool, "rng": rng, "seeds": seeds}
+    return smallest("hopskipjump", follow, norm, model, x, y, at_once=AT_ONCE, **options, **begin)
 
 
 def _follow(norm, directions, gamma, decisions, which, seeds):

@@ -11,11 +11,10 @@ from ... import checks, tasks
 from ...backend import host, like, namespace
 from ...checked import checked, in_norm, one_of, whole
 from ...losses import margin, objective, target_margin
-from ...numerics import rows, take
-from ...parallel import map_chunks
+from ...numerics import only, rows, take
 from ...seeded import normal, seeds_of, uniform
 from ...sets import L0
-from .queries import first_scores, only, ranked, several
+from .queries import Examples, first_scores, ranked, search_in_chunks, several
 
 
 @checked(
@@ -100,10 +99,10 @@ def one_pixel(
     seeds = seeds_of(len(x), rng, seeds, "one_pixel")
     ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    search = partial(SOLVERS[solver], ask, loss, queries, population, scale, pixels)
-    owner = namespace(x).arange(len(x))
-    given = x, y, target, labels, z, seeds, owner, threat.at(x)
-    return map_chunks(search, several(ask, x, population), *given)[0]
+    given = Examples(x, y, target, labels, z, seeds, namespace(x).arange(len(x)), threat.at(x))
+    options = {"queries": queries, "population": population, "scale": scale, "pixels": pixels}
+    search = partial(SOLVERS[solver], ask=ask, loss=loss, **options)
+    return search_in_chunks(search, several(ask, x, population), given)
 
 
 def _pixels(threat, x):
@@ -137,13 +136,14 @@ class _State(NamedTuple):
     value: Any  # (n, S)
 
 
-def _evolve(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
+def _evolve(given, *, ask, loss, queries, population, scale, pixels):
     """The search for a chunk of examples."""
+    x, y, target, labels, z, seeds, owner, delta_set = given
     xp = namespace(x)
     clean = _value(ask, loss, z, y, target, labels)
     delta = xp.zeros_like(x)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
-    state, left, generation = only(state, clean < math.inf), queries - 1, 0
+    state, left, generation = only(clean < math.inf, state), queries - 1, 0
     while left and len(state.place):
         size = min(left, population)
         if generation:
@@ -156,26 +156,27 @@ def _evolve(ask, loss, queries, population, scale, pixels, x, y, target, labels,
         state = _put_away(delta, pixels, state, fallen)
     if len(state.place) and generation:
         _put_away(delta, pixels, state, state.value.max(axis=1) > clean[state.place])
-    return (delta,)
+    return delta
 
 
 class _Fooled(Exception):
     """Ends SciPy's search; holds the member that fools."""
 
 
-def _by_scipy(ask, loss, queries, population, scale, pixels, x, y, target, labels, z, seeds, owner, delta_set):
+def _by_scipy(given, *, ask, loss, queries, population, scale, pixels):
     """The search for a chunk of examples, one after the other, by SciPy."""
+    x, y, target, labels, z, seeds, owner, delta_set = given
     xp, generations = namespace(x), (queries - 1) // population
     clean = _value(ask, loss, z, y, target, labels)
     delta = xp.zeros_like(x)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, None, clean[:, None])
     for i in range(len(x) if generations else 0):
-        alone = only(state, xp.arange(len(x)) == i)
+        alone = only(xp.arange(len(x)) == i, state)
         if clean[i] < math.inf:
             value, best = _best_by_scipy(ask, loss, population, generations, scale, pixels, alone)
             if value > clean[i]:
                 delta[i] = drawn(alone.delta_set, alone.x, like(best[None], x), pixels)[0]
-    return (delta,)
+    return delta
 
 
 def _best_by_scipy(ask, loss, population, generations, scale, pixels, state):
@@ -277,7 +278,7 @@ def drawn(delta_set, x, members, pixels):
 def _put_away(delta, pixels, state, done):
     """Write the best of those that are done to δ; the others."""
     if done.any():
-        ended = only(state, done)
+        ended = only(done, state)
         best = ended.members[namespace(done).arange(len(ended.place)), ended.value.argmax(axis=1)]
         delta[ended.place] = drawn(ended.delta_set, ended.x, best, pixels)
-    return only(state, ~done)
+    return only(~done, state)

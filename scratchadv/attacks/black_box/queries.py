@@ -1,14 +1,15 @@
 """A model as a black box: what it shows, at one of three levels of knowledge, and how often it was asked."""
 
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ... import checks, tasks
-from ...backend import host, namespace
+from ...backend import namespace
 from ...checked import check_loss, checked, taking, whole
 from ...models.watched import Ledger
-from ...numerics import rows, take
+from ...numerics import rows
 from ...parallel import map_chunks
 
 
@@ -228,12 +229,34 @@ def several(ask, x, k):
     return SimpleNamespace(activations=k * (ask.activations + 10 * x[0].size))
 
 
-def only(state, keep):
-    """The rows of a tuple of arrays (or None) for the examples that still stand."""
-    if keep.all():
-        return state
-    on_host = host(keep)
-    return type(state)(*(take(on_host if isinstance(a, np.ndarray) else keep, a)[0] for a in state))
+class Examples(NamedTuple):
+    """What a search is given, one row an example; ``labels`` are those of the loss, ``z`` the scores of x."""
+
+    x: Any
+    y: Any
+    target: Any
+    labels: Any
+    z: Any
+    seeds: Any
+    owner: Any  # the place in the batch
+    delta_set: Any
+
+
+def search_in_chunks(search, model, given):
+    """Return δ, as the search finds it for chunks of the examples.
+
+    Parameters
+    ----------
+    search : callable
+        ``search(given)`` that returns the δ of those examples.
+    model : oracle or what :func:`several` returns
+    given : Examples
+
+    Returns
+    -------
+    delta : array, shape (N, *D)
+    """
+    return map_chunks(lambda *part: (search(Examples(*part)),), model, *given)[0]
 
 
 def _classes_of(model):

@@ -10,11 +10,10 @@ from ... import checks, tasks
 from ...backend import like, namespace
 from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
-from ...numerics import per_row, rows
-from ...parallel import map_chunks
+from ...numerics import only, per_row, rows
 from ...seeded import seeds_of, spread, uniform
 from ...sets import L2, Boxed, Linf
-from .queries import first_scores, only, ranked, room_of
+from .queries import Examples, first_scores, ranked, room_of, search_in_chunks
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
@@ -80,9 +79,9 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     seeds = seeds_of(len(x), rng, seeds, "square")
     ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
-    search = partial(_search, ask, window, loss, queries, p)
-    owner = namespace(x).arange(len(x))
-    return map_chunks(search, ask, x, y, target, labels, z, seeds, owner, threat.at(x))[0]
+    given = Examples(x, y, target, labels, z, seeds, namespace(x).arange(len(x)), threat.at(x))
+    search = partial(_search, ask=ask, window=window, loss=loss, queries=queries, p=p)
+    return search_in_chunks(search, ask, given)
 
 
 def _window_of(threat):
@@ -106,14 +105,15 @@ class _State(NamedTuple):
     seeds: Any
 
 
-def _search(ask, window, loss, queries, p, x, y, target, labels, z, seeds, owner, delta_set):
+def _search(given, *, ask, window, loss, queries, p):
     """The search for a chunk of examples; infinite is the value of what has fallen."""
+    x, y, target, labels, z, seeds, owner, delta_set = given
     xp, (start, change) = namespace(x), window
     eps, state = delta_set.radius, _begin(delta_set, x, y, target, labels, seeds, owner)
     clean = _value(ask, loss, state, z)
     state = state._replace(value=clean)
     delta = state.delta.copy()
-    state = only(state, clean < math.inf)
+    state = only(clean < math.inf, state)
     for query in range(1, queries):
         if not len(state.place):
             break
@@ -126,10 +126,10 @@ def _search(ask, window, loss, queries, p, x, y, target, labels, z, seeds, owner
         fallen = state.value == math.inf
         if fallen.any():
             delta[state.place[fallen]] = state.delta[fallen]
-            state = only(state, ~fallen)
+            state = only(~fallen, state)
     better = state.value > clean[state.place]
     delta[state.place[better]] = state.delta[better]
-    return (delta.reshape(x.shape),)
+    return delta.reshape(x.shape)
 
 
 def _begin(delta_set, x, y, target, labels, seeds, owner):

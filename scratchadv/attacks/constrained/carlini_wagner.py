@@ -10,11 +10,11 @@ from ... import tasks
 from ...backend import namespace
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, vjp_x
-from ...numerics import per_row, rows, take
-from ...parallel import map_chunks
+from ...numerics import only, per_row, rows, take
+from ...parallel import in_chunks
 from ...sets import L0, L2, Linf
 from ...training.optim import Adam
-from .targets import clip, room, where_standing
+from .targets import clip, room
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
 LARGEST = {Linf: 20, L0: 2e6}  # of c, as in the authors' code
@@ -22,6 +22,7 @@ PRECISION = 0.01  # of the ℓ∞ size
 
 
 @checked(norm=one_of(L2, Linf, L0))
+@in_chunks
 def carlini_wagner(
     model, x, y, *, target=None, norm=L2, confidence=0.0, box=(0, 1), steps=200, searches=9, c=0.01, lr=0.05
 ):
@@ -88,17 +89,15 @@ def carlini_wagner(
     Source: Carlini and Wagner (2017), "Towards Evaluating the Robustness of Neural Networks", sections V and VI: f₆,
     the ℓ2, ℓ0 and ℓ∞ attacks.
     """
-    low, high = room(x, box)
-    descend = partial(_descend, model, norm, confidence, steps, lr)
+    descend = partial(_descend, model, norm=norm, kappa=confidence, steps=steps, lr=lr)
     search = {L2: partial(_l2, searches), Linf: _linf, L0: partial(_l0, model)}[norm]
-
-    def run(*arrays):
-        return map_chunks(lambda x, *rest: (search(descend, c, Goal(x, *rest)),), model, *arrays)[0]
-
     z = clean_logits(model, x)
     task = tasks.of(model, z)
-    standing = ~task.is_fooled(z, y, target) | (task.advantage(z, y, target) < confidence)
-    return where_standing(standing, run, x, y, target, low, high)
+    left = namespace(x).flatnonzero(~task.is_fooled(z, y, target) | (task.advantage(z, y, target) < confidence))
+    delta = namespace(x).zeros_like(x)
+    if len(left):
+        delta[left] = search(descend, c, Goal(*take(left, x, y, target, *room(x, box))))
+    return delta
 
 
 class Goal(NamedTuple):
@@ -113,10 +112,6 @@ class Goal(NamedTuple):
     tau: Any = None  # ℓ∞: the size that costs nothing
     free: Any = None  # ℓ0: what may move
     enough: Any = None  # the run ends at a δ of this size that fools
-
-
-def _take(goal, keep):
-    return Goal(*take(keep, *goal))
 
 
 def _l2(searches, descend, c, goal):
@@ -140,7 +135,7 @@ def _linf(descend, first_c, goal):
         most = size[left]
         tau = xp.maximum(0.9 * most, (missed[left] + most) / 2)
         enough = (tau + most) / 2
-        asked = _take(goal, left)._replace(c=c[left], tau=tau, enough=enough)
+        asked = take(left, goal)[0]._replace(c=c[left], tau=tau, enough=enough)
         edge = per_row(tau, best)
         best[left], size[left], _ = descend(asked, xp.clip(best[left], -edge, edge), best[left], most)
         higher = xp.where(size[left] <= enough, first_c, 10 * c[left])
@@ -156,7 +151,7 @@ def _l0(model, descend, first_c, goal):
     c, share, fixed = xp.full_like(size, first_c), xp.full_like(size, 0.3), xp.zeros_like(size)
     free, left = xp.ones(best.shape, dtype=bool), xp.arange(len(size))
     while len(left):
-        asked = _take(goal._replace(c=c, free=free, enough=xp.full_like(size, math.inf)), left)
+        (asked,) = take(left, goal._replace(c=c, free=free, enough=xp.full_like(size, math.inf)))
         before = size[left]
         best[left], size[left], _ = descend(asked, best[left], best[left], before)
         found = size[left] < before
@@ -165,7 +160,7 @@ def _l0(model, descend, first_c, goal):
         share[left] = xp.where(found | retry, share[left], share[left] / 2)
         again, left = left[found | ~retry & (fixed[left] > 1)], left[found | retry | (fixed[left] > 1)]
         if len(again):
-            free[again], fixed[again] = _without_least(model, _take(goal, again), best[again], share[again])
+            free[again], fixed[again] = _without_least(model, take(again, goal)[0], best[again], share[again])
     return best
 
 
@@ -188,7 +183,7 @@ def _nothing(x):
     return xp.zeros_like(x), xp.full(len(x), math.inf, dtype=x.dtype)
 
 
-def _descend(model, norm, kappa, steps, lr, goal, start, best, size):
+def _descend(model, goal, start, best, size, *, norm, kappa, steps, lr):
     """A run of Adam from ``start``: the smallest δ that fools, its size, and whether the run ended fooled."""
     xp, adam, length = namespace(start), Adam(lr), norm(1).norm
     w = _to_w(start, goal)
@@ -196,7 +191,7 @@ def _descend(model, norm, kappa, steps, lr, goal, start, best, size):
     left, lately, mark, state = xp.arange(len(start)), held, xp.full_like(size, math.inf), adam.start({"w": w})
     for step in range(steps):
         delta, slope = _to_delta(w, goal)
-        fooled, loss, g = _objective(model, goal, kappa, delta)
+        fooled, loss, g = penalty(model, goal, kappa, delta)
         closer = fooled & (length(delta) < size[left])
         best[left[closer]], size[left[closer]] = delta[closer], length(delta)[closer]
         new, state = adam.step({"w": w}, {"w": g * slope}, state, (1 - step / steps) * _pace(lr, goal, w))
@@ -207,16 +202,32 @@ def _descend(model, norm, kappa, steps, lr, goal, start, best, size):
             stop = stop | ~lately & (loss > 0.9999 * mark)
             mark, lately = loss, xp.zeros_like(lately)
         if stop.any():
-            go = ~stop
-            goal, w, left, mark, lately = _take(goal, go), w[go], left[go], mark[go], lately[go]
-            state = {name: a if name == "t" else a[go] for name, a in state.items()}
+            goal, w, left, mark, lately, state = only(~stop, (goal, w, left, mark, lately, state))
         if not len(left):
             break
     return best, size, held
 
 
-def _objective(model, goal, kappa, delta):
-    """Whether x + δ is fooled, beyond rounding; D + c f; and its gradient by δ."""
+def penalty(model, goal, kappa, delta):
+    r"""Return whether x + δ fools beyond rounding, the penalised distance D(δ) + c f(x + δ), and its gradient by δ.
+
+    Parameters
+    ----------
+    model : Model
+    goal : Goal
+        Images, labels and the weight c, n rows each.
+    kappa : float
+        The confidence κ.
+    delta : array, shape (n, *D)
+
+    Returns
+    -------
+    fooled : array of bool, shape (n,)
+    value : array, shape (n,)
+    gradient : array, shape (n, *D)
+
+    Source: Carlini and Wagner (2017), sections V and VI.
+    """
     xp = namespace(delta)
     z, pull = vjp_x(model, goal.x + delta)
     wins = tasks.of(model, z).advantage(z, goal.y, goal.target)

@@ -1,19 +1,18 @@
 """DeepFool."""
 
-from functools import partial
-
 from ... import tasks
 from ...backend import namespace
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits
-from ...numerics import take
-from ...parallel import map_chunks
+from ...numerics import only
+from ...parallel import in_chunks
 from ...sets import L2, Linf
 from .hyperplane import nearest_boundary, rounding
-from .targets import advantage, boundaries, clip, room, where_standing
+from .targets import advantage, boundaries, clip, room
 
 
 @checked(norm=one_of(L2, Linf))
+@in_chunks
 def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, overshoot=0.02, candidates=10):
     r"""Step to the nearest boundary as it looks when the logits are made linear, and again, until it is crossed.
 
@@ -59,30 +58,23 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     Source: Moosavi-Dezfooli, Fawzi and Frossard (2016), "DeepFool: a simple and accurate method to fool deep neural
     networks", algorithms 1 (binary) and 2, equation 11 for the norms.
     """
-    walk = partial(_walk, model, norm, steps, overshoot)
+    xp = namespace(x)
+    low, high = room(x, box)
     z = clean_logits(model, x)
     task = tasks.of(model, z)
-    standing = ~task.is_fooled(z, y, target)
     rivals = task.rivals(z, y, candidates)
-    run = partial(map_chunks, walk, model)
-    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *room(x, box))
-
-
-def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
-    """Only examples that still stand take steps; a δ that fools is put away."""
-    xp = namespace(x)
-    found, left = xp.zeros_like(x), xp.arange(len(x))
-    r = xp.zeros_like(x)
-    delta = r
+    standing = ~task.is_fooled(z, y, target)
+    found = xp.zeros_like(x)
+    state = xp.arange(len(x)), x, y, target, rivals, low, high, found, found
     for _ in range(steps):
+        left, x, y, target, rivals, low, high, r, delta = only(standing, state)
+        if not len(left):
+            break
         f, w = boundaries(model, x + delta, y, target, rivals)
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
         delta = clip((1 + overshoot) * r, low, high)
         fooled = advantage(model, x + delta, y, target) > rounding(w, x + delta)
         found[left[fooled]] = delta[fooled]
-        if fooled.all():
-            break
-        state = left, x, y, target, rivals, low, high, r, delta
-        left, x, y, target, rivals, low, high, r, delta = take(~fooled, *state)
-    return (found,)
+        standing, state = ~fooled, (left, x, y, target, rivals, low, high, r, delta)
+    return found

@@ -1,16 +1,14 @@
 """The fast adaptive boundary attack."""
 
-from functools import partial
-
 from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits
-from ...numerics import per_row
-from ...parallel import map_chunks
+from ...numerics import per_row, take
+from ...parallel import in_chunks
 from ...sets import L1, L2, Linf
 from .hyperplane import inner, nearest_boundary, nearest_point, rounding
-from .targets import advantage, around, boundaries, clip, room, where_standing
+from .targets import advantage, around, boundaries, clip, room
 
 
 @checked(norm=one_of(L1, L2, Linf), alpha_max=checks.size, eta=checks.size)
@@ -92,16 +90,16 @@ def fab(
     z = clean_logits(model, x)
     task = tasks.of(model, z)
     rivals = task.rivals(z, y) if rival is None else rival[:, None]
-    search = partial(_search, model, norm, steps, alpha_max, eta, beta)
-    standing, delta = ~task.is_fooled(z, y, target), namespace(x).zeros_like(x)
+    low, high = room(x, box)
+    left = namespace(x).flatnonzero(~task.is_fooled(z, y, target))
+    delta = namespace(x).zeros_like(x)
+    options = {"norm": norm, "steps": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
+    given = {"x": x, "y": y, "target": target, "rivals": rivals, "low": low, "high": high}
     for start in _starts(norm, x, restarts, eps, rng):
-        run = partial(_in_chunks, search, model)
-        delta = where_standing(standing, run, x, y, target, rivals, *room(x, box), start, delta)
+        if len(left):
+            (standing,) = take(left, given | {"start": start, "best": delta})
+            delta[left] = _search(model, **standing, **options)
     return delta
-
-
-def _in_chunks(search, model, *arrays):
-    return map_chunks(search, model, *arrays)[0]
 
 
 def _starts(norm, x, restarts, eps, rng):
@@ -112,7 +110,8 @@ def _starts(norm, x, restarts, eps, rng):
         yield direction * per_row(eps / 2 / norm(1).norm(direction), x)
 
 
-def _search(model, norm, steps, alpha_max, eta, beta, x, y, target, rivals, low, high, start, best):
+@in_chunks
+def _search(model, x, y, *, target, rivals, low, high, start, best, norm, steps, alpha_max, eta, beta):
     """One run, on top of the best δ so far (zero: none)."""
     xp, length = namespace(x), norm(1).norm
     delta = xp.zeros_like(x) if start is None else clip(_no_longer(length, start, _size(length, best) / 2), low, high)
@@ -138,7 +137,7 @@ def _search(model, norm, steps, alpha_max, eta, beta, x, y, target, rivals, low,
         delta = xp.where(per_row(fooled, x), beta * delta, delta)
     _, from_x, unsure = steps_from(best)
     _, best = keep(clip(1.001 * from_x, low, high), best, unsure)
-    return (_final_search(model, x, y, target, best, unsure),)
+    return _final_search(model, x, y, target, best, unsure)
 
 
 def _final_search(model, x, y, target, best, unsure, steps=3):

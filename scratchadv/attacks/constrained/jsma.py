@@ -1,22 +1,22 @@
 """The Jacobian-based saliency map attack: change few components, two at a time."""
 
 import math
-from functools import partial
 
 from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, one_of
 from ...losses import log_loss
 from ...models.protocol import clean_logits, vjp_x
-from ...numerics import per_row, rows
-from ...parallel import map_chunks
+from ...numerics import only, per_row, rows, take
+from ...parallel import in_chunks
 from ...sets import L0
-from .targets import clip, room, where_standing
+from .targets import clip, room
 
 OF = one_of("logits", "probabilities")
 
 
 @checked(norm=one_of(L0), theta=checks.signed, upsilon=checks.share, of=OF)
+@in_chunks
 def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0, 1), of="logits"):
     r"""Move the two most salient components by θ, again and again, until the target is reached.
 
@@ -69,14 +69,34 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     Learning in Adversarial Settings", algorithms 2 and 3; without a target Wiyatno and Xu (2018), "Maximal
     Jacobian-based Saliency Map Attack".
     """
+    xp, t = namespace(x), y if target is None else target
+    low, high = room(x, box)
+    sign = math.copysign(1, theta) * (-1 if target is None else 1)
     pairs = math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)  # up to rounding
-    move = partial(_move_pairs, model, theta, pairs, of)
+    delta = xp.zeros_like(x)
     z = clean_logits(model, x)
-    standing = ~tasks.of(model, z).is_fooled(z, y, target)
-    return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
+    task = tasks.of(model, z)
+    left = xp.flatnonzero(~task.is_fooled(z, y, target))
+    for _ in range(pairs):
+        if not len(left):
+            break
+        z, alpha, beta = _derivatives(model, x[left] + delta[left], t[left], of)
+        free = rows(_free(theta, delta, low, high)[left])
+        p, q, found = best_pair(sign * rows(alpha), -sign * rows(beta), free)
+        go = found & ~task.is_fooled(z, *take(left, y, target))
+        left, p, q = only(go, (left, p, q))
+        step = xp.zeros_like(rows(x))
+        step[left, p] = step[left, q] = theta
+        delta = clip(delta + step.reshape(x.shape), low, high)
+    moved = xp.flatnonzero(rows(delta).any(axis=1))
+    if len(moved):
+        failed = ~task.is_fooled(model.logits(x[moved] + delta[moved]), *take(moved, y, target))
+        delta[moved[failed]] = 0
+    return delta
 
 
 @checked(theta=checks.signed, of=OF)
+@in_chunks
 def saliency_map(model, x, target, *, theta=1.0, of="logits"):
     r"""How much each single component speaks for the target, as pictures.
 
@@ -111,39 +131,14 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
 
     Source: slides "Saliency map", "Saliency Computation"; Papernot et al. (2016), equations 8 and 9.
     """
-    sign = math.copysign(1, theta)
-
-    def s(x, t):
-        xp = namespace(x)
-        z, alpha, beta = _derivatives(model, x, t, of)
-        checks.logits(z)
-        alpha, beta = sign * alpha, sign * beta
-        if of == "probabilities":
-            f_t = per_row(xp.exp(-log_loss(z).value(z, t)), x)
-            alpha, beta = f_t * alpha, f_t * beta
-        return (xp.where((alpha > 0) & (beta < 0), -alpha * beta, 0),)
-
-    return map_chunks(s, model, x, target)[0]
-
-
-def _move_pairs(model, theta, steps, of, x, y, target, low, high):
-    """δ for examples that have yet to be fooled, zero where that fails."""
-    xp, t = namespace(x), y if target is None else target
-    sign = math.copysign(1, theta) * (-1 if target is None else 1)
-    delta, left = xp.zeros_like(x), xp.arange(len(x))
-    for _ in range(steps):
-        z, alpha, beta = _derivatives(model, x[left] + delta[left], t[left], of)
-        p, q, found = best_pair(sign * rows(alpha), -sign * rows(beta), rows(_free(theta, delta, low, high)[left]))
-        go = found & ~tasks.of(model, z).is_fooled(z, y[left], None if target is None else target[left])
-        left, p, q = left[go], p[go], q[go]
-        if not len(left):
-            break
-        step = xp.zeros_like(rows(x))
-        step[left, p] = step[left, q] = theta
-        delta = clip(delta + step.reshape(x.shape), low, high)
-    z = model.logits(x + delta)
-    fooled = tasks.of(model, z).is_fooled(z, y, target)
-    return (xp.where(per_row(fooled, x), delta, 0),)
+    xp, sign = namespace(x), math.copysign(1, theta)
+    z, alpha, beta = _derivatives(model, x, target, of)
+    checks.logits(z)
+    alpha, beta = sign * alpha, sign * beta
+    if of == "probabilities":
+        f_t = per_row(xp.exp(-log_loss(z).value(z, target)), x)
+        alpha, beta = f_t * alpha, f_t * beta
+    return xp.where((alpha > 0) & (beta < 0), -alpha * beta, 0)
 
 
 def _free(theta, delta, low, high):

@@ -1,7 +1,6 @@
 """The L-BFGS attack, the first of all attacks on networks."""
 
 import math
-from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize
@@ -9,13 +8,15 @@ from scipy.optimize import minimize
 from ... import checks, tasks
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, loss_and_gradient
-from ...parallel import map_chunks
+from ...numerics import take
+from ...parallel import in_chunks
 from ...sets import L2
 from .hyperplane import rounding
-from .targets import boundaries, room, where_standing
+from .targets import boundaries, room
 
 
 @checked(norm=one_of(L2))
+@in_chunks
 def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps=40, loss=None):
     r"""Minimise length plus loss at the target in the box, with the largest weight c on the length that still fools.
 
@@ -68,44 +69,92 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     checks.on_host("lbfgs", x)
     if target is None:
         raise TypeError("lbfgs is a targeted attack: target must be an array of labels, not None")
+    low, high = room(x, box)
+    found = np.zeros_like(x)
     z = clean_logits(model, x)
-    standing = ~tasks.of(model, z).is_fooled(z, y, target)
-    search = partial(_search_c, model, loss or model.loss, c, searches, steps)
-
-    def one_by_one(*arrays):
-        one = [[None if a is None else a[i : i + 1] for a in arrays] for i in range(len(arrays[0]))]
-        return (np.concatenate([search(*a) for a in one]),)
-
-    run = partial(map_chunks, one_by_one, model)
-    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, target, *room(x, box))
+    for i in np.flatnonzero(~tasks.of(model, z).is_fooled(z, y, target)):
+        one = take(slice(i, i + 1), x, target, low, high)
+        found[i] = largest_weight(model, loss or model.loss, c, *one, searches=searches, steps=steps)[0]
+    return found
 
 
-def _search_c(model, loss, c, searches, steps, x, target, low, high):
-    """The shortest r that fools, shape ``(1, *D)``; zero if none was found."""
+def largest_weight(model, loss, c, x, target, low, high, *, searches, steps):
+    """Search for the largest weight c on the length whose minimiser still fools one example; return that minimiser.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss
+    c : float
+        The first weight.
+    x : array, shape (1, *D)
+    target : array, shape (1,)
+    low, high : array, shape (1, *D), or None
+        The lowest and highest r that keep x + r in the box.
+    searches, steps : int
+        As for :func:`lbfgs`.
+
+    Returns
+    -------
+    array, shape (1, *D)
+        The shortest r that fools; zero if none was found.
+
+    Source: Szegedy et al. (2014), section 4.1.
+    """
     best, shortest, fools, too_large = np.zeros_like(x), math.inf, None, None
     for _ in range(searches):
-        r = _minimise(model, loss, c, steps, x, target, low, high, best)
+        r = minimiser(model, loss, c, x, target, low, high, best, steps=steps)
         fooled, length = _clearly_fooled(model, x + r, target), L2(0).norm(r)[0]
         if fooled and length < shortest:
             best, shortest = r, length
         fools, too_large = (c, too_large) if fooled else (fools, c)
-        c = _next(fools, too_large)
+        c = next_weight(fools, too_large)
     return best
 
 
-def _clearly_fooled(model, x, target):
-    f, w = boundaries(model, x, target, target)
-    return f[0, 0] > rounding(w[:, 0], x)[0]
+def next_weight(fools, too_large):
+    """Return the weight c to try next: between the largest that fools and the smallest that is too large.
 
+    Parameters
+    ----------
+    fools, too_large : float or None
+        None where no such c is known yet; one of them is known.
 
-def _next(fools, too_large):
+    Returns
+    -------
+    float
+        10 times or a tenth of the one that is known, or the geometric mean of both.
+    """
     if too_large is None:
         return 10 * fools
     return too_large / 10 if fools is None else math.sqrt(fools * too_large)
 
 
-def _minimise(model, loss, c, steps, x, target, low, high, start):
-    r"""The r of :math:`c \lVert r \rVert_2 + L(target, f(x + r))`, from ``start``, in the dtype of x."""
+def minimiser(model, loss, c, x, target, low, high, start, *, steps):
+    r"""Return the r that minimises :math:`c \lVert r \rVert_2 + L(target, f(x + r))` for one example, by L-BFGS-B.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss
+    c : float
+        The weight of the length.
+    x : array, shape (1, *D)
+    target : array, shape (1,)
+    low, high : array, shape (1, *D), or None
+        The lowest and highest r that keep x + r in the box.
+    start : array, shape (1, *D)
+        Where the search begins.
+    steps : int
+        At most so many iterations.
+
+    Returns
+    -------
+    array, shape (1, *D)
+        dtype of x.
+
+    Source: slide "L-BFGS targeted attack"; Szegedy et al. (2014), section 4.1.
+    """
     wide = x.astype(np.float64)
 
     def objective(flat):
@@ -119,3 +168,8 @@ def _minimise(model, loss, c, steps, x, target, low, high, start):
     r = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     r = r.reshape(x.shape).astype(x.dtype)
     return r if low is None else np.clip(r, low, high)
+
+
+def _clearly_fooled(model, x, target):
+    f, w = boundaries(model, x, target, target)
+    return f[0, 0] > rounding(w[:, 0], x)[0]

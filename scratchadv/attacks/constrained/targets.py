@@ -3,7 +3,6 @@
 from ... import tasks
 from ...backend import namespace
 from ...models.protocol import vjp_x
-from ...numerics import take
 from ...sets import L2
 
 
@@ -66,13 +65,3 @@ def around(delta, low, high):
 def clip(delta, low, high):
     """δ cut off at the box."""
     return delta if low is None else namespace(delta).clip(delta, low, high)
-
-
-def where_standing(standing, f, x, *arrays):
-    """``f(x, *arrays)`` of the standing examples only, and zero for the others, shaped like x."""
-    xp = namespace(x)
-    left = xp.flatnonzero(standing)
-    delta = xp.zeros_like(x)
-    if len(left):
-        delta[left] = f(*take(left, x, *arrays))
-    return delta

@@ -13,7 +13,7 @@ from ...backend import namespace
 from ...checked import checked, in_norm, whole
 from ...losses import objective
 from ...models.protocol import logits, loss_and_gradient, predict, refuse_nan
-from ...numerics import take
+from ...numerics import only, take
 from ...parallel import map_chunks, sum_chunks
 from ...sets import L1, L2, Boxed, Linf
 from ...support.blas import one_blas_thread
@@ -91,7 +91,6 @@ def universal(
     ball, delta_set = _ball_of(threat), threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
-    add = partial(_aggregate, model, ball, options)
     best = delta = namespace(x).zeros_like(x[:1])
     best_rate = _share_fooled(model, delta, x, y, target, delta_set)
     for number in range(passes):
@@ -99,7 +98,7 @@ def universal(
             break
         with one_blas_thread():
             for rows in _batches(x, batch_size, rng):
-                delta = add(delta, *take(rows, x, y, target, delta_set))
+                delta = aggregate(model, ball, delta, *take(rows, x, y, target, delta_set), **options)
         fooled = _share_fooled(model, delta, x, y, target, delta_set)
         if callback:
             callback(Iterate(0, number + 1, delta, None, fooling_rate=fooled))
@@ -188,7 +187,7 @@ def universal_gradient(
     all_steps = epochs * -(-len(x) // batch_size)
     alpha = 10 * ball.eps / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
-    score = partial(_score, model, loss, keep, x, y, target, labels, delta_set)
+    score = partial(_score, model, loss, keep, (x, y, target, labels, delta_set))
     best = delta = namespace(x).zeros_like(x[:1])
     best_score = score(delta)
     for epoch in range(epochs):
@@ -235,7 +234,7 @@ def applied(delta, x, box=None):
     checks.one_side(delta, x)
     if delta.shape not in {x.shape, (1, *x.shape[1:])}:
         raise ValueError(f"delta has shape {delta.shape}; {(1, *x.shape[1:])} or the shape of x was expected")
-    return _applied(delta, x, None if box is None else L2(0).within(*box).at(x))
+    return in_box(delta, x, None if box is None else L2(0).within(*box).at(x))
 
 
 @checked(model=checks.classifier)
@@ -272,8 +271,20 @@ def _ball_of(threat):
     return threat.ball if isinstance(threat, Boxed) else threat
 
 
-def _applied(delta, x, delta_set):
-    """The change of each example, cut off at the box of Δ(x) where there is one."""
+def in_box(delta, x, delta_set):
+    """Return the change of each example when δ is added, cut off at the box of Δ(x) where it has one.
+
+    Parameters
+    ----------
+    delta : array, shape (1, *D) or (N, *D)
+    x : array, shape (N, *D)
+    delta_set : Ball, Boxed or None
+        Δ(x).
+
+    Returns
+    -------
+    array, shape (N, *D)
+    """
     delta = delta + namespace(x).zeros_like(x)
     return clip(delta, *delta_set.bounds()) if isinstance(delta_set, Boxed) else delta
 
@@ -287,14 +298,38 @@ def _batches(x, size, rng):
 # The paper's algorithm
 
 
-def _aggregate(model, ball, options, delta, x, y, target, delta_set):
-    """δ after the examples of one batch have added theirs."""
+def aggregate(model, ball, delta, x, y, target, delta_set, **options):
+    r"""Return δ after those examples of a batch that still stand have added their smallest changes.
+
+    .. math:: \delta \leftarrow \mathcal{P}(\delta + r_i)
+
+    Parameters
+    ----------
+    model : Model
+    ball : Ball
+        What holds δ.
+    delta : array, shape (1, *D)
+    x : array, shape (m, *D)
+    y : array, shape (m,)
+        What the model predicts for x.
+    target : array, shape (m,), or None
+    delta_set : Ball or Boxed
+        Δ(x), whose box cuts off x + δ.
+    **options
+        ``overshoot``, ``steps`` and ``candidates`` of :func:`deepfool`, which finds :math:`r_i`.
+
+    Returns
+    -------
+    array, shape (1, *D)
+
+    Source: Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), algorithm 1, lines 5 to 8.
+    """
     standing = ~_fooled(model, delta, x, y, target, delta_set)
-    x, y, target, delta_set = take(standing, x, y, target, delta_set)
+    x, y, target, delta_set = only(standing, (x, y, target, delta_set))
     if not len(x):
         return delta
     box = (delta_set.lower, delta_set.upper) if isinstance(delta_set, Boxed) else None
-    r = deepfool(model, x + _applied(delta, x, delta_set), y, target=target, box=box, **options)
+    r = deepfool(model, x + in_box(delta, x, delta_set), y, target=target, box=box, **options)
     for i in range(len(x)):
         one = slice(i, i + 1)
         if i == 0 or not _fooled(model, delta, *take(one, x, y, target, delta_set)).item():
@@ -303,7 +338,7 @@ def _aggregate(model, ball, options, delta, x, y, target, delta_set):
 
 
 def _fooled(model, delta, x, y, target, delta_set):
-    z = logits(model, x + _applied(delta, x, delta_set))
+    z = logits(model, x + in_box(delta, x, delta_set))
     return tasks.of(model, z).is_fooled(z, y, target)
 
 
@@ -316,26 +351,53 @@ def _share_fooled(model, delta, x, y, target, delta_set):
 
 def _mean_gradient(model, loss, delta, x, labels, delta_set):
     """The mean over the examples of the gradient by δ, ``(1, *D)``."""
-    return sum_chunks(partial(_gradient, model, loss, delta), model, x, labels, delta_set)[1]["g"] / len(x)
+    return sum_chunks(partial(summed_gradient, model, loss, delta), model, x, labels, delta_set)[1]["g"] / len(x)
 
 
-def _gradient(model, loss, delta, x, labels, delta_set):
+def summed_gradient(model, loss, delta, x, labels, delta_set):
+    """Return the sum over some examples of the gradient of the loss by the one δ, as ``sum_chunks`` adds it up.
+
+    Where the box cuts off x + δ, a gradient that leads further out does not count.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss
+    delta : array, shape (1, *D)
+    x : array, shape (n, *D)
+    labels : array, shape (n,) or (n, 2)
+        What the loss takes.
+    delta_set : Ball or Boxed
+        Δ(x).
+
+    Returns
+    -------
+    rows : tuple
+        Empty.
+    sums : dict
+        The sum, ``(1, *D)``, as ``"g"``.
+
+    Source: Shafahi et al. (2020), algorithm 2.
+    """
     xp = namespace(x)
-    _, g = loss_and_gradient(model, loss, x + _applied(delta, x, delta_set), labels)
+    _, g = loss_and_gradient(model, loss, x + in_box(delta, x, delta_set), labels)
     if isinstance(delta_set, Boxed):
         low, high = delta_set.bounds()
         g = xp.where(xp.where(g > 0, delta >= high, delta <= low), 0, g)
     return (), {"g": g.sum(axis=0, keepdims=True)}
 
 
-def _score(model, loss, keep, x, y, target, labels, delta_set, delta):
-    """How good δ is on x: how many examples it fools (0 where only the loss counts), and the mean loss."""
+def _score(model, loss, keep, examples, delta):
+    """How good δ is on the examples (x, y, target, labels, Δ(x)): how many it fools, and the mean loss.
+
+    Where only the loss counts, the number of fooled examples is 0.
+    """
 
     def of_each(x, y, target, labels, delta_set):
-        z = model.logits(x + _applied(delta, x, delta_set))
+        z = model.logits(x + in_box(delta, x, delta_set))
         refuse_nan(model, x, z)
         return counted(model, z, y, target, keep), loss.value(z, labels)
 
-    fooled, value = map_chunks(of_each, model, x, y, target, labels, delta_set)
+    fooled, value = map_chunks(of_each, model, *examples)
     mean = float(value.mean(dtype=float))
     return int(fooled.sum()), -math.inf if math.isnan(mean) else mean  # a mean that is NaN is never the highest

@@ -1,18 +1,18 @@
 """Gradient ascent on the posterior of a class: the image that the model finds most typical."""
 
 import math
-from functools import partial
 
 from ... import checks
 from ...backend import namespace
 from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row, rows
-from ...parallel import map_chunks
+from ...parallel import in_chunks
 from ..constrained.targets import clip
 
 
 @checked(penalty=checks.size, box=checks.pixel_range)
+@in_chunks
 def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1), loss=None):
     r"""Climb the log-posterior of the class y, less a penalty on the size of the image; return the best iterate.
 
@@ -54,14 +54,8 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
     Source: slide "Adversarial Examples", the 8 images unrecognisable to humans; Nguyen, Yosinski and Clune (2015),
     sections 2.3 and 3.7; Simonyan, Vedaldi and Zisserman (2014), equation 1, for the logit.
     """
-    xp = namespace(x)
-    sides = (None, None) if box is None else (xp.zeros_like(x) + xp.asarray(side, dtype=x.dtype) for side in box)
-    climb = partial(_climb, model, loss or model.loss, penalty, steps, alpha)
-    return map_chunks(climb, model, x, y, *sides)[0]
-
-
-def _climb(model, loss, penalty, steps, alpha, x, y, lower, upper):
-    xp, lowest = namespace(x), math.inf
+    xp, loss, lowest = namespace(x), loss or model.loss, math.inf
+    lower, upper = (None, None) if box is None else (xp.zeros_like(x) + xp.asarray(side, x.dtype) for side in box)
     x = best = clip(x, lower, upper)
     checks.logits(model.logits(x))
     for step in range(steps + 1):
@@ -71,4 +65,4 @@ def _climb(model, loss, penalty, steps, alpha, x, y, lower, upper):
         best, lowest = xp.where(per_row(better, x), x, best), xp.where(better, value, lowest)
         if step < steps:
             x = clip(x - alpha * (g + penalty * x), lower, upper)
-    return (best,)
+    return best

@@ -84,9 +84,9 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     like_model = next(iter(getattr(model, "params", {}).values()), np.float32(0))
     elites, best, history = None, -np.inf, []
     for generation in range(generations + 1):
-        genomes = _bred(encoding, elites, children, generation, rng)
+        genomes = offspring(encoding, elites, children, generation, rng)
         found = log_probabilities(ask, like(encoding.images(genomes), like_model))
-        elites, best = _selected(elites, best, genomes, found)
+        elites, best = select(elites, best, genomes, found)
         history.append(best)
     x = like(encoding.images(elites), like_model)
     return Elites(x, np.exp(best), np.stack(history), ask.asked, elites)
@@ -99,14 +99,53 @@ def log_probabilities(ask, x):
     return np.where(np.isnan(found), -np.inf, found)
 
 
-def _bred(encoding, elites, children, generation, rng):
+def offspring(encoding, elites, children, generation, rng):
+    """Return the genomes of a new generation: mutants of elites drawn at random, or random genomes at first.
+
+    Parameters
+    ----------
+    encoding : Direct or CPPN
+        Draws and mutates genomes.
+    elites : array, shape (K, ...), or None
+        The genome of each class's elite; None before the first generation.
+    children : int
+        How many genomes to return.
+    generation : int
+        Its number; the first is 0.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array, shape (children, ...)
+
+    Source: Nguyen, Yosinski and Clune (2015), section 2.2.
+    """
     if elites is None:
         return encoding.random(rng, children)
     return encoding.mutate(rng, elites[rng.integers(len(elites), size=children)], generation)
 
 
-def _selected(elites, best, genomes, found):
-    """The elite and its log-probability of each class, after the children have been looked at."""
+def select(elites, best, genomes, found):
+    """Return the elites and their log-probabilities after a child has replaced each elite that it beats.
+
+    Parameters
+    ----------
+    elites : array, shape (K, ...), or None
+        The genome of each class's elite; None before the first generation.
+    best : array, shape (K,), or float
+        The log-probability that each elite has for its class.
+    genomes : array, shape (n, ...)
+        The children.
+    found : array, shape (n, K)
+        The log-probabilities of their images.
+
+    Returns
+    -------
+    elites : array, shape (K, ...)
+    best : array, shape (K,)
+
+    Source: Nguyen, Yosinski and Clune (2015), section 2.2; Mouret and Clune (2015).
+    """
     slack = ROUNDING * np.finfo(found.dtype).eps
     first = (found >= found.max(axis=0) * (1 + slack)).argmax(axis=0)  # logarithms are negative
     values = found[first, np.arange(len(first))]

@@ -25,6 +25,8 @@ ATTACKS = {
 }
 attacks = pytest.mark.parametrize(("attack", "norm"), ATTACKS.values(), ids=ATTACKS)
 
+NO_BOX = {"target": None, "low": None, "high": None}  # and no target
+
 
 def rng(seed=0):
     return np.random.default_rng(seed)
@@ -104,7 +106,7 @@ def test_the_estimated_gradient_is_along_theta(p):
     model, x = LogisticRegression(theta), rng(1).standard_normal((n, p))
     y = predict(model, x)
     delta = -(model.logits(x) / (theta @ theta))[:, None] * theta * 1.0001
-    decisions = Decisions(LabelOracle(model), L2, x, y, None, None, None, np.arange(n), 10_000)
+    decisions = Decisions(LabelOracle(model), L2, x, y, **NO_BOX, owner=np.arange(n), queries=10_000)
     radius = L2(1).norm(delta) / 100
     g = estimate(decisions, np.arange(n), delta, radius, np.arange(n, dtype=np.uint64), 400 * p, 1)
     cosine = -y * (g @ theta) / np.linalg.norm(g, axis=1) / np.linalg.norm(theta)
@@ -116,7 +118,7 @@ def test_an_estimate_of_labels_that_are_all_alike():
     model = LogisticRegression(np.array([1.0, 0.0]))
     x, y, which = np.full((2, 2), 5.0), np.array([-1, 1]), np.arange(2)
     seeds = np.array([3, 3], np.uint64)
-    decisions = Decisions(LabelOracle(model), L2, x, y, None, None, None, which, 100)
+    decisions = Decisions(LabelOracle(model), L2, x, y, **NO_BOX, owner=which, queries=100)
     g = estimate(decisions, which, np.zeros((2, 2)), np.full(2, 0.1), seeds, 25, 1)
     assert abs(g).max() > 0.1
     np.testing.assert_allclose(g[0], -g[1])
