@@ -87,7 +87,7 @@ show.table(
 
 # %% tags=["answer"]
 print(f"{0.2 * 255:.1f} levels and {0.007 * 255:.1f} levels; the L2 ball of radius {0.2 * np.sqrt(784):.1f}")
-assert np.isclose(L2(1).norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
+assert np.isclose(L2.norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
 
 # %% [markdown]
 # ## The best point of a set
@@ -272,7 +272,7 @@ for ball in (Linf(0.1), L2(2), L1(20)):
     here = ball.within(0, 1).at(x)
     clipped, nearest = clip(ball.project(z)), here.project(z)
     other = abs(flat(clipped - nearest)).max(axis=1) > 1e-9
-    farther = np.mean(L2(1).norm(z - clipped) / L2(1).norm(z - nearest)) - 1
+    farther = np.mean(L2.norm(z - clipped) / L2.norm(z - nearest)) - 1
     reached = np.mean(flat(g * clip(ball.linear_max(g))).sum(axis=1) / here.support(g))
     table.append([str(ball), f"{other.sum()} of {len(x)}", f"{farther:.2%}", f"{reached:.1%}"])
 header = ["400 digits in [0, 1], z = 0.3 · Gaussian, seed 0", "project-then-clip is wrong", "and farther from z by"]
@@ -353,7 +353,7 @@ show.figure(figure, "02_samples", "1,500 uniform points of each ball.")
 # %%
 figure, axes = plots.figure_with_axes(size=(7.0, 3.4))
 for p, colour in ((2, "#92c5de"), (20, "#4393c3"), (784, "#053061")):
-    lengths = L2(1).norm(L2(1).sample(rng, np.zeros((5000, p))))
+    lengths = L2.norm(L2(1).sample(rng, np.zeros((5000, p))))
     axes[0, 0].hist(lengths, bins=np.linspace(0, 1, 81), density=True, color=colour, alpha=0.8, label=f"p = {p}")
 axes[0, 0].set(xlabel="‖δ‖₂ / ε", ylabel="density", title="uniform points of the ℓ2 ball, 5,000 each", yscale="log")
 axes[0, 0].legend(frameon=False, loc="upper left")
@@ -366,7 +366,7 @@ show.figure(figure, "02_lengths", "The lengths of uniform points crowd at the ra
 # %% tags=["answer"]
 share = 0.99**784
 print(f"{share:.5f}")
-lengths = L2(1).norm(L2(1).sample(rng, np.zeros((5000, 784))))
+lengths = L2.norm(L2(1).sample(rng, np.zeros((5000, 784))))
 assert abs(np.mean(lengths <= 0.99) - share) < 5 * np.sqrt(share / 5000)
 
 # %% [markdown]

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from .backend import namespace
+from .backend import host, namespace
 from .support.blas import one_blas_thread
 
 # Numbers, flags and functions
@@ -37,6 +37,30 @@ def size(name, value):
     if not (_is_finite(value) and value >= 0):
         raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
     return float(value)
+
+
+def sizes(name, value):
+    """Return a finite number >= 0 as a Python float, or a one-dimensional array of them in float64 on the host."""
+    if getattr(value, "ndim", 0) == 0:
+        return size(name, value)
+    value = host(value)
+    if value.ndim != 1 or value.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number, or an array of them of shape (N,), not {shown(value)}")
+    if not (np.isfinite(value) & (value >= 0)).all():
+        raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
+    return value.astype(float)
+
+
+def counts(name, value):
+    """Return a whole number >= 0 as a Python int, or a one-dimensional array of them on the host."""
+    if getattr(value, "ndim", 0) == 0:
+        return count(name, value)
+    value = host(value)
+    if value.ndim != 1 or value.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be a whole number, or an array of them of shape (N,), not {shown(value)}")
+    if (value < 0).any():
+        raise ValueError(f"{name} = {shown(value)} must be >= 0")
+    return value.astype(int)
 
 
 def positive(name, value):
@@ -209,6 +233,43 @@ def pixel_range(name, value):
     return box(*value)
 
 
+def bounds(name, value):
+    """Return what bounds δ: a pair (lower, upper) for the range of x + δ, a Box, a Mask, a Range, or None."""
+    if getattr(value, "box", None) is not None:  # a perturbation set
+        if value.box != value:
+            raise TypeError(f"{name} = {shown(value)} holds the ball of a norm: pass its part without it, threat.box")
+        return value
+    try:
+        return pixel_range(name, value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a pair (lower, upper), a Box, Mask or Range, or None, not {shown(value)}"
+        ) from None
+
+
+def inside_bounds(x, value):
+    """Refuse x outside what ``bounds`` has returned."""
+    if hasattr(value, "at"):
+        value.at(x)
+    elif value is not None:
+        inside_box(x, *value)
+
+
+def mask(name, value):
+    """Return an array of bool; refuse what is none."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    if getattr(getattr(value, "dtype", None), "kind", None) != "b" or value.ndim == 0:
+        raise TypeError(f"{name} must be an array of bool, True where a feature may change, not {shown(value)}")
+    return value
+
+
+def broadcasts(what, value, x):
+    """Refuse an array that does not broadcast to x."""
+    if not _broadcasts(np.shape(value), np.shape(x)):
+        raise ValueError(f"{what} has shape {np.shape(value)}; one that broadcasts to x, {np.shape(x)}, was expected")
+
+
 def box(lower, upper):
     """Return both sides as floats or arrays of floats; refuse a range that is empty or not of numbers."""
     low, high = _side("the lower end of the box", lower), _side("the upper end of the box", upper)
@@ -236,10 +297,7 @@ def inside_box(x, lower, upper, hint=""):
     """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
     xp = namespace(x, lower, upper)
     for side in (lower, upper):
-        if not _broadcasts(np.shape(side), np.shape(x)):
-            raise ValueError(
-                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
-            )
+        broadcasts("the box", side, x)
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
     if outside.any():
@@ -528,11 +586,10 @@ def attack(model, x, y, threat, target=None):
     return x, y, None if target is None else fitting(model, x, target, "target")
 
 
-def smallest_change(model, x, y, pixels, target=None):
-    """Return (x, y, target) for an attack that looks for the smallest change; ``pixels`` is (lower, upper) or None."""
+def smallest_change(model, x, y, box, target=None):
+    """Return (x, y, target) for an attack that looks for the smallest change within ``box``, or without one."""
     x, y = examples(model, x, y)
-    if pixels is not None:
-        inside_box(x, *pixel_range("box", pixels))
+    inside_bounds(x, bounds("box", box))
     return x, y, None if target is None else fitting(model, x, target, "target")
 
 

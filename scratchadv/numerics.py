@@ -2,7 +2,9 @@
 
 import math
 
-from .backend import namespace
+import numpy as np
+
+from .backend import like, namespace
 
 
 def softplus(z):
@@ -45,6 +47,11 @@ def rows(x):
 def per_row(values, x):
     """``(N,)`` shaped so that it broadcasts along the examples of ``x``."""
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
+
+
+def each(value, x):
+    """A number as it is; one number for each example, ``(N,)`` on the host, so that it broadcasts along those of x."""
+    return per_row(like(value, x), x) if isinstance(value, np.ndarray) and value.ndim else value
 
 
 def take(i, *things):

@@ -9,14 +9,14 @@ from ..checked import checked, in_norm
 from ..losses import cross_entropy, logistic, logit_difference, targeted_dlr
 from ..models.protocol import clean_logits, is_fooled, logits
 from ..numerics import take
-from ..sets import L2, Boxed, Linf
+from ..sets import L2, Linf, Range
 from .black_box.square import square
 from .constrained.fab import fab
 from .constrained.targets import rivals_of
 from .gradient.apgd import apgd
 
 
-@checked(threat=in_norm(Linf, L2))
+@checked(threat=in_norm(Linf, L2, Range))
 def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
 
@@ -31,8 +31,8 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
-        Linf or L2, with or without a box.
+    threat : Set
+        Linf, L2 or a Range, alone or cut with a Box or a Mask.
     rng : numpy.random.Generator
         Draws the starts of APGD and the seeds of Square, for the whole batch.
     steps : int
@@ -87,8 +87,8 @@ def _attacks(model, x, y, z, rivals, threat, rng, steps, queries):
 
     def shrink(rival, left):
         x_left, y_left, rest, rival = take(left, x, y, threat, rival)
-        ball, box = (rest.ball, (rest.lower, rest.upper)) if isinstance(rest, Boxed) else (rest, None)
-        return fab(model, x_left, y_left, rival=rival, norm=type(ball), box=box, steps=steps)
+        norm = L2 if isinstance(rest.ball, L2) else Linf
+        return fab(model, x_left, y_left, rival=rival, norm=norm, box=rest.box, steps=steps)
 
     def search(seeds, left):
         x_left, y_left, threat_left = take(left, x, y, threat)

@@ -38,7 +38,7 @@ def worst_margin(theta, theta0, x, y, ball):
     x : array, shape (N, *D)
     y : array, shape (N,)
         Labels −1/+1.
-    ball : Ball or Boxed
+    ball : Set
         With a pixel range the worst case respects it.
 
     Returns

@@ -16,7 +16,7 @@ from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
-from scratchadv.sets import L0, L1, L2, Boxed, Linf
+from scratchadv.sets import L0, L1, L2, Linf
 
 inner = importlib.import_module("scratchadv.attacks.ensemble")
 THREATS = [ball for bare in (Linf(0.08), L2(0.15)) for ball in (bare, bare.within(0, 1))]
@@ -48,7 +48,7 @@ def test_what_apgd_or_fab_fools_falls(threat):
     fell = judge(model, x, y, delta, threat).success
     climbed = apgd(model, x, y, threat, loss=cross_entropy, steps=8, rng=rng(), until_wrong=True)
     assert fell[fallen(model, x, y, climbed)].all()
-    box, norm = ((0, 1), type(threat.ball)) if isinstance(threat, Boxed) else (None, type(threat))
+    box, norm = None if threat.box is None else (0, 1), type(threat.ball)
     for rival in inner.rivals_of(model.logits(x), y).T:
         shrunk = fab(model, x, y, rival=rival, norm=norm, box=box, steps=8)
         assert fell[judge(model, x, y, shrunk, threat).success].all()

@@ -23,7 +23,7 @@ def pictures(threat, n, seed=0, dtype=np.float64):
 
     Parameters
     ----------
-    threat : Ball or Boxed
+    threat : Set
     n : int
     seed : int
     dtype : dtype
@@ -45,7 +45,7 @@ def an_array_like_x(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -68,7 +68,7 @@ def inside_the_set(attack, threat):
     ----------
     attack : callable
         Also one that draws its start.
-    threat : Ball or Boxed
+    threat : Set
         Also with another pixel range than [0, 1].
 
     Raises
@@ -89,7 +89,7 @@ def nothing_is_changed(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -113,7 +113,7 @@ def the_same_again(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -132,7 +132,7 @@ def the_model_sees_pixels_only(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -145,7 +145,7 @@ def the_model_sees_pixels_only(attack, threat):
         model, x = Watched(SmallNetwork((2,), 3, seed)), pictures(threat, 6, seed)
         attack(model, x, labels_of(model.logits(x)), threat)
         for asked in model.asked:
-            inside = (asked >= threat.lower - 1e-6) & (asked <= threat.upper + 1e-6)
+            inside = (asked >= threat.pixels.lower - 1e-6) & (asked <= threat.pixels.upper + 1e-6)
             assert inside.all(), f"the model was asked about {asked}"
 
 
@@ -155,7 +155,7 @@ def the_closed_form(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
         On x in its pixel range, the ends among them.
 
     Raises
@@ -180,7 +180,7 @@ def confident_logits(attack, threat):
     ----------
     attack : callable
         Some take models with several logits only.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -204,7 +204,7 @@ def batch_mates_do_not_matter(attack, threat):
     ----------
     attack : callable
         One that draws nothing.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -227,7 +227,7 @@ def misclassified_inputs(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -251,7 +251,7 @@ def targets_are_respected(attack, threat):
     ----------
     attack : callable
         ``attack(model, x, y, threat, target=target)``
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -276,7 +276,7 @@ def more_restarts_are_not_weaker(attack, threat):
     ----------
     attack : callable
         ``attack(model, x, y, threat, rng=rng, restarts=3)``; its first start is that of ``restarts=1``.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------

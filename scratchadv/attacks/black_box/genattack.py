@@ -11,7 +11,7 @@ from ...numerics import log_sum_exp, rows, sigmoid
 from ...parallel import map_chunks
 from ...seeded import pieces, seeds_of, uniform
 from ...sets import Linf
-from .queries import first_scores, only, ranked, room_of, several
+from .queries import first_scores, only, ranked, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
 
@@ -134,7 +134,7 @@ class _State(NamedTuple):
 def _evolve(ask, rule, queries, x, y, target, z, seeds, owner, delta_set):
     """The search for a chunk of examples."""
     xp, eps = namespace(x), delta_set.radius
-    low, high = (xp.clip(rows(side), -eps, eps) for side in room_of(delta_set, x))
+    low, high = (xp.clip(rows(side), -eps, eps) for side in delta_set.bounds(x))
     clean, zeros = fitness(z, y, target), xp.zeros(len(x), dtype=int)
     best = xp.zeros_like(low)
     state = _State(

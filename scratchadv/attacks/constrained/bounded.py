@@ -6,7 +6,6 @@ from ...backend import namespace
 from ...checked import checked, taking
 from ...models.protocol import is_fooled, logits
 from ...numerics import per_row
-from ...sets import Boxed
 
 
 @checked(attack=taking("model", "x", "y", named=("target", "norm", "box")))
@@ -38,8 +37,7 @@ def bounded(attack):
     @wraps(attack, updated=())  # the signature stays that of ``inside``
     @checked
     def inside(model, x, y, threat, *, target=None, **options):
-        ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
-        delta = attack(model, x, y, target=target, norm=type(ball), box=box, **options)
+        delta = attack(model, x, y, target=target, norm=type(threat.ball), box=threat.box, **options)
         kept = is_fooled(logits(model, x + delta), y, target) & threat.at(x).contains(delta)
         return namespace(x).where(per_row(kept, x), delta, 0)
 

@@ -12,9 +12,9 @@ from ...losses import margin
 from ...models.protocol import clean_logits, is_fooled, vjp_x
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
-from ...sets import L0, L2, Linf
+from ...sets import L0, L2, Linf, bounds_of
 from ...training.optim import Adam
-from .targets import advantage, clip, room, where_standing
+from .targets import advantage, cut, where_standing
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
 LARGEST = {Linf: 20, L0: 2e6}  # of c, as in the authors' code
@@ -88,7 +88,7 @@ def carlini_wagner(
     Source: Carlini and Wagner (2017), "Towards Evaluating the Robustness of Neural Networks", sections V and VI: f₆,
     the ℓ2, ℓ0 and ℓ∞ attacks.
     """
-    low, high = room(x, box)
+    low, high = bounds_of(box, x)
     descend = partial(_descend, model, norm, confidence, steps, lr)
     search = {L2: partial(_l2, searches), Linf: _linf, L0: partial(_l0, model)}[norm]
 
@@ -189,7 +189,7 @@ def _nothing(x):
 
 def _descend(model, norm, kappa, steps, lr, task, start, best, size):
     """A run of Adam from ``start``: the smallest δ that fools, its size, and whether the run ended fooled."""
-    xp, adam, length = namespace(start), Adam(lr), norm(1).norm
+    xp, adam, length = namespace(start), Adam(lr), norm.norm
     w = _to_w(start, task)
     best, size, held = best.copy(), size.copy(), xp.zeros(len(start), dtype=bool)
     left, lately, mark, state = xp.arange(len(start)), held, xp.full_like(size, math.inf), adam.start({"w": w})
@@ -274,7 +274,7 @@ def _to_delta(w, task):
     if task.low is not None:
         closed, low, high = _closed(task)
         half, u = WIDER * (high - low) / 2, xp.tanh(w)
-        delta = clip(xp.where(closed, (low + high) / 2 + half * u, w), task.low, task.high)
+        delta = cut(xp.where(closed, (low + high) / 2 + half * u, w), task.low, task.high)
         slope = xp.where(closed, half * (1 - u * u), 1).astype(w.dtype)
     return (delta, slope) if task.free is None else (delta * task.free, slope * task.free)
 
@@ -284,4 +284,4 @@ def _inside(w, task):
     if task.low is None:
         return w
     edge = math.atanh(1 / WIDER)
-    return namespace(w).where(_closed(task)[0], namespace(w).clip(w, -edge, edge), clip(w, task.low, task.high))
+    return namespace(w).where(_closed(task)[0], namespace(w).clip(w, -edge, edge), cut(w, task.low, task.high))

@@ -7,9 +7,9 @@ from ...checked import checked, one_of
 from ...models.protocol import clean_logits, is_fooled
 from ...numerics import take
 from ...parallel import map_chunks
-from ...sets import L2, Linf
+from ...sets import L2, Linf, bounds_of
 from .hyperplane import nearest_boundary, rounding
-from .targets import advantage, boundaries, clip, rivals_of, room, where_standing
+from .targets import advantage, boundaries, cut, rivals_of, where_standing
 
 
 @checked(norm=one_of(L2, Linf))
@@ -62,7 +62,7 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     z = clean_logits(model, x)
     standing, rivals = ~is_fooled(z, y, target), rivals_of(z, y, candidates)
     run = partial(map_chunks, walk, model)
-    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *room(x, box))
+    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, y, target, rivals, *bounds_of(box, x))
 
 
 def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
@@ -75,7 +75,7 @@ def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
         f, w = boundaries(model, x + delta, y, target, rivals)
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
-        delta = clip((1 + overshoot) * r, low, high)
+        delta = cut((1 + overshoot) * r, low, high)
         fooled = advantage(model.logits(x + delta), y, target) > rounding(w, x + delta)
         found[left[fooled]] = delta[fooled]
         if fooled.all():

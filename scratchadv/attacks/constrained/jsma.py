@@ -10,8 +10,8 @@ from ...losses import cross_entropy, logistic
 from ...models.protocol import clean_logits, is_fooled, vjp_x
 from ...numerics import per_row, rows
 from ...parallel import map_chunks
-from ...sets import L0
-from .targets import clip, room, where_standing
+from ...sets import L0, bounds_of
+from .targets import cut, where_standing
 
 OF = one_of("logits", "probabilities")
 
@@ -72,7 +72,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     pairs = math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)  # up to rounding
     move = partial(_move_pairs, model, theta, pairs, of)
     standing = ~is_fooled(clean_logits(model, x), y, target)
-    return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *room(x, box))
+    return where_standing(standing, lambda *a: map_chunks(move, model, *a)[0], x, y, target, *bounds_of(box, x))
 
 
 @checked(theta=checks.signed, of=OF)
@@ -139,7 +139,7 @@ def _move_pairs(model, theta, steps, of, x, y, target, low, high):
             break
         step = xp.zeros_like(rows(x))
         step[left, p] = step[left, q] = theta
-        delta = clip(delta + step.reshape(x.shape), low, high)
+        delta = cut(delta + step.reshape(x.shape), low, high)
     fooled = is_fooled(model.logits(x + delta), y, target)
     return (xp.where(per_row(fooled, x), delta, 0),)
 

@@ -10,9 +10,9 @@ from ... import checks
 from ...checked import checked, one_of
 from ...models.protocol import clean_logits, is_fooled, loss_and_gradient
 from ...parallel import map_chunks
-from ...sets import L2
+from ...sets import L2, bounds_of
 from .hyperplane import rounding
-from .targets import boundaries, room, where_standing
+from .targets import boundaries, where_standing
 
 
 @checked(norm=one_of(L2))
@@ -76,7 +76,7 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
         return (np.concatenate([search(*a) for a in one]),)
 
     run = partial(map_chunks, one_by_one, model)
-    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, target, *room(x, box))
+    return where_standing(standing, lambda *arrays: run(*arrays)[0], x, target, *bounds_of(box, x))
 
 
 def _search_c(model, loss, c, searches, steps, x, target, low, high):
@@ -84,7 +84,7 @@ def _search_c(model, loss, c, searches, steps, x, target, low, high):
     best, shortest, fools, too_large = np.zeros_like(x), math.inf, None, None
     for _ in range(searches):
         r = _minimise(model, loss, c, steps, x, target, low, high, best)
-        fooled, length = _clearly_fooled(model, x + r, target), L2(0).norm(r)[0]
+        fooled, length = _clearly_fooled(model, x + r, target), L2.norm(r)[0]
         if fooled and length < shortest:
             best, shortest = r, length
         fools, too_large = (c, too_large) if fooled else (fools, c)

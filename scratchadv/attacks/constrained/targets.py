@@ -4,7 +4,6 @@ from ...backend import namespace
 from ...losses import margin
 from ...models.protocol import vjp_x
 from ...numerics import take
-from ...sets import L2
 
 
 def advantage(z, y, target=None):
@@ -68,18 +67,8 @@ def _advantages(z, y, target, rivals):
     return [(z[row, k] - z[row, y], unit[k] - unit[y]) for k in rivals.T]
 
 
-def room(x, box):
-    """The lowest and highest δ that keep x + δ in the box, each shaped like x; twice None without a box."""
-    return (None, None) if box is None else L2(0).within(*box).at(x).bounds()
-
-
-def around(delta, low, high):
-    """What is left of the room after δ."""
-    return (None, None) if low is None else (low - delta, high - delta)
-
-
-def clip(delta, low, high):
-    """δ cut off at the box."""
+def cut(delta, low, high):
+    """δ cut off at its bounds, if there are any."""
     return delta if low is None else namespace(delta).clip(delta, low, high)
 
 

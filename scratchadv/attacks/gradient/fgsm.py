@@ -22,7 +22,7 @@ def fgsm(model, x, y, threat, *, target=None, loss=None):
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     target : array, shape (N,), optional
         Labels to reach: L(y) − L(target) is maximised.
@@ -69,7 +69,7 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     rng : numpy.random.Generator or int
         Draws the start; an integer seeds a generator.
@@ -92,12 +92,12 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
 
     Source: Wong, Rice and Kolter (2020), "Fast is better than free", algorithm 3.
     """
-    alpha = 1.25 * threat.radius if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
 
     def step(x, labels, delta_set, delta):
         z, pull = vjp_x(model, x + delta)
         refuse_nan(model, x, z)
-        return (delta_set.ascend(delta, pull(loss.grad(z, labels)), alpha),)
+        size = 1.25 * delta_set.radius if alpha is None else alpha
+        return (delta_set.ascend(delta, pull(loss.grad(z, labels)), size),)
 
     return map_chunks(step, model, x, labels, threat.at(x), threat.sample(rng, x))[0]

@@ -5,7 +5,7 @@ from ...checked import checked
 from ...losses import objective
 from ...parallel import map_chunks
 from .best import KEEP
-from .pgd import Climb, pgd
+from .pgd import Climb
 
 
 @checked(keep=KEEP)
@@ -26,7 +26,7 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     steps : int
         T.
@@ -52,8 +52,9 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
     Source: slide "Fast Gradient Sign Method (FGSM) attack"; Kurakin, Goodfellow and Bengio (2017), "Adversarial
     examples in the physical world", section 2.2.
     """
-    alpha = threat.radius / steps if alpha is None else alpha
-    return pgd(model, x, y, threat, steps=steps, alpha=alpha, target=target, loss=loss, keep=keep)
+    loss, labels = objective(loss or model.loss, y, target)
+    climb = Climb(model, loss, steps, alpha, keep=keep, reach=1)
+    return map_chunks(climb, model, x, y, target, labels, threat.at(x), None, None, None, None)[0]
 
 
 @checked(mu=checks.size, keep=KEEP)
@@ -81,7 +82,6 @@ def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=N
 
     Source: Dong et al. (2018), "Boosting adversarial attacks with momentum", algorithm 1.
     """
-    alpha = threat.radius / steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
-    climb = Climb(model, loss, steps, alpha, keep=keep, momentum=mu)
+    climb = Climb(model, loss, steps, alpha, keep=keep, momentum=mu, reach=1)
     return map_chunks(climb, model, x, y, target, labels, threat.at(x), None, None, None, None)[0]

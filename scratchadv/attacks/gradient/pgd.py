@@ -9,7 +9,7 @@ from ...backend import namespace
 from ...checked import checked, taking
 from ...losses import objective
 from ...models.protocol import vjp_x
-from ...numerics import per_row, rows
+from ...numerics import each, per_row, rows
 from ...parallel import map_chunks
 from .best import KEEP, Best, counted, nothing_found
 
@@ -49,7 +49,7 @@ def pgd(
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     steps : int
         Gradient steps in each restart.
@@ -86,7 +86,6 @@ def pgd(
 
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
-    alpha = 2.5 * threat.radius / steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
     climb = Climb(model, loss, steps, alpha, normalized, keep)
     best = None, None, None
@@ -101,16 +100,20 @@ def pgd(
 
 @dataclass(frozen=True)
 class Climb:
-    """One restart of PGD, with the settings of :func:`pgd`; ``momentum`` is that of momentum FGSM."""
+    """One restart of PGD, with the settings of :func:`pgd`; ``momentum`` is that of momentum FGSM.
+
+    Where alpha is None, all steps together are as long as ``reach`` radii.
+    """
 
     model: Any
     loss: Any
     steps: int
-    alpha: float
+    alpha: float | None
     normalized: bool = True
     keep: str = "success"
     momentum: float | None = None
     callback: Any = None
+    reach: float = 2.5
 
     def __call__(self, x, y, target, labels, delta_set, delta, *best):
         """Climb from delta (None: zero), on top of the best δ so far, whether it fools and its loss (None: δ = 0)."""
@@ -118,6 +121,7 @@ class Climb:
         at_x = delta is None
         delta = namespace(x).zeros_like(x) if at_x else delta
         velocity = 0
+        alpha = self.reach * delta_set.radius / self.steps if self.alpha is None else self.alpha
         for t in range(self.steps + 1):
             last = t == self.steps
             z, pull = (self.model.logits(x + delta), None) if last else vjp_x(self.model, x + delta)
@@ -133,9 +137,9 @@ class Climb:
             if self.momentum is not None:
                 g = velocity = self.momentum * velocity + _unit_l1(g)
             if self.normalized:
-                delta = delta_set.ascend(delta, g, self.alpha)
+                delta = delta_set.ascend(delta, g, alpha)
             else:
-                delta = delta_set.project(delta + self.alpha * g)
+                delta = delta_set.project(delta + each(alpha, g) * g)
 
     def _clean(self, x, y, target, labels, delta):
         """δ = 0 as the best so far; where the climb begins there, its own first iterate will say how good that is."""

@@ -15,14 +15,14 @@ from ...losses import objective
 from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import take
 from ...parallel import map_chunks, sum_chunks
-from ...sets import L1, L2, Boxed, Linf
+from ...sets import L1, L2, Linf, Range, bounds_of
 from ...support.blas import one_blas_thread
 from ..constrained.deepfool import deepfool
-from ..constrained.targets import clip
+from ..constrained.targets import cut
 from ..gradient.best import KEEP, counted
 
 
-@checked(threat=in_norm(Linf, L2, L1), rate=checks.share, callback=taking("pass", "delta", "fooling rate"))
+@checked(threat=in_norm(Linf, L2, L1, Range), rate=checks.share, callback=taking("pass", "delta", "fooling rate"))
 def universal(
     model,
     x,
@@ -56,7 +56,7 @@ def universal(
     model : Model
     x : array, shape (N, *D)
         The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
-    threat : Ball or Boxed
+    threat : Set
         Linf, L2 or L1, that holds δ itself. With a box the model sees :math:`x + \delta` cut off at it, and DeepFool
         stays in it (the paper has no box).
     target : array, shape (N,), optional
@@ -87,10 +87,10 @@ def universal(
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    ball, delta_set = _ball_of(threat), threat.at(x)
+    common, delta_set = _common(threat), threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
-    add = partial(_aggregate, model, ball, options)
+    add = partial(_aggregate, model, common, options)
     best = delta = namespace(x).zeros_like(x[:1])
     best_rate = _share_fooled(model, delta, x, y, target, delta_set)
     for number in range(passes):
@@ -107,7 +107,9 @@ def universal(
     return best
 
 
-@checked(threat=in_norm(Linf, L2, L1), epochs=whole(1), keep=KEEP, callback=taking("epoch", "delta", "mean loss"))
+@checked(
+    threat=in_norm(Linf, L2, L1, Range), epochs=whole(1), keep=KEEP, callback=taking("epoch", "delta", "mean loss")
+)
 def universal_gradient(
     model,
     x,
@@ -140,8 +142,8 @@ def universal_gradient(
         The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
-        Linf, L2 or L1, that holds δ itself, with or without a box.
+    threat : Set
+        Linf, L2, L1 or a Range, that holds δ itself, alone or cut with a Box or a Mask.
     epochs : int
         Passes through the examples.
     batch_size : int
@@ -183,9 +185,9 @@ def universal_gradient(
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    ball, delta_set = _ball_of(threat), threat.at(x)
+    common, delta_set = _common(threat), threat.at(x)
     all_steps = epochs * -(-len(x) // batch_size)
-    alpha = 10 * ball.eps / all_steps if alpha is None else alpha
+    alpha = 10 * threat.radius / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
     score = partial(_score, model, loss, keep, x, y, target, labels, delta_set)
     best = delta = namespace(x).zeros_like(x[:1])
@@ -194,7 +196,7 @@ def universal_gradient(
         with one_blas_thread():  # batches are small: BLAS's own threads would spin in between
             for rows in _batches(x, batch_size, rng):
                 g = _mean_gradient(model, loss, delta, *take(rows, x, labels, delta_set))
-                delta = ball.ascend(delta, g, alpha) if normalized else ball.project(delta + alpha * g)
+                delta = common.ascend(delta, g, alpha) if normalized else common.project(delta + alpha * g)
         found = score(delta)
         if callback:
             callback(epoch, delta, found[1])
@@ -234,7 +236,7 @@ def applied(delta, x, box=None):
     checks.one_side(delta, x)
     if delta.shape not in {x.shape, (1, *x.shape[1:])}:
         raise ValueError(f"delta has shape {delta.shape}; {(1, *x.shape[1:])} or the shape of x was expected")
-    return _applied(delta, x, None if box is None else L2(0).within(*box).at(x))
+    return cut(delta + namespace(x).zeros_like(x), *bounds_of(box, x))
 
 
 @checked(model=checks.classifier)
@@ -266,14 +268,19 @@ def fooling_rate(model, x, delta, box=None):
     return float(is_fooled(logits(model, changed), predict(model, x)).mean())
 
 
-def _ball_of(threat):
-    return threat.ball if isinstance(threat, Boxed) else threat
+def _common(threat):
+    """The set that δ itself lies in, which is the same for all examples: the threat without its Box."""
+    common = threat.everywhere
+    one = [side for side in common.bounds() if np.ndim(side) > 1 and len(side) > 1]
+    if one or np.ndim(threat.radius):
+        raise ValueError(f"threat: one change for all examples needs a set that is the same for all, not {threat}")
+    return common
 
 
 def _applied(delta, x, delta_set):
-    """The change of each example, cut off at the box of Δ(x) where there is one."""
+    """The change of each example, cut off at the bounds of Δ(x) where there are any."""
     delta = delta + namespace(x).zeros_like(x)
-    return clip(delta, *delta_set.bounds()) if isinstance(delta_set, Boxed) else delta
+    return delta if delta_set.box is None else cut(delta, *delta_set.bounds())
 
 
 def _batches(x, size, rng):
@@ -285,18 +292,17 @@ def _batches(x, size, rng):
 # The paper's algorithm
 
 
-def _aggregate(model, ball, options, delta, x, y, target, delta_set):
+def _aggregate(model, common, options, delta, x, y, target, delta_set):
     """δ after the examples of one batch have added theirs."""
     standing = ~_fooled(model, delta, x, y, target, delta_set)
     x, y, target, delta_set = take(standing, x, y, target, delta_set)
     if not len(x):
         return delta
-    box = (delta_set.lower, delta_set.upper) if isinstance(delta_set, Boxed) else None
-    r = deepfool(model, x + _applied(delta, x, delta_set), y, target=target, box=box, **options)
+    r = deepfool(model, x + _applied(delta, x, delta_set), y, target=target, box=delta_set.box, **options)
     for i in range(len(x)):
         one = slice(i, i + 1)
         if i == 0 or not _fooled(model, delta, *take(one, x, y, target, delta_set)).item():
-            delta = ball.project(delta + r[one])
+            delta = common.project(delta + r[one])
     return delta
 
 
@@ -319,7 +325,7 @@ def _mean_gradient(model, loss, delta, x, labels, delta_set):
 def _gradient(model, loss, delta, x, labels, delta_set):
     xp = namespace(x)
     _, g = loss_and_gradient(model, loss, x + _applied(delta, x, delta_set), labels)
-    if isinstance(delta_set, Boxed):
+    if delta_set.box is not None:
         low, high = delta_set.bounds()
         g = xp.where(xp.where(g > 0, delta >= high, delta <= low), 0, g)
     return (), {"g": g.sum(axis=0, keepdims=True)}

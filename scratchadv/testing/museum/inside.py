@@ -76,7 +76,7 @@ def box_at_the_end(bug):
     def run(model, x, y, threat):
         checks.attack(model, x, y, threat)
         if bug:
-            return np.clip(x + fgsm(model, x, y, threat.ball), threat.lower, threat.upper) - x
+            return np.clip(x + fgsm(model, x, y, threat.ball), threat.pixels.lower, threat.pixels.upper) - x
         return fgsm(model, x, y, threat)
 
     return run
@@ -341,7 +341,7 @@ def other_bounds(bug):
 
     def run(model, x, y, threat):
         delta = fgsm(model, x, y, threat)
-        return np.clip(x + delta, 0 if bug else threat.lower, threat.upper) - x
+        return np.clip(x + delta, 0 if bug else threat.pixels.lower, threat.pixels.upper) - x
 
     return run
 
@@ -389,7 +389,7 @@ def in_place(bug):
         image = x if bug else x.copy()
         before = x.copy()
         image += delta
-        return np.clip(image, threat.lower, threat.upper) - before
+        return np.clip(image, threat.pixels.lower, threat.pixels.upper) - before
 
     return run
 

@@ -51,10 +51,6 @@ def mean_loss(model, x, y, delta, box=None, loss=None):
     return (loss or model.loss).value(model.logits(x + applied(delta, x, box)), y).mean()
 
 
-def box_of(threat):
-    return (threat.lower, threat.upper) if hasattr(threat, "ball") else None
-
-
 def ball_of(threat):
     return getattr(threat, "ball", threat)
 
@@ -79,7 +75,7 @@ def test_one_delta_in_the_ball_and_nothing_changed(problem, threat, dtype):
         assert (delta.shape, delta.dtype) == ((1, 2, 3), dtype)
         assert ball_of(threat).contains(delta).all()
         assert abs(delta).max() > 0
-        assert threat.at(x).contains(applied(delta, x, box_of(threat))).all()
+        assert threat.at(x).contains(applied(delta, x, threat.box)).all()
     np.testing.assert_array_equal(x, before)
 
 
@@ -122,7 +118,7 @@ def test_for_one_class_of_a_linear_model_the_optimum_is_reached(problem):
     y = np.full(len(x), problem.y[0])
     best = ball_of(threat).linear_max(-y[0] * model.params["theta"].astype(x.dtype)[None])
     found = universal_gradient(model, x, y, threat, epochs=3, batch_size=2)
-    losses = [mean_loss(model, x, y, delta, box_of(threat)) for delta in (found, best)]
+    losses = [mean_loss(model, x, y, delta, threat.box) for delta in (found, best)]
     np.testing.assert_allclose(*losses, atol=1e-4 if x.dtype == np.float32 else 1e-9)
 
 
@@ -153,18 +149,18 @@ def test_for_all_classes_no_more_than_for_each(problem):
 def test_the_best_epoch_is_kept(problem, threat, options):
     """keep="loss": mean L(δ) = max over the epochs and δ = 0, whatever the step size"""
     model, x, y = problem
-    seen = [mean_loss(model, x, y, 0 * x[:1], box_of(threat), options.get("loss"))]
+    seen = [mean_loss(model, x, y, 0 * x[:1], threat.box, options.get("loss"))]
 
     def callback(epoch, delta, value):
         assert epoch == len(seen) - 1
         assert ball_of(threat).contains(delta).all()
-        np.testing.assert_allclose(value, mean_loss(model, x, y, delta, box_of(threat), options.get("loss")))
+        np.testing.assert_allclose(value, mean_loss(model, x, y, delta, threat.box, options.get("loss")))
         seen.append(value)
 
     given_ = {"epochs": 4, "batch_size": 7, "callback": callback, **options}
     delta = universal_gradient(model, x, y, threat, keep="loss", **given_)
     assert len(seen) == 5
-    found = mean_loss(model, x, y, delta, box_of(threat), options.get("loss"))
+    found = mean_loss(model, x, y, delta, threat.box, options.get("loss"))
     np.testing.assert_allclose(found, max(seen), rtol=1e-12)
 
 
@@ -252,13 +248,13 @@ def test_the_pass_of_the_highest_fooling_rate_is_kept(problem, threat, batch_siz
     def callback(number, delta, rate):
         assert number == len(seen)
         assert ball_of(threat).contains(delta).all()
-        assert rate == fooling_rate(model, x, delta, box_of(threat))
+        assert rate == fooling_rate(model, x, delta, threat.box)
         seen.append(rate)
 
     options = {"passes": 3, "batch_size": batch_size, "callback": callback}
     delta = universal(model, x, threat, rate=1, rng=np.random.default_rng(0), **options)
     assert len(seen) == 3 or seen[-1] == 1
-    assert fooling_rate(model, x, delta, box_of(threat)) == max(seen) > 0
+    assert fooling_rate(model, x, delta, threat.box) == max(seen) > 0
     asked, seen = max(seen), []
     universal(model, x, threat, rate=asked, rng=np.random.default_rng(0), **options)
     assert all(rate < asked for rate in seen[:-1])
