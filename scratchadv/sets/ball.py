@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..backend import host, namespace
+from ..backend import namespace
 from ..numerics import each
 from .box import Box
-from .intersection import Set, key_of
+from .intersection import Set, key_of, rows_of_each
 
 
 class Ball(Set):
@@ -44,8 +44,7 @@ class Ball(Set):
 
     def rows(self, i):
         """Δ of the examples ``x[i]``: the same for all but for a radius of each."""
-        radius = self.radius[i if isinstance(i, slice) else host(i)] if np.ndim(self.radius) else self.radius
-        return replace(self.scaled(radius), x=None if self.x is None else self.x[i])
+        return replace(self._cut(i, self.x), x=None if self.x is None else self.x[i])
 
     def _and(self, other):
         raise ValueError(
@@ -62,10 +61,6 @@ class Ball(Set):
 
     def _bounds_at(self, x):
         return -np.inf, np.inf
-
-    def _finite(self, b):
-        """Bounds on magnitudes, as far as the ball needs them."""
-        return b
 
     def _push(self, g, alpha):
         return each(alpha, g) * namespace(g).sign(g)
@@ -101,6 +96,9 @@ class NormBall(Ball):
     def scaled(self, alpha):
         """The same shape with radius ``alpha``."""
         return replace(self, eps=alpha)
+
+    def _cut(self, i, x):
+        return replace(self, eps=rows_of_each(self.eps, i)) if np.ndim(self.eps) else self
 
     def _support(self, g):
         """ε times the dual norm of g."""

@@ -20,8 +20,8 @@ import numpy as np
 
 from .. import checks
 from ..backend import like, namespace
-from ..numerics import each, rows
-from .intersection import Set, key_of
+from ..numerics import per_row, rows
+from .intersection import Set, key_of, rows_of_each
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,13 +157,18 @@ class Range(Set):
 
     def _cut(self, i, x):
         low, high = (_rows_of(side, i, x) for side in (self.lower, self.upper))
-        radius = self.radius[i if isinstance(i, slice) else np.asarray(i)] if np.ndim(self.radius) else self.radius
+        radius = rows_of_each(self.radius, i) if np.ndim(self.radius) else self.radius
         return replace(self, lower=low, upper=high, radius=radius)
 
     def _bounds_at(self, x):
         if np.ndim(self.radius) == 0 and self.radius == 1:
             return self.lower, self.upper
         return tuple(_times(self.radius, side, x) for side in (self.lower, self.upper))
+
+    def _bounds_for(self, v):
+        if self.x is not None:
+            return self._bounds
+        return tuple(namespace(v).asarray(side, dtype=v.dtype) for side in self._bounds_at(v))
 
     def _shifted(self, delta):
         xp, (low, high) = namespace(delta), self._bounds_at(delta)
@@ -270,11 +275,11 @@ def _rows_of(side, i, x):
 
 
 def _times(radius, side, x):
-    """The side times the radius; an infinite side and a zero one stay what they are."""
+    """The side times the radius, in float64; an infinite side stays what it is."""
     xp = namespace(side, x)
+    side = xp.asarray(side, dtype=float)
     if np.ndim(radius):
         if x is None:
             raise ValueError("a range with a radius of each example must be at examples: call .at(x) first")
-        radius = each(radius, x)
-    side = xp.asarray(side, dtype=float if x is None else x.dtype)
+        radius = per_row(xp.asarray(radius), x)
     return xp.where(xp.isfinite(side), xp.where(xp.isfinite(side), side, 0) * radius, side)

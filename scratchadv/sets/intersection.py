@@ -4,9 +4,8 @@ An intersection holds at most one part of each kind: the ball of a norm, a :clas
 :class:`~scratchadv.sets.Box` and a :class:`~scratchadv.sets.Mask`. The last three are bounds on δ at x,
 :math:`l(x) \leq \delta \leq u(x)`, so all of them together are one box of δ.
 
-All balls treat the signs alike, so cutting one with bounds needs only magnitudes: with ``a`` the magnitudes of δ (or of
-g) and ``b`` the bound in that direction, the set becomes ``{m : ball.norm(m) <= eps, 0 <= m <= b}``. Each ball solves
-its two problems on that set, in ``_project_capped`` and ``_max_capped``; :class:`Intersection` puts the signs back.
+The first part of an intersection, its ball if there is one, solves the problems on magnitudes with a cap for each
+component (see ``norms.py``); the intersection finds the caps and puts the signs back.
 """
 
 from dataclasses import dataclass, field, replace
@@ -142,12 +141,12 @@ class Set:
 
     def contains(self, delta, atol=1e-6):
         """Whether each row lies in the set, up to ``atol``, shape ``(N,)``."""
-        low, high = self.bounds()
+        low, high = self._bounds_for(delta)
         return rows((delta >= low - atol) & (delta <= high + atol)).all(axis=1)
 
     def project(self, delta):
         """The nearest point of the set, row by row."""
-        low, high = self.bounds()
+        low, high = self._bounds_for(delta)
         return namespace(delta).clip(delta, low, high).astype(delta.dtype, copy=False)
 
     def linear_max(self, g):
@@ -192,6 +191,10 @@ class Set:
     def _max_capped(self, a, b):
         b = namespace(a).where(a > 0, b, 0)
         checks.finite_box(f"the maximum over the threat {self}", 0, b)
+        return b
+
+    def _finite(self, b):
+        """Bounds on magnitudes without infinite ones, where the set itself is bounded."""
         return b
 
     def _sample_in(self, rng, x, cut):
@@ -239,6 +242,10 @@ class Set:
         """The lowest and the highest δ at x; of Δ(0) for None."""
         raise NotImplementedError
 
+    def _bounds_for(self, v):
+        """The bounds as they broadcast to v, whose rows belong to the examples of the set."""
+        return self._bounds
+
     def _shifted(self, delta):
         """The further changes that the set allows after delta, but for what a Box says at x + delta."""
         return self
@@ -249,7 +256,7 @@ class Set:
     def _on_magnitudes(self, solve, v):
         """``solve(a, b)`` with the magnitudes of v and the bounds in their directions; the signs are put back."""
         xp = namespace(v, self.x)
-        low, high = self.bounds()
+        low, high = self._bounds_for(v)
         b = xp.where(v > 0, high, -xp.asarray(low)).astype(v.dtype)
         return xp.sign(v) * solve(rows(abs(v)), rows(b)).reshape(v.shape)
 
@@ -378,13 +385,16 @@ class Intersection(Set):
         return low, high
 
     def _on_magnitudes(self, solve, v):
-        if self.ball is None:
-            return super()._on_magnitudes(solve, v)
-        return super()._on_magnitudes(lambda a, b: solve(a, self.ball._finite(b)), v)
+        return super()._on_magnitudes(lambda a, b: solve(a, self.sets[0]._finite(b)), v)
 
 
 def _joined(parts):
     return parts[0] if len(parts) == 1 else Intersection(tuple(parts))
+
+
+def rows_of_each(radius, i):
+    """The radii, on the host, of the examples ``x[i]``."""
+    return radius[i if isinstance(i, slice) else host(i)]
 
 
 def key_of(*values):

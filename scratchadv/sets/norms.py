@@ -20,6 +20,11 @@ A set answers what an attack asks of it:
 Everything is batched: row i of ``delta`` or ``g`` belongs to example i, and results keep the dtype. A radius is a
 number or an array of shape ``(N,)``, one for each example. A norm needs no radius: ``L2.norm(delta)``,
 ``L2.dual_norm(g)``.
+
+All four balls treat the signs alike, so cutting one with bounds on δ needs only magnitudes: with ``a`` the magnitudes
+of δ (or of g) and ``b`` the bound in that direction, the set becomes ``{m : ball.norm(m) <= eps, 0 <= m <= b}``. Each
+ball solves its two problems on that set, in ``_project_capped`` and ``_max_capped``; the intersection puts the signs
+back.
 """
 
 from dataclasses import dataclass, replace
@@ -31,6 +36,7 @@ from .. import checks
 from ..backend import like, namespace
 from ..numerics import each, per_row, put_in_rows, rows, solve_piecewise_linear
 from .ball import Ball, NormBall
+from .intersection import rows_of_each
 
 
 class Linf(NormBall):
@@ -174,7 +180,7 @@ class L2(NormBall):
         def squared_norm(s2):
             return xp.minimum(s2 * a2, b2).sum(axis=1, keepdims=True)
 
-        s2 = solve_piecewise_linear(squared_norm, knots, each(self.eps, a) ** 2)
+        s2 = solve_piecewise_linear(squared_norm, knots, each(self.eps**2, a))
         return xp.minimum(xp.sqrt(s2) * a, b)
 
 
@@ -243,7 +249,7 @@ class L1(NormBall):
         filled = xp.take_along_axis(b, order, axis=1)
         spent = xp.cumsum(filled, axis=1, dtype=float) - filled
         m = xp.empty_like(a)
-        put_in_rows(m, order, xp.clip(each(self.eps, a) - spent, 0, filled).astype(a.dtype))
+        put_in_rows(m, order, xp.clip(each(self.eps, spent) - spent, 0, filled).astype(a.dtype))
         return m
 
 
@@ -292,6 +298,9 @@ class L0(Ball):
     def linear_max(self, g):
         """Refused: there is no maximum without a box."""
         raise ValueError(f"the threat {self} alone does not bound <g, delta>: {self._advice}")
+
+    def _cut(self, i, x):
+        return replace(self, k=rows_of_each(self.k, i)) if np.ndim(self.k) else self
 
     def _support(self, g):
         """Infinite unless g = 0."""

@@ -22,7 +22,8 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
 
     with :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` at :math:`x + \delta^{[t]}`. The step is
     :math:`|f_k|\, w_k / \lVert w_k \rVert_2^2` for ℓ2 and :math:`|f_k|\, \mathrm{sign}(w_k) / \lVert w_k \rVert_1` for
-    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it. On a linear model without a box the
+    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it, and of :math:`w_k` only the features count
+    that a mask lets move. On a linear model without a box the
     length of δ is the exact distance to the nearest boundary times 1 + overshoot.
 
     Parameters
@@ -73,6 +74,7 @@ def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
     delta = r
     for _ in range(steps):
         f, w = boundaries(model, x + delta, y, target, rivals)
+        w = _of_what_moves(w, low, high)
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
         delta = cut((1 + overshoot) * r, low, high)
@@ -83,3 +85,10 @@ def _walk(model, norm, steps, overshoot, x, y, target, rivals, low, high):
         state = left, x, y, target, rivals, low, high, r, delta
         left, x, y, target, rivals, low, high, r, delta = take(~fooled, *state)
     return (found,)
+
+
+def _of_what_moves(w, low, high):
+    """The gradients ``(N, C, *D)``, zero in features that the bounds let go neither up nor down."""
+    if low is None or (high > low).all():
+        return w
+    return w * (high > low)[:, None]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ...losses import margin
 from ...models.protocol import labels_of
 from ...numerics import rows
-from ...sets import Box
+from ...sets import L0, Box
 from ..models import NotANumber
 from ..strategies import cases, picture_shapes, pictures, seeds
 from .hold import Broken, hold, law
@@ -98,7 +98,7 @@ def what_lies_inside_stays(_, case):
 @law(BALL_LAWS, _vectors)
 def the_projection_is_the_nearest_point(_, case):
     """<v − P(v), u − P(v)> <= 0 for all u ∈ Δ, the worst of which is linear_max(v − P(v)); not for ℓ0, not convex."""
-    if isinstance(case.set.radius, int):
+    if isinstance(case.set.ball, L0):
         return
     p = case.set.project(case.v)
     u = case.set.linear_max(case.v - p)
@@ -146,7 +146,7 @@ def samples_lie_inside(ball, drawn):
 def an_infinite_side_is_no_bound(ball, case):
     """On ball ∩ [−∞, ∞]: P(v) and max <g, u> are those of the ball; not for ℓ0, which alone has no maximum."""
     bare = ball.ball
-    if bare is None or isinstance(bare.radius, int):
+    if bare is None or isinstance(bare, L0):
         return
     wide = (bare & Box(-math.inf, math.inf)).at(case.x)
     for what, v in (("project", case.v), ("linear_max", case.g)):
