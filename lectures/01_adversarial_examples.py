@@ -70,7 +70,7 @@ show.table(["the set Δ", "no change", "random δ in Δ", "PGD's δ in Δ"], row
 # | what was attacked | what the adversary may do | where the idea is in this library |
 # | --- | --- | --- |
 # | a photograph of a golden retriever | add a little to every pixel | balls, [chapter 2](02_perturbation_sets.py) |
-# | face recognition | change the pixels of a pair of glasses only | a box that leaves no room elsewhere |
+# | face recognition | change the pixels of a pair of glasses only | masks, [chapter 2](02_perturbation_sets.py) |
 # | a CNN on ImageNet | draw anything at all | no original: start from noise, below |
 # | speech to text | add a little to the waveform, reach a chosen phrase | a target, below |
 #

@@ -9,6 +9,7 @@
 # - the balls of $\ell_\infty$, $\ell_2$, $\ell_1$ and $\ell_0$, alone and cut with the pixel range,
 # - the best point of a set for a linear function, and the dual norm that is its value,
 # - the exact projections, and why projecting and then clipping is not one of them,
+# - how a box, a mask and a budget of each feature are put together with `&`,
 # - how to draw uniformly from a ball, and where such points lie in many dimensions,
 # - what each $\epsilon$ looks like on a digit.
 #
@@ -23,7 +24,7 @@ from scratchadv.attacks import fgsm
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.models.protocol import predict
 from scratchadv.numerics import rows as flat
-from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.sets import L0, L1, L2, Box, Linf, Mask, Range
 from scratchadv.support import plots, show
 
 data = datasets.load("auto")
@@ -282,7 +283,7 @@ show.table([*header, "best point, clipped, reaches of the maximum"], table)
 # ## One number is enough
 #
 # The exact projection on ball ∩ box is hardly more work. By symmetry only magnitudes matter: let $a = |z|$, and let
-# $b_j$ be the room that the box leaves in the direction of $z_j$. For $\ell_1$ we want
+# $b_j$ be the bound that the box sets in the direction of $z_j$. For $\ell_1$ we want
 #
 # $$\min_m \tfrac12 \lVert m - a \rVert_2^2 \quad \text{such that} \quad \sum_j m_j \leq \epsilon, \quad
 # 0 \leq m_j \leq b_j .$$
@@ -309,7 +310,7 @@ axes[0, 0].legend(frameon=False)
 places = np.arange(1, 6)
 axes[0, 1].bar(places, a, color="0.88", label="a = |z|")
 axes[0, 1].bar(places, m, color=plots.RIGHT, width=0.5, label="the projection m")
-axes[0, 1].hlines(b, places - 0.4, places + 0.4, color="k", label="the room b")
+axes[0, 1].hlines(b, places - 0.4, places + 0.4, color="k", label="the bound b")
 axes[0, 1].set(xlabel="component", title="ℓ1 in a box: clip(a − λ, 0, b)")
 axes[0, 1].legend(frameon=False)
 assert np.isclose(m.sum(), eps)
@@ -328,6 +329,57 @@ m = L2(0.5).within(0, b).at(np.zeros((1, 5))).project(a[None])[0]
 scale = (m / a)[m < b - 1e-9]
 assert np.allclose(scale, scale[0])
 assert np.isclose(np.linalg.norm(m), 0.5)
+
+# %% [markdown]
+# ## Sets are put together
+#
+# The solution did not ask why $\delta_j$ is bounded by $b_j$. Three kinds of sets are bounds on $\delta$ and no more:
+#
+# | set | formula | bounds on $\delta$ at $x$ |
+# | --- | --- | --- |
+# | `Box(l, u)` | $l \leq x + \delta \leq u$ | $l - x$ and $u - x$ |
+# | `Range(l, u)` | $l \leq \delta \leq u$ with $l \leq 0 \leq u$: a budget of each feature | $l$ and $u$ |
+# | `Mask(m)` | $\delta_j = 0$ where $m_j$ is false | 0 and 0, or $-\infty$ and $\infty$ |
+#
+# `A & B` is the intersection of two sets, $\{\delta : \delta \in A,\ \delta \in B\}$. Bounds together are bounds
+# again, the larger of the lower ones and the smaller of the upper ones, so one ball and any number of bounds are solved
+# exactly by the same search. The order does not matter. `ball.within(0, 1)` is short for `ball & Box(0, 1)`.
+#
+# The glasses of the slides are such a set: pixels in $[0, 1]$, changed by at most 0.5, and only where the glasses are.
+
+# %%
+glasses = np.zeros((28, 28, 1), dtype=bool)
+glasses[8:13, 4:24] = True
+glasses[9:12, 6:13] = glasses[9:12, 15:22] = False
+threat = Linf(0.5) & Box(0, 1) & Mask(glasses)
+print(threat)
+x = data.x_test[:400].astype(float)
+delta_set, v = threat.at(x), np.random.default_rng(0).standard_normal(x.shape)
+delta = delta_set.linear_max(v)
+assert delta_set.contains(delta).all()
+assert (delta[:, ~glasses] == 0).all()
+
+# A & B = B & A, and (A & B) & C = A & (B & C)
+assert threat == Mask(glasses) & Box(0, 1) & Linf(0.5) == Linf(0.5) & (Mask(glasses) & Box(0, 1))
+# what the largest <v, δ> is, component by component
+low, high = threat.bounds(x)
+best = v * np.where(v > 0, np.minimum(high, 0.5), np.maximum(low, -0.5))
+assert np.allclose(delta_set.support(v), flat(best).sum(axis=1))
+# a budget that is the same for all features and directions is the ℓ∞ ball
+assert np.array_equal(Range(-0.5, 0.5).project(v), Linf(0.5).project(v))
+
+# %% [markdown]
+# **Exercise 2.6.** How large is the maximum of $\langle g, \delta \rangle$ over `Range(l, u)`? For which $l$ and $u$ is
+# it a norm of $g$?
+
+# %% [markdown] tags=["answer"]
+# Each component goes to the end that $g_j$ points to, so it is $\sum_j \max(g_j l_j, g_j u_j)$. For $l = -u$ it is
+# $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for $g$ and $-g$
+# differ, which a norm does not allow.
+
+# %% tags=["answer"]
+lower, upper, g = np.array([-1.0, 0.0, -0.5]), np.array([0.5, 2.0, 0.5]), np.array([[2.0, -1.0, 3.0]])
+assert np.isclose(Range(lower, upper).support(g), np.maximum(g * lower, g * upper).sum())
 
 # %% [markdown]
 # ## Random starts
@@ -360,7 +412,7 @@ axes[0, 0].legend(frameon=False, loc="upper left")
 show.figure(figure, "02_lengths", "The lengths of uniform points crowd at the radius as the dimension grows.")
 
 # %% [markdown]
-# **Exercise 2.6.** What share of the $\ell_2$ ball in 784 dimensions lies within 99 % of its radius? Compare with 5,000
+# **Exercise 2.7.** What share of the $\ell_2$ ball in 784 dimensions lies within 99 % of its radius? Compare with 5,000
 # points.
 
 # %% tags=["answer"]

@@ -305,11 +305,11 @@ def inside_box(x, lower, upper, hint=""):
         raise ValueError(f"x holds {value:g}, outside the box [{lower}, {upper}]{hint}")
 
 
-def finite_box(what, lower, upper):
-    """Refuse a box with an infinite side, for what needs the width of the range."""
+def finite_box(what, lower, upper, of=""):
+    """Refuse a box with an infinite side, for what needs the width of the range; ``of`` is named too."""
     xp = namespace(lower, upper)
     if not xp.isfinite(xp.asarray(upper - lower)).all():
-        raise ValueError(f"{what} needs a finite box; [{lower}, {upper}] has an infinite side")
+        raise ValueError(f"{f'{what} {of}'.rstrip()} needs a finite box; [{lower}, {upper}] has an infinite side")
 
 
 # Arrays

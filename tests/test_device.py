@@ -534,7 +534,7 @@ KNOWN = {  # all others know every ball
 def known(name, threats):
     """Those of the threats that the attack knows"""
     balls = KNOWN.get(name.split(",")[0], {Linf, L2, L1, L0})
-    return [threat for threat in threats if type(getattr(threat, "ball", threat)) in balls]
+    return [threat for threat in threats if type(threat.ball) in balls]
 
 
 AGAINST = [(name, threat) for name in ATTACKS for threat in known(name, THREATS)]

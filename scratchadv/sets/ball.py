@@ -19,7 +19,7 @@ class Ball(Set):
 
     def __str__(self):
         if np.ndim(self.radius):
-            return f"{self.name} ≤ {self.radius.min():g} to {self.radius.max():g}"
+            return f"{self.name} ≤ {min(self.radius, default=0):g} to {max(self.radius, default=0):g}"
         return f"{self.name} ≤ {self.radius:g}"
 
     @property

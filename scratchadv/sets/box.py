@@ -141,7 +141,7 @@ class Range(Set):
     def sample(self, rng, x):
         """Uniform in the range, shape and dtype of x."""
         low, high = self.at(x).bounds()
-        checks.finite_box(f"a sample of the threat {self}", low, high)
+        checks.finite_box("a sample of the threat", low, high, self)
         return (low + high) / 2 + (high - low) / 2 * like(2 * rng.random(x.shape, dtype=x.dtype) - 1, x)
 
     def _and(self, other):

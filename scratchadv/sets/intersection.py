@@ -190,7 +190,7 @@ class Set:
 
     def _max_capped(self, a, b):
         b = namespace(a).where(a > 0, b, 0)
-        checks.finite_box(f"the maximum over the threat {self}", 0, b)
+        checks.finite_box("the maximum over the threat", 0, b, self)
         return b
 
     def _finite(self, b):
@@ -200,7 +200,7 @@ class Set:
     def _sample_in(self, rng, x, cut):
         xp = namespace(x)
         low, high = cut.bounds()
-        checks.finite_box(f"a sample of the threat {self}", low, high)
+        checks.finite_box("a sample of the threat", low, high, self)
         u = like(rng.random(x.shape, dtype=x.dtype), x)
         return xp.asarray(low + u * (high - low), dtype=x.dtype)
 
@@ -290,6 +290,9 @@ class Intersection(Set):
 
     def __str__(self):
         return ", ".join(map(str, self.sets))
+
+    def __repr__(self):
+        return " & ".join(map(repr, self.sets))
 
     def _key(self):
         return self.sets

@@ -319,12 +319,12 @@ class L0(Ball):
 
     def _max_capped(self, a, b):
         xp = namespace(a)
-        checks.finite_box(f"the maximum over the threat {self}", 0, b)
+        checks.finite_box("the maximum over the threat", 0, b, self)
         return b * self._top(xp.sqrt(a) * xp.sqrt(b)) * (a > 0)
 
     def _sample_in(self, rng, x, cut):
         low, high = cut.bounds()
-        checks.finite_box(f"a sample of the threat {self}", low, high)
+        checks.finite_box("a sample of the threat", low, high, self)
         u, order = (like(rng.random(x.shape, dtype=x.dtype), x) for _ in range(2))
         return (low + u * (high - low)) * self._top(rows(order)).reshape(x.shape)
 

@@ -153,8 +153,8 @@ def test_a_constant_model_cannot_be_fooled(threat):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 was expected"),
-        ({"threat": L0(1).within(0, 1)}, TypeError, "Linf or L2 was expected"),
+        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 or Range was expected"),
+        ({"threat": L0(1).within(0, 1)}, TypeError, "Linf or L2 or Range was expected"),
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
         ({"queries": 0}, ValueError, "queries = 0 must be >= 1"),
         ({"targets": 0}, ValueError, "targets = 0 must be >= 1"),

@@ -139,7 +139,7 @@ def the_model_sees_pixels_only(attack, threat):
     AssertionError
         If the model is asked about anything else.
     """
-    if not hasattr(threat, "lower"):
+    if threat.pixels is None:
         return
     for seed in range(4):
         model, x = Watched(SmallNetwork((2,), 3, seed)), pictures(threat, 6, seed)

@@ -22,8 +22,8 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
 
     with :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` at :math:`x + \delta^{[t]}`. The step is
     :math:`|f_k|\, w_k / \lVert w_k \rVert_2^2` for ℓ2 and :math:`|f_k|\, \mathrm{sign}(w_k) / \lVert w_k \rVert_1` for
-    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it, and of :math:`w_k` only the features count
-    that a mask lets move. On a linear model without a box the
+    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it, and features that a mask holds count as
+    zero in :math:`w_k`. On a linear model without a box the
     length of δ is the exact distance to the nearest boundary times 1 + overshoot.
 
     Parameters

@@ -276,7 +276,7 @@ def test_float32_stays_float32(net, threat):
         ({"seeds": np.arange(15)}, ValueError, "square is random: pass either rng or seeds"),
         ({"rng": None, "seeds": np.arange(3)}, ValueError, r"seeds has shape \(3,\); one for each example, \(15,\)"),
         ({"rng": None, "seeds": np.ones(15)}, TypeError, "seeds must be an array of whole numbers"),
-        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 was expected"),
+        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 or Range was expected"),
         ({"x": np.full((15, 6, 6, 2), np.nan)}, ValueError, "x holds nan"),
         ({"target": np.full(15, 9)}, ValueError, "target holds 9"),
     ],

@@ -149,7 +149,7 @@ def test_inside_a_set_the_change_is_kept_or_zero(attack, threat, network):
     """bounded: δ in Δ(x), equal to the attack's own δ in that norm and box where ‖δ‖ <= ε, else 0"""
     model, x, y, _ = network
     inside = bounded(attack)(model, x, y, threat)
-    norm = type(getattr(threat, "ball", threat))
+    norm = type(threat.ball)
     box = None if threat.box is None else (threat.pixels.lower, threat.pixels.upper)
     free = attack(model, x, y, norm=norm, box=box)
     short = norm.norm(free) <= threat.radius

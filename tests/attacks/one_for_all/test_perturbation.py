@@ -52,7 +52,7 @@ def mean_loss(model, x, y, delta, box=None, loss=None):
 
 
 def ball_of(threat):
-    return getattr(threat, "ball", threat)
+    return threat.ball
 
 
 def both(model, x, y, threat, **options):
@@ -305,8 +305,8 @@ def test_the_fooling_rate_counts_changed_predictions():
     [
         ({"batch_size": 0}, ValueError, "batch_size = 0 must be >= 1"),
         ({"target": np.array([0, 7])}, ValueError, r"target holds 7; labels in 0\.\.2 were expected"),
-        ({"threat": L0(2)}, TypeError, r"Linf or L2 or L1 was expected"),
-        ({"threat": L0(2).within(0, 1)}, TypeError, r"Linf or L2 or L1 was expected"),
+        ({"threat": L0(2)}, TypeError, r"Linf or L2 or L1 or Range was expected"),
+        ({"threat": L0(2).within(0, 1)}, TypeError, r"Linf or L2 or L1 or Range was expected"),
         ({"x": np.array([[0, 1], [1, 0]])}, TypeError, "x has dtype int64"),
         ({"x": np.array([[0.5, np.nan], [0, 0]])}, ValueError, "x holds nan"),
         ({"threat": L2(1).within(0, 0.25)}, ValueError, r"x holds 0\.5, outside the box \[0, 0\.25\]"),
