@@ -203,7 +203,7 @@ def once(results, title, runs, model, x, y, *, norm=None, target=None):
         label = predict(model, found)
         fooled = label != y if target is None else label == target
         moved = fooled & (predict(model, x) == y)
-        size = [f"{norm(1).norm((found - x)[moved]).mean():.3f}"] if norm else []
+        size = [f"{norm.norm((found - x)[moved]).mean():.3f}"] if norm else []
         reference = reference or seconds
         errors.append(fooled.mean())
         rows.append([name, f"{errors[-1]:.4f}", *size, f"{seconds:.1f}", f"{seconds / reference:.2f}"])

@@ -71,7 +71,7 @@ show.table(["the set Δ", "no change", "random δ in Δ", "PGD's δ in Δ"], row
 # | what was attacked | what the adversary may do | where the idea is in this library |
 # | --- | --- | --- |
 # | a photograph of a golden retriever | add a little to every pixel | balls, [chapter 2](02_perturbation_sets.py) |
-# | face recognition | change only the pixels of a pair of glasses | a box that allows no change elsewhere |
+# | face recognition | change only the pixels of a pair of glasses | masks, [chapter 2](02_perturbation_sets.py) |
 # | a CNN on ImageNet | draw anything at all | no original image: start from noise, below |
 # | speech to text | add a little to the waveform to reach a chosen phrase | a target, below |
 #
@@ -149,7 +149,7 @@ grid = np.stack(np.meshgrid(np.linspace(-0.2, 2, 200), np.linspace(-0.3, 1.3, 20
 z = hill.logits(grid.reshape(-1, 2)).reshape(200, 200)
 figure, axes = plots.figure_with_axes(1, 2, size=(5.2, 3.8))
 turn = np.linspace(0, 2 * np.pi, 200)
-length = float(L2(1).norm(nearest)[0])
+length = float(L2.norm(nearest)[0])
 outlines = [
     (0.4 * np.array([-1, 1, 1, -1, -1]), 0.4 * np.array([-1, -1, 1, 1, -1]), "Δ: ‖δ‖∞ ≤ 0.4"),
     (length * np.cos(turn), length * np.sin(turn), f"‖δ‖₂ = {length:.3f}"),
@@ -190,7 +190,7 @@ for i, column in enumerate(axes.T):
     plots.show_image(column[1], 10 * delta[i], (-1, 1), cmap="RdBu_r")
     plots.show_image(column[2], (some + delta)[i])
     column[0].set_title(f"“{data.class_names[before[i]]}”  {p[i]:.1%}", color=plots.RIGHT)
-    column[1].set_title(f"10 δ,  ‖δ‖∞ = {Linf(1).norm(delta)[i]:.3f}", fontsize=10)
+    column[1].set_title(f"10 δ,  ‖δ‖∞ = {Linf.norm(delta)[i]:.3f}", fontsize=10)
     column[2].set_title(f"“{data.class_names[after[i]]}”  {q[i]:.1%}", color=plots.WRONG)
 figure.suptitle("the first test images that the MLP gets right; DeepFool in ℓ∞, 0 ≤ x + δ ≤ 1", fontsize=10)
 show.figure(figure, "01_smallest_changes", "Digits, the smallest change found for each, and the digits that fool.")
@@ -313,7 +313,7 @@ print(f"{smallest:g}")
 
 # %% tags=["answer"]
 delta = deepfool(network, x, y, norm=Linf)
-sizes = np.where(predict(network, x + delta) != y, Linf(1).norm(delta), np.inf)
+sizes = np.where(predict(network, x + delta) != y, Linf.norm(delta), np.inf)
 for eps in (0.02, 0.05, 0.1):
     in_set = Linf(eps).within(0, 1)
     print(f"ε = {eps}: {np.mean(sizes <= eps):.3f} by DeepFool, {error(pgd(network, x, y, in_set), in_set):.3f} by PGD")

@@ -9,6 +9,7 @@
 # - the balls of $\ell_\infty$, $\ell_2$, $\ell_1$ and $\ell_0$, alone and intersected with the pixel range,
 # - the best point of a set for a linear function, and the dual norm that is its value,
 # - the exact projections, and why projecting and then clipping is not one of them,
+# - how a box, a mask and a budget of each feature are put together with `&`,
 # - how to draw uniformly from a ball, and where such points lie in many dimensions,
 # - what each $\epsilon$ looks like on a digit.
 #
@@ -23,7 +24,7 @@ from scratchadv.attacks import fgsm
 from scratchadv.experiments.networks.training import quick
 from scratchadv.models.protocol import predict
 from scratchadv.numerics import rows as flat
-from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.sets import L0, L1, L2, Box, Linf, Mask, Range
 from scratchadv.support import plots, show
 
 data = datasets.load("auto")
@@ -88,7 +89,7 @@ show.table(
 
 # %% tags=["answer"]
 print(f"{0.2 * 255:.1f} levels and {0.007 * 255:.1f} levels; the L2 ball of radius {0.2 * np.sqrt(784):.1f}")
-assert np.isclose(L2(1).norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
+assert np.isclose(L2.norm(np.full((1, 784), 0.2)), 0.2 * np.sqrt(784)).all()
 
 # %% [markdown]
 # ## The best point of a set
@@ -277,7 +278,7 @@ for ball in (Linf(0.1), L2(2), L1(20)):
     here = ball.within(0, 1).at(x)
     clipped, nearest = clip(ball.project(z)), here.project(z)
     other = abs(flat(clipped - nearest)).max(axis=1) > 1e-9
-    farther = np.mean(L2(1).norm(z - clipped) / L2(1).norm(z - nearest)) - 1
+    farther = np.mean(L2.norm(z - clipped) / L2.norm(z - nearest)) - 1
     reached = np.mean(flat(g * clip(ball.linear_max(g))).sum(axis=1) / here.support(g))
     table.append([str(ball), f"{other.sum()} of {len(x)}", f"{farther:.2%}", f"{reached:.1%}"])
 header = ["400 digits in [0, 1], z = 0.3 · Gaussian, seed 0", "project-then-clip is wrong", "and farther from z by"]
@@ -287,7 +288,7 @@ show.table([*header, "share of the maximum that the clipped best point reaches"]
 # ## One number is enough
 #
 # The exact projection onto ball ∩ box is hardly more work. By symmetry only magnitudes matter: let $a = |z|$, and let
-# $b_j$ be how far the box lets component $j$ move in the direction of $z_j$. For $\ell_1$ we want
+# $b_j$ be the bound that the box sets in the direction of $z_j$. For $\ell_1$ we want
 #
 # $$\min_m \tfrac12 \lVert m - a \rVert_2^2 \quad \text{such that} \quad \sum_j m_j \leq \epsilon, \quad
 # 0 \leq m_j \leq b_j .$$
@@ -315,7 +316,7 @@ axes[0, 0].legend(frameon=False)
 places = np.arange(1, 6)
 axes[0, 1].bar(places, a, color="0.88", label="a = |z|")
 axes[0, 1].bar(places, m, color=plots.RIGHT, width=0.5, label="the projection m")
-axes[0, 1].hlines(b, places - 0.4, places + 0.4, color="k", label="the room b")
+axes[0, 1].hlines(b, places - 0.4, places + 0.4, color="k", label="the bound b")
 axes[0, 1].set(xlabel="component", title="ℓ1 in a box: clip(a − λ, 0, b)")
 axes[0, 1].legend(frameon=False)
 assert np.isclose(m.sum(), eps)
@@ -334,6 +335,57 @@ m = L2(0.5).within(0, b).at(np.zeros((1, 5))).project(a[None])[0]
 scale = (m / a)[m < b - 1e-9]
 assert np.allclose(scale, scale[0])
 assert np.isclose(np.linalg.norm(m), 0.5)
+
+# %% [markdown]
+# ## Sets are put together
+#
+# The solution did not ask why $\delta_j$ is bounded by $b_j$. Three kinds of sets are bounds on $\delta$ and no more:
+#
+# | set | formula | bounds on $\delta$ at $x$ |
+# | --- | --- | --- |
+# | `Box(l, u)` | $l \leq x + \delta \leq u$ | $l - x$ and $u - x$ |
+# | `Range(l, u)` | $l \leq \delta \leq u$ with $l \leq 0 \leq u$: a budget of each feature | $l$ and $u$ |
+# | `Mask(m)` | $\delta_j = 0$ where $m_j$ is false | 0 and 0, or $-\infty$ and $\infty$ |
+#
+# `A & B` is the intersection of two sets, $\{\delta : \delta \in A,\ \delta \in B\}$. Bounds together are bounds
+# again, the larger of the lower ones and the smaller of the upper ones, so one ball and any number of bounds are solved
+# exactly by the same search. The order does not matter. `ball.within(0, 1)` is short for `ball & Box(0, 1)`.
+#
+# The glasses of the slides are such a set: pixels in $[0, 1]$, changed by at most 0.5, and only where the glasses are.
+
+# %%
+glasses = np.zeros((28, 28, 1), dtype=bool)
+glasses[8:13, 4:24] = True
+glasses[9:12, 6:13] = glasses[9:12, 15:22] = False
+threat = Linf(0.5) & Box(0, 1) & Mask(glasses)
+print(threat)
+x = data.x_test[:400].astype(float)
+delta_set, v = threat.at(x), np.random.default_rng(0).standard_normal(x.shape)
+delta = delta_set.linear_max(v)
+assert delta_set.contains(delta).all()
+assert (delta[:, ~glasses] == 0).all()
+
+# A & B = B & A, and (A & B) & C = A & (B & C)
+assert threat == Mask(glasses) & Box(0, 1) & Linf(0.5) == Linf(0.5) & (Mask(glasses) & Box(0, 1))
+# what the largest <v, δ> is, component by component
+low, high = threat.bounds(x)
+best = v * np.where(v > 0, np.minimum(high, 0.5), np.maximum(low, -0.5))
+assert np.allclose(delta_set.support(v), flat(best).sum(axis=1))
+# a budget that is the same for all features and directions is the ℓ∞ ball
+assert np.array_equal(Range(-0.5, 0.5).project(v), Linf(0.5).project(v))
+
+# %% [markdown]
+# **Exercise 2.6.** How large is the maximum of $\langle g, \delta \rangle$ over `Range(l, u)`? For which $l$ and $u$ is
+# it a norm of $g$?
+
+# %% [markdown] tags=["answer"]
+# Each component goes to the end that $g_j$ points to, so it is $\sum_j \max(g_j l_j, g_j u_j)$. For $l = -u$ it is
+# $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for $g$ and $-g$
+# differ, which a norm does not allow.
+
+# %% tags=["answer"]
+lower, upper, g = np.array([-1.0, 0.0, -0.5]), np.array([0.5, 2.0, 0.5]), np.array([[2.0, -1.0, 3.0]])
+assert np.isclose(Range(lower, upper).support(g), np.maximum(g * lower, g * upper).sum())
 
 # %% [markdown]
 # ## Random starts
@@ -359,20 +411,20 @@ show.figure(figure, "02_samples", "1,500 uniform points of each ball.")
 # %%
 figure, axes = plots.figure_with_axes(size=(7.0, 3.4))
 for p, colour in ((2, "#92c5de"), (20, "#4393c3"), (784, "#053061")):
-    lengths = L2(1).norm(L2(1).sample(rng, np.zeros((5000, p))))
+    lengths = L2.norm(L2(1).sample(rng, np.zeros((5000, p))))
     axes[0, 0].hist(lengths, bins=np.linspace(0, 1, 81), density=True, color=colour, alpha=0.8, label=f"p = {p}")
 axes[0, 0].set(xlabel="‖δ‖₂ / ε", ylabel="density", title="uniform points of the ℓ2 ball, 5,000 each", yscale="log")
 axes[0, 0].legend(frameon=False, loc="upper left")
 show.figure(figure, "02_lengths", "As the dimension grows, the lengths of uniform points concentrate at the radius.")
 
 # %% [markdown]
-# **Exercise 2.6.** What share of the $\ell_2$ ball in 784 dimensions lies within 99 % of its radius? Compare with 5,000
+# **Exercise 2.7.** What share of the $\ell_2$ ball in 784 dimensions lies within 99 % of its radius? Compare with 5,000
 # points.
 
 # %% tags=["answer"]
 share = 0.99**784
 print(f"{share:.5f}")
-lengths = L2(1).norm(L2(1).sample(rng, np.zeros((5000, 784))))
+lengths = L2.norm(L2(1).sample(rng, np.zeros((5000, 784))))
 assert abs(np.mean(lengths <= 0.99) - share) < 5 * np.sqrt(share / 5000)
 
 # %% [markdown]

@@ -427,7 +427,7 @@ lines = []
 rows = []
 for (weight, net), color in zip(nets.items(), (plots.WRONG, plots.RIGHT), strict=True):
     z, pull = net.vjp_x(x)
-    lengths = L2(1).norm(pull(cross_entropy.grad(z, y)))
+    lengths = L2.norm(pull(cross_entropy.grad(z, y)))
     rows.append([f"λ = {weight}", f"{(predict(net, x) != y).mean():.3f}", f"{lengths.mean():.3f}"])
     stands = accuracy_over_eps(net, x, y, [L2(eps) for eps in grid], [pgd]).accuracy
     lines.append((f"λ = {weight}", stands, {"color": color, "marker": "o"}))

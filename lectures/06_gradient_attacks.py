@@ -180,7 +180,7 @@ print(plain, normalised)
 model = models["4-layer"]
 _, g = loss_and_gradient(model, cross_entropy, x, y)
 figure, axes = plots.figure_with_axes(1, 2, size=(5.0, 3.8))
-axes[0, 0].hist(np.log10(L2(1).norm(g)), bins=30, color="#2166ac")
+axes[0, 0].hist(np.log10(L2.norm(g)), bins=30, color="#2166ac")
 axes[0, 0].set(xlabel="log₁₀ ‖∇ₓL‖₂", ylabel="test images", title="how long the gradient is")
 
 settings = {
@@ -321,7 +321,7 @@ axis.set_yticklabels(["−ε", "ε"])
 axis.legend(fontsize=9, frameon=False, loc="lower left")
 for name, color in (("2-layer", "#2166ac"), ("CNN", plots.WRONG)):
     _, g = loss_and_gradient(models[name], cross_entropy, x, y)
-    cosine = L1(1).norm(g) / (np.sqrt(784) * L2(1).norm(g))
+    cosine = L1.norm(g) / (np.sqrt(784) * L2.norm(g))
     axes[0, 1].hist(np.degrees(np.arccos(cosine)), bins=25, alpha=0.6, color=color, label=name)
 axes[0, 1].set(xlabel="angle between g and sign(g), degrees", ylabel="test images", title="on 200 digits", xlim=(0, 90))
 axes[0, 1].legend(frameon=False)

@@ -25,13 +25,13 @@ from scratchadv.attacks import carlini_wagner, deepfool, fab, jsma, lbfgs, pgd, 
 from scratchadv.attacks.constrained import carlini_wagner as carlini_wagner_file
 from scratchadv.attacks.constrained.hyperplane import nearest_boundary, nearest_point
 from scratchadv.attacks.constrained.lbfgs import largest_weight, minimiser, next_weight
-from scratchadv.attacks.constrained.targets import boundaries, room
+from scratchadv.attacks.constrained.targets import boundaries
 from scratchadv.evaluate import accuracy_over_eps
 from scratchadv.experiments.attacks.figures import draw_saliency_maps
 from scratchadv.experiments.networks.training import quick
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import predict
-from scratchadv.sets import L0, L1, L2, Linf
+from scratchadv.sets import L0, L1, L2, Box, Linf
 from scratchadv.support import plots, show
 from scratchadv.training.optim import Adam
 
@@ -66,7 +66,7 @@ steps = {norm: nearest_point(norm, theta, z)[0] for norm in (L2, Linf, L1)}
 show.table(
     ["norm", "δ to the boundary 2 δ₁ + δ₂ + 3 = 0", "its size", "|z| over the dual norm of θ"],
     [
-        [norm.name, delta.round(3), f"{norm(1).norm(delta[None])[0]:.3f}", f"{z[0] / norm(1).support(theta)[0]:.3f}"]
+        [norm.name, delta.round(3), f"{norm.norm(delta[None])[0]:.3f}", f"{z[0] / norm(1).support(theta)[0]:.3f}"]
         for norm, delta in steps.items()
     ],
 )
@@ -83,7 +83,7 @@ show.table(
 line = LogisticRegression(theta[0], 3.0)
 for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
     delta = deepfool(line, np.zeros((1, 2)), np.array([1]), norm=norm, box=None)
-    assert abs(norm(1).norm(delta)[0] - 1.02 * distance) < 1e-9
+    assert abs(norm.norm(delta)[0] - 1.02 * distance) < 1e-9
 
 # %% [markdown]
 # ## Methods for creating adversarial examples
@@ -106,7 +106,7 @@ for norm, distance in ((L2, 3 / np.sqrt(5)), (Linf, 1.0)):
 # %%
 four = x[4:5]
 target = np.array([9])
-low, high = room(four, (0, 1))
+low, high = Box(0, 1).bounds(four)
 weights = [0.01, 0.1, 0.5, 1.0, 1.5, 3.0]
 found = [minimiser(model, model.loss, c, four, target, low, high, np.zeros_like(four), steps=200) for c in weights]
 figure, axes = plots.figure_with_axes(2, len(weights), size=(1.5, 1.65))
@@ -115,7 +115,7 @@ for column, c, r in zip(axes.T, weights, found, strict=True):
     plots.show_image(column[0], (four + r)[0])
     plots.show_image(column[1], r[0], (-1, 1), cmap="RdBu_r")
     column[0].set_title(f"c = {c:g}: a {label}", fontsize=10, color=plots.RIGHT if label == 9 else plots.WRONG)
-    column[1].set_title(f"‖r‖₂ = {L2(1).norm(r)[0]:.2f}", fontsize=10)
+    column[1].set_title(f"‖r‖₂ = {L2.norm(r)[0]:.2f}", fontsize=10)
 axes[0, 0].set_ylabel("x + r", fontsize=10)
 axes[1, 0].set_ylabel("r", fontsize=10)
 figure.suptitle(f"L-BFGS from a {y[4]} to a 9 for growing c (green: the target is reached)", fontsize=10)
@@ -193,7 +193,7 @@ show.source(saliency_map)
 pairs = int(784 * 0.145 / 2)
 delta = jsma(model, x, y, target=(y + 1) % 10)
 assert pairs == 56
-assert L0(1).norm(delta).max() <= 2 * pairs  # a pixel that moves again only takes the place of a new one
+assert L0.norm(delta).max() <= 2 * pairs  # a pixel that moves again only takes the place of a new one
 
 # %% [markdown]
 # ## DeepFool
@@ -302,7 +302,7 @@ for kappa in (0.0, 2.0, 5.0):
     fooled = predict(model, xs + delta) != ys
     sure = fooled & (predict(other, xs) == ys)
     transfer = (predict(other, xs + delta) != ys)[sure].mean()
-    lines.append([f"{kappa:g}", f"{fooled.mean():.2f}", f"{np.median(L2(1).norm(delta)):.2f}", f"{transfer:.2f}"])
+    lines.append([f"{kappa:g}", f"{fooled.mean():.2f}", f"{np.median(L2.norm(delta)):.2f}", f"{transfer:.2f}"])
 show.table(["κ", "fooled", "median ‖δ‖₂", "of these fool a 4-layer network too"], lines)
 print("Carlini–Wagner ℓ2, untargeted, 0 ≤ x + δ ≤ 1, 5 values of c, 100 steps each; the first 40 test images")
 
@@ -356,7 +356,7 @@ for name, (own, attack) in attacks.items():
     seconds = time.perf_counter() - began
     aim = predict(model, x + delta) == target if name.endswith("y + 1") else predict(model, x + delta) != y
     sizes = [
-        f"{'**' * (norm is own)}{np.median(norm(1).norm(delta[aim])):.3g}{'**' * (norm is own)}"
+        f"{'**' * (norm is own)}{np.median(norm.norm(delta[aim])):.3g}{'**' * (norm is own)}"
         for norm in (L0, L1, L2, Linf)
     ]
     lines.append([name, f"{aim.mean():.1f}", *sizes, f"{seconds:.1f}"])
@@ -399,7 +399,7 @@ rows = {
 figure, axes = plots.figure_with_axes(len(rows), 9, size=(1.15, 1.35))
 for line, (name, (norm, delta)) in zip(axes, rows.items(), strict=True):
     reached = predict(model, many + delta) == goals
-    sizes = norm(1).norm(delta)
+    sizes = norm.norm(delta)
     for k, axis in enumerate(line):
         plots.show_image(axis, (many + delta)[k])
         axis.set_title(f"to {goals[k]}: {sizes[k]:.3g}" if reached[k] else f"to {goals[k]}: –", fontsize=9)
@@ -418,7 +418,7 @@ show.figure(figure, "08_targeted_row", "One digit turned into each other class b
 # %%
 xs, ys = data.x_test[:100], data.y_test[:100]
 delta = fab(model, xs, ys, norm=Linf, steps=30)
-sizes = np.where(predict(model, xs) != ys, 0, np.where(predict(model, xs + delta) != ys, Linf(1).norm(delta), np.inf))
+sizes = np.where(predict(model, xs) != ys, 0, np.where(predict(model, xs + delta) != ys, Linf.norm(delta), np.inf))
 grid = np.linspace(0, 0.2, 9)
 threats = [Linf(float(eps)).within(0, 1) for eps in grid]
 curve = accuracy_over_eps(model, xs, ys, threats, [pgd]).accuracy
@@ -455,7 +455,7 @@ def bisected(model, x, y, rounds=8, steps=20):
 
 mine = bisected(model, x, y)
 assert (predict(model, x + mine) != y).all()
-ratio = np.median(Linf(1).norm(mine)) / np.median(Linf(1).norm(changes["FAB ℓ∞"]))
+ratio = np.median(Linf.norm(mine)) / np.median(Linf.norm(changes["FAB ℓ∞"]))
 assert 0.9 < ratio < 1.2  # and each binary digit of ε cost 20 gradients
 
 # %% [markdown]
@@ -472,10 +472,10 @@ lines = []
 for of in ("logits", "probabilities"):
     delta = jsma(model, xs, ys, target=goals, of=of)
     reached = predict(model, xs + delta) == goals
-    share = L0(1).norm(delta[reached]).mean() / 784
+    share = L0.norm(delta[reached]).mean() / 784
     today = f"{100 * reached.mean():.0f} % at {100 * share:.1f} % of the pixels"
     lines.append([f"JSMA on {of}, θ = 1, Υ = 14.5 %", "97 % at 4.02 % of the pixels", today])
-rms = L2(1).norm(changes["L-BFGS to y + 1"]).mean() / 28
+rms = L2.norm(changes["L-BFGS to y + 1"]).mean() / 28
 lines.append(["L-BFGS, RMS change", ".058 and .065 on two small MLPs", f"{rms:.3f}"])
 show.table(["attack", "paper", "today"], lines)
 print(

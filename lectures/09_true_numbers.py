@@ -69,7 +69,7 @@ lines = []
 for name, attack in smallest.items():
     delta = attack(mlp, x, y)
     verdicts = [judge(mlp, x, y, delta, free, bits=bits).success.mean() for bits in (None, 8)]
-    lines.append([name, *(f"{v:.2f}" for v in verdicts), f"{np.median(L2(1).norm(delta)):.3f}"])
+    lines.append([name, *(f"{v:.2f}" for v in verdicts), f"{np.median(L2.norm(delta)):.3f}"])
 show.table(["attack on the MLP", "fooled", "fooled after rounding to 8 bits", "median ‖δ‖₂"], lines)
 
 # %% [markdown]

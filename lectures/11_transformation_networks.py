@@ -133,7 +133,7 @@ def trained(victims=(victim,), target=target, **more):
 
 def sizes(images, clean):
     """Return the median ℓ2 size of the change."""
-    return float(np.median(L2(1).norm(images - clean)))
+    return float(np.median(L2.norm(images - clean)))
 
 
 lines = []

@@ -278,10 +278,10 @@ for axis, (name, attack) in zip(axes[0], attacks.items(), strict=True):
     axis.scatter(*asked.T, c=np.arange(len(asked)), cmap="Greys", s=10, vmin=-60, zorder=2)
     axis.plot(*point[0], "ko", label="x")
     axis.plot(*start[0], "k^", mfc="none", label="start")
-    axis.plot(*(point + delta)[0], "*", color=plots.WRONG, ms=12, label=f"x + δ, ‖δ‖₂ = {L2(1).norm(delta)[0]:.3f}")
+    axis.plot(*(point + delta)[0], "*", color=plots.WRONG, ms=12, label=f"x + δ, ‖δ‖₂ = {L2.norm(delta)[0]:.3f}")
     axis.set(xticks=[], yticks=[], aspect="equal", title=f"{name}: {len(asked)} queries, later ones darker")
     axis.legend(fontsize=9, loc="lower left")
-nearest = L2(1).norm(fab(plane, point, np.array([0]), box=None))[0]
+nearest = L2.norm(fab(plane, point, np.array([0]), box=None))[0]
 figure.suptitle(f"labels only, three classes in the plane; the nearest boundary is at {nearest:.3f} (FAB, white box)")
 show.figure(figure, "12_labels_in_the_plane", "All queries of the two attacks: along the boundary, and in hops")
 

@@ -78,7 +78,7 @@ def in_norm(*norms, boxed=False):
 
     def check(name, value):
         ball = getattr(checks.threat(name, value), "ball", None)
-        if not isinstance(value if ball is None and not boxed else ball, norms):
+        if not isinstance(ball, norms) or (boxed and value.box is None):
             raise TypeError(f"{name} = {checks.shown(value)}; {names} was expected")
         return value
 
@@ -95,7 +95,7 @@ VOCABULARY = {
     **dict.fromkeys(("x", "delta", "start", "pool"), lambda name, value: checks.images(value, name)),
     "threat": checks.threat,
     "loss": checks.loss,
-    "box": checks.pixel_range,
+    "box": checks.bounds,
     "rng": checks.rng,
     "seeds": checks.seeds,
     "callback": taking("iterate"),
@@ -187,8 +187,8 @@ def _together(values, knows_logits, own):
     checks.features(model, x)
     _labels(values, x, model if knows_logits else None, own)
     _at_their_examples(values, x)
-    if values.get("box") is not None and "box" not in own:
-        checks.inside_box(x, *values["box"])
+    if "box" not in own:
+        checks.inside_bounds(x, values.get("box"))
     if values.get("seeds") is not None and len(values["seeds"]) != len(x):
         raise ValueError(f"seeds has shape {values['seeds'].shape}; one for each example, ({len(x)},), was expected")
 

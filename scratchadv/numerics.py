@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .backend import host, namespace
+from .backend import host, like, namespace
 
 
 def softplus(z):
@@ -55,6 +55,11 @@ def rows(x):
 def per_row(values, x):
     """Return the values ``(N,)`` in a shape that broadcasts along the examples of x."""
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
+
+
+def each(value, x):
+    """Return a number unchanged, and an array of one number for each example in a shape that broadcasts along x."""
+    return per_row(like(value, x), x) if isinstance(value, np.ndarray) and value.ndim else value
 
 
 def take(i, *things):

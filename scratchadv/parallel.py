@@ -111,7 +111,9 @@ def in_chunks(function):
         values = given.arguments
         if "threat" in values:
             values["threat"] = values["threat"].at(values["x"])
-        if values.get("box") is not None:
+        if hasattr(values.get("box"), "at"):
+            values["box"] = values["box"].at(values["x"])
+        elif values.get("box") is not None:
             values["box"] = tuple(_for_each(side, values["x"]) for side in values["box"])
 
         def of_chunk(*rows):

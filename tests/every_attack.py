@@ -32,7 +32,7 @@ from scratchadv.attacks import (
 )
 from scratchadv.attacks.catalogue import find
 from scratchadv.checked import check_examples
-from scratchadv.sets import L0, L1, L2, Boxed, Linf
+from scratchadv.sets import L0, L1, L2, Linf
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,11 @@ def trial(name, function, ball):
     return Trial(row, function, ball, random="random" in row.promises or name.endswith(", restarts"))
 
 
-def box_of(threat):
-    """The pixel range of the threat; None where it has none."""
-    return (threat.lower, threat.upper) if isinstance(threat, Boxed) else None
-
-
 def smallest(attack, **settings):
     """A smallest-change attack in the norm and the box of the threat; its radius does not count."""
 
     def run(model, x, y, threat, **options):
-        ball = threat.ball if isinstance(threat, Boxed) else threat
-        return attack(model, x, y, norm=type(ball), box=box_of(threat), **settings, **options)
+        return attack(model, x, y, norm=type(threat.ball), box=threat.box, **settings, **options)
 
     return run
 

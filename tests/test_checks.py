@@ -82,11 +82,28 @@ def test_size_is_a_python_float(value):
     ],
 )
 def test_size_refuses_what_is_no_finite_number_from_zero(value, error, words):
-    """size(v) is an error unless 0 <= v < inf; so is a ball of it"""
+    """size(v) is an error unless 0 <= v < inf; so is a ball of it, but that an array has a radius of each example"""
     with refused(error, *words):
         checks.size("eps", value)
-    with refused(error, *words):
-        Linf(value)
+    if not isinstance(value, np.ndarray):
+        with refused(error, *words):
+            Linf(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (np.array([0.1, -0.1]), ValueError, ["eps", "-0.1", "finite and >= 0"]),
+        (np.array([np.inf]), ValueError, ["eps", "finite"]),
+        (np.array([[0.1]]), TypeError, ["eps", "shape (N,)"]),
+        (np.array([True]), TypeError, ["eps", "True"]),
+    ],
+)
+def test_sizes_of_each_example_are_finite_numbers_from_zero(value, error, words):
+    """sizes(v) is an error unless all of v are finite and >= 0; so is a ball of it"""
+    for refusing in (lambda: checks.sizes("eps", value), lambda: Linf(value)):
+        with refused(error, *words):
+            refusing()
 
 
 @pytest.mark.parametrize(("value", "least"), [(0, 0), (1, 1), (7, 1), (np.int64(3), 0), (np.uint8(3), 3)])

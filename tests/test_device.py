@@ -530,7 +530,7 @@ def known(name, threats):
     """Those of the threats that the attack knows"""
     name = name.split(",")[0]
     balls = KNOWN.get(name, find(name).norms)
-    return [threat for threat in threats if type(getattr(threat, "ball", threat)) in balls]
+    return [threat for threat in threats if type(threat.ball) in balls]
 
 
 AGAINST = [(name, threat) for name in ATTACKS for threat in known(name, THREATS)]

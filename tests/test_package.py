@@ -127,7 +127,11 @@ def test_the_examples_in_docstrings_say_what_happens(example):
 def test_there_are_examples():
     """The helper: examples of modules, functions and classes are all found"""
     names = {example.name for example in EXAMPLES}
-    assert {"scratchadv.datasets", "scratchadv.attacks.linear.exact", "scratchadv.sets.norms.Boxed"} <= names
+    assert {
+        "scratchadv.datasets",
+        "scratchadv.attacks.linear.exact",
+        "scratchadv.sets.box.Box",
+    } <= names
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)

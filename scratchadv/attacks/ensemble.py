@@ -10,13 +10,13 @@ from ..checked import checked, in_norm
 from ..losses import log_loss, logit_difference, targeted_dlr
 from ..models.protocol import clean_logits, logits
 from ..numerics import take
-from ..sets import L2, Boxed, Linf
+from ..sets import L2, Linf, Range
 from .black_box.square import square
 from .constrained.fab import fab
 from .gradient.apgd import apgd
 
 
-@checked(threat=in_norm(Linf, L2))
+@checked(threat=in_norm(Linf, L2, Range))
 def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
     r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
 
@@ -31,8 +31,8 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
-        Linf or L2, with or without a box.
+    threat : Set
+        Linf, L2 or a Range, alone or cut with a Box or a Mask.
     rng : numpy.random.Generator
         Draws the starts of APGD and the seeds of Square, for the whole batch.
     steps : int
@@ -88,7 +88,7 @@ def attacks_in_turn(model, x, y, z, rivals, threat, rng, *, steps, queries):
         The logits of x.
     rivals : array, shape (N, C)
         The classes to aim at, one after the other.
-    threat : Ball or Boxed
+    threat : Set
         Δ(x).
     rng : numpy.random.Generator
         Draws the starts of APGD and the seeds of Square, for the whole batch.
@@ -112,8 +112,8 @@ def attacks_in_turn(model, x, y, z, rivals, threat, rng, *, steps, queries):
 
     def shrink(rival, left):
         x_left, y_left, rest, rival = take(left, x, y, threat, rival)
-        ball, box = (rest.ball, (rest.lower, rest.upper)) if isinstance(rest, Boxed) else (rest, None)
-        return fab(model, x_left, y_left, rival=rival, norm=type(ball), box=box, steps=steps)
+        norm = L2 if isinstance(rest.ball, L2) else Linf
+        return fab(model, x_left, y_left, rival=rival, norm=norm, box=rest.box, steps=steps)
 
     def search(seeds, left):
         x_left, y_left, threat_left = take(left, x, y, threat)

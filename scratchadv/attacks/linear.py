@@ -32,7 +32,7 @@ def exact(model, x, y, threat):
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         Labels −1/+1.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
 
     Returns

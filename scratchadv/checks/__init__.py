@@ -5,7 +5,7 @@ NumPy or CuPy array, a generator. Arrays from elsewhere (lists, pandas, read-onl
 in another byte order) are converted in :func:`array`, and nowhere else. ``checked.py`` applies the checks to the
 arguments of a public function; labels are checked by the task of the model (``tasks.py``).
 
-Read ``numbers.py`` and ``values.py`` for single values, ``arrays.py`` for images, ``ranges.py`` for the pixel range,
+Read ``numbers.py`` and ``values.py`` for single values, ``arrays.py`` for images, ``ranges.py`` for what bounds δ,
 and ``models.py`` for models and their logits.
 """
 
@@ -23,18 +23,21 @@ from .models import (
     threat,
     trainable,
 )
-from .numbers import below_one, count, is_number, number, positive, rng, seed, share, signed, size
-from .ranges import box, finite_box, inside_box, pixel_range
+from .numbers import below_one, count, counts, is_number, number, positive, rng, seed, share, signed, size, sizes
+from .ranges import bounds, box, broadcasts, finite_box, inside_bounds, inside_box, mask, pixel_range
 from .values import by_name, flag, function, has, no_class, path, sequence, shown, text
 
 __all__ = [
     "array",
     "below_one",
     "black_box",
+    "bounds",
     "box",
+    "broadcasts",
     "by_name",
     "classifier",
     "count",
+    "counts",
     "dtype",
     "example",
     "features",
@@ -43,12 +46,14 @@ __all__ = [
     "function",
     "has",
     "images",
+    "inside_bounds",
     "inside_box",
     "is_number",
     "judged",
     "layer",
     "logits",
     "loss",
+    "mask",
     "model",
     "no_class",
     "number",
@@ -69,6 +74,7 @@ __all__ = [
     "shown",
     "signed",
     "size",
+    "sizes",
     "text",
     "threat",
     "trainable",

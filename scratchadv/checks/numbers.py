@@ -5,6 +5,7 @@ import numbers
 
 import numpy as np
 
+from ..backend import host
 from .values import shown
 
 
@@ -25,6 +26,30 @@ def size(name, value):
     if not (is_finite(value) and value >= 0):
         raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
     return float(value)
+
+
+def sizes(name, value):
+    """Return a finite number >= 0 as a Python float, or a one-dimensional array of them in float64 on the host."""
+    if getattr(value, "ndim", 0) == 0:
+        return size(name, value)
+    value = host(value)
+    if value.ndim != 1 or value.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number, or an array of them of shape (N,), not {shown(value)}")
+    if not (np.isfinite(value) & (value >= 0)).all():
+        raise ValueError(f"{name} = {shown(value)} must be finite and >= 0")
+    return value.astype(float)
+
+
+def counts(name, value):
+    """Return a whole number >= 0 as a Python int, or a one-dimensional array of them on the host."""
+    if getattr(value, "ndim", 0) == 0:
+        return count(name, value)
+    value = host(value)
+    if value.ndim != 1 or value.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be a whole number, or an array of them of shape (N,), not {shown(value)}")
+    if (value < 0).any():
+        raise ValueError(f"{name} = {shown(value)} must be >= 0")
+    return value.astype(int)
 
 
 def positive(name, value):

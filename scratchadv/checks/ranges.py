@@ -1,4 +1,4 @@
-"""Checks of boxes: the range of x + δ."""
+"""Checks of what bounds δ: the range of x + δ, a mask, a budget of each feature."""
 
 import numpy as np
 
@@ -14,6 +14,43 @@ def pixel_range(name, value):
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} must be a pair (lower, upper) or None, not {shown(value)}")
     return box(*value)
+
+
+def bounds(name, value):
+    """Return what bounds δ: a pair (lower, upper) for the range of x + δ, a Box, a Mask, a Range, or None."""
+    if getattr(value, "box", None) is not None:  # a perturbation set
+        if value.box != value:
+            raise TypeError(f"{name} = {shown(value)} holds the ball of a norm: pass its part without it, threat.box")
+        return value
+    try:
+        return pixel_range(name, value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a pair (lower, upper), a Box, Mask or Range, or None, not {shown(value)}"
+        ) from None
+
+
+def inside_bounds(x, value):
+    """Refuse x outside what ``bounds`` has returned."""
+    if hasattr(value, "at"):
+        value.at(x)
+    elif value is not None:
+        inside_box(x, *value)
+
+
+def mask(name, value):
+    """Return an array of bool; refuse what is none."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    if getattr(getattr(value, "dtype", None), "kind", None) != "b" or value.ndim == 0:
+        raise TypeError(f"{name} must be an array of bool, True where a feature may change, not {shown(value)}")
+    return value
+
+
+def broadcasts(what, value, x):
+    """Refuse an array that does not broadcast to x."""
+    if not _broadcasts(np.shape(value), np.shape(x)):
+        raise ValueError(f"{what} has shape {np.shape(value)}; one that broadcasts to x, {np.shape(x)}, was expected")
 
 
 def box(lower, upper):
@@ -43,10 +80,7 @@ def inside_box(x, lower, upper, hint=""):
     """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
     xp = namespace(x, lower, upper)
     for side in (lower, upper):
-        if not _broadcasts(np.shape(side), np.shape(x)):
-            raise ValueError(
-                f"the box has shape {np.shape(side)}; one that broadcasts to x, {np.shape(x)}, was expected"
-            )
+        broadcasts("the box", side, x)
     slack = 4 * np.finfo(getattr(x, "dtype", float)).eps
     outside = xp.asarray((x < lower - slack) | (x > upper + slack))
     if outside.any():
@@ -54,11 +88,11 @@ def inside_box(x, lower, upper, hint=""):
         raise ValueError(f"x holds {value:g}, outside the box [{lower}, {upper}]{hint}")
 
 
-def finite_box(what, lower, upper):
-    """Refuse a box with an infinite side, for what needs the width of the range."""
+def finite_box(what, lower, upper, of=""):
+    """Refuse a box with an infinite side, for what needs the width of the range; ``of`` is named too."""
     xp = namespace(lower, upper)
     if not xp.isfinite(xp.asarray(upper - lower)).all():
-        raise ValueError(f"{what} needs a finite box; [{lower}, {upper}] has an infinite side")
+        raise ValueError(f"{f'{what} {of}'.rstrip()} needs a finite box; [{lower}, {upper}] has an infinite side")
 
 
 def _broadcasts(shape, onto):

@@ -18,7 +18,7 @@ class OverEps:
 
     Attributes
     ----------
-    threats : tuple of Ball or Boxed
+    threats : tuple of Set
         E of them, growing.
     stands : array of bool, shape (E, N)
         Once False, False for every larger radius.
@@ -57,7 +57,7 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     model : Model
     x : array, shape (N, *D)
     y : array, shape (N,)
-    threats : sequence of Ball or Boxed
+    threats : sequence of Set
         The same set with growing radii, such as ``[Linf(eps).within(0, 1) for eps in grid]``. At radius 0 nothing can
         be attacked: the accuracy is the clean one.
     attacks : sequence of callable, or dict of str to callable
@@ -130,7 +130,7 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     x : array, shape (N, *D)
         All at once, not in chunks: a few hundred images.
     y : array, shape (N,)
-    threat : Ball or Boxed
+    threat : Set
     attack : callable
         Takes ``callback``, as ``pgd`` does, and calls it with an ``attacks.Iterate`` at every iterate.
     bits : int, optional

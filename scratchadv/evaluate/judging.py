@@ -51,7 +51,7 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
     y : array, shape (N,)
         The true labels.
     delta : array, shape (N, *D)
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ that δ had to keep to.
     target : array, shape (N,), optional
         Success is then the prediction ``target``; without it any prediction but ``y``.
@@ -82,7 +82,7 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
 
 def _stored(x, delta, threat, bits):
     """r(x + δ), and how far it is from r(x)."""
-    lower, upper = getattr(threat, "lower", 0), getattr(threat, "upper", 1)
+    lower, upper = (0, 1) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
     checks.finite_box("rounding to bits within the threat", lower, upper)
     checks.inside_box(x, lower, upper)
     image, clean = (_rounded(a, lower, upper, 2**bits - 1) for a in (x + delta, x))

@@ -11,7 +11,7 @@ from ..checked import checked, taking, whole
 from ..models.protocol import predict
 from ..numerics import rows, take
 from ..parallel import map_chunks
-from ..sets import Boxed
+from ..sets import Box, Linf, Range
 from .worst import stands
 
 SLACK = 0.01  # the share of examples that another attack may find beyond the gradient's without a word
@@ -77,7 +77,7 @@ def signs_of_masking(model, x, y, threat, *, attack=pgd, steps=40, black_box=Non
     x : array, shape (N, *D)
         A few hundred are enough.
     y : array, shape (N,)
-    threat : Ball or Boxed
+    threat : Set
     attack : callable
         The white-box attack, ``attack(model, x, y, threat, steps=...)``.
     steps : int
@@ -148,10 +148,12 @@ def _noise(model, x, y, threat, rng):
 def _everything(threat, x):
     """The set that holds every image of the box, or of the range of x where there is no box."""
     xp = namespace(x)
-    boxed = threat if isinstance(threat, Boxed) else threat.within(float(x.min()), float(x.max()))
-    lower = xp.where(xp.isfinite(xp.asarray(boxed.lower)), boxed.lower, x.min())
-    upper = xp.where(xp.isfinite(xp.asarray(boxed.upper)), boxed.upper, x.max())
+    boxed = threat if threat.pixels is not None else threat & Box(float(x.min()), float(x.max()))
+    lower = xp.where(xp.isfinite(xp.asarray(boxed.pixels.lower)), boxed.pixels.lower, x.min())
+    upper = xp.where(xp.isfinite(xp.asarray(boxed.pixels.upper)), boxed.pixels.upper, x.max())
     reach = (xp.zeros_like(x) + upper - lower).astype(x.dtype)
+    if isinstance(boxed.ball, Range):  # of which some sides may be zero, whatever its radius
+        return Linf(float(reach.max())) & boxed.pixels
     return boxed.scaled(float(boxed.norm(reach).max()))
 
 

@@ -90,7 +90,7 @@ def report(
     x : array, shape (N, *D)
         A few hundred are quick. Images ``(N, H, W, 1)`` or ``(N, H, W, 3)`` are shown.
     y : array, shape (N,)
-    threat : Ball or Boxed
+    threat : Set
     attacks : sequence of callable, or dict of str to callable
         As for ``worst_case``.
     eps : sequence of float, optional
@@ -230,7 +230,8 @@ def _examples(worst, model, x, y, delta_set, names):
 
 def _shown_range(threat, x):
     """What is drawn black and white: the box, and where that has no end, the range of the images."""
-    lower, upper = (host(getattr(threat, side, end)) for side, end in (("lower", 0), ("upper", 1)))
+    sides = (0, 1) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
+    lower, upper = map(host, sides)
     return np.where(np.isfinite(lower), lower, x.min()), np.where(np.isfinite(upper), upper, x.max())
 
 

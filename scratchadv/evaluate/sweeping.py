@@ -22,7 +22,7 @@ class Sweep:
     ----------
     models, attacks : tuple of str
         Their names, M and A of them.
-    threats : tuple of Ball or Boxed
+    threats : tuple of Set
         T of them.
     stands : array of bool, shape (M, T, A, N)
         Right when clean and after this attack alone.
@@ -74,7 +74,7 @@ def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=
     models : sequence of Model, or dict of str to Model
     x : array, shape (N, *D)
     y : array, shape (N,)
-    threats : sequence of Ball or Boxed
+    threats : sequence of Set
         Such as ``[Linf(eps).within(0, 1) for eps in grid]``.
     attacks : sequence of callable, or dict of str to callable
         As for ``worst_case``. For other processes they must pickle: no lambdas.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..attacks.black_box.queries import LabelOracle, room_of
+from ..attacks.black_box.queries import LabelOracle
 from ..backend import host, like, namespace
 from ..checked import anything, check_examples, checked, each, each_by_name, one_of, taking
 from ..models import protocol
 from ..numerics import per_row
-from ..sets import L0
+from ..sets import L0, Range
 from ..tasks import whole_labels
 
 
@@ -114,7 +114,7 @@ def matrix(sources, targets, x, y, threat, attack, *, rng=None):
     x : array, shape (N, *D)
     y : array, shape (N,), or dict of str to array
         The true labels; models of different tasks have their own, by their names.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ. A δ outside it counts as a failure.
     attack : callable, or dict of str to callable
         ``attack(model, x, y, threat)`` gives δ; sources may have their own, by their names.
@@ -173,7 +173,7 @@ def noise_like(delta, x, threat, rng):
     Parameters
     ----------
     delta, x : array, shape (N, *D)
-    threat : Ball or Boxed
+    threat : Set
         Its norm measures δ.
     rng : numpy.random.Generator
 
@@ -181,7 +181,7 @@ def noise_like(delta, x, threat, rng):
     -------
     array, shape (N, *D)
         For ℓ∞ every component is ± the largest of δ, for ℓ2 the direction is uniform, for ℓ0 as many components as
-        in δ go to an end of the box; less where the box leaves no room.
+        in δ go to an end of the box; less where the bounds do not allow it.
     """
     checks.same_shape(delta, x, "delta")
     return _noise(like(rng.standard_normal(x.shape, dtype=x.dtype), x), threat.norm(delta), x, threat)
@@ -268,22 +268,16 @@ def _row(name, source, targets, x, y, threat, attack, *, g, wrong):
 
 def _noise(g, size, x, threat):
     """The best point along g of the set whose radius is the size, example by example."""
-    xp, ball = namespace(x), getattr(threat, "ball", threat)
-    if isinstance(ball, L0) and ball is not threat:
-        return _sparse_noise(g, size, x, threat)
+    xp = namespace(x)
+    if isinstance(threat.ball, L0) and threat.box is not None:
+        return (L0(host(size).astype(int)) & threat.box).at(x).linear_max(g)
+    if isinstance(threat.ball, Range):
+        return threat.at(x).scaled(np.where(np.isfinite(host(size)), host(size), threat.radius)).linear_max(g)
     scale = per_row(xp.where(size > 0, size, 1), x)
-    unit = ball.scaled(1)
-    if ball is not threat:  # in units of the size, where no component is longer than 1
-        unit = unit.within(*(xp.clip(side / scale, -1, 1) for side in threat.at(x).bounds()))
+    unit = threat.ball.scaled(1)
+    if threat.box is not None:  # in units of the size, where no component is longer than 1
+        unit = unit & Range(*(xp.clip(side / scale, -1, 1) for side in threat.bounds(x)))
     return per_row(size, x) * unit.linear_max(g)
-
-
-def _sparse_noise(g, size, x, threat):
-    noise, (low, high) = namespace(x).zeros_like(x), room_of(threat.at(x), x)
-    for k in np.unique(host(size)):
-        some = size == k
-        noise[some] = L0(int(k)).within(low[some], high[some]).linear_max(g[some])
-    return noise
 
 
 def _share(hits, counted):

@@ -10,7 +10,6 @@ from .. import checks
 from ..backend import namespace
 from ..checked import checked, each, each_by_name, taking
 from ..numerics import take
-from ..sets import Boxed
 from ..support.progress import progress as bar
 from ..support.tables import markdown
 from .judging import judge
@@ -22,7 +21,7 @@ class WorstCase:
 
     Attributes
     ----------
-    threat : Ball or Boxed
+    threat : Set
     attacks : tuple of str
         Their names, A of them.
     standing : array of bool, shape (A + 1, N)
@@ -89,7 +88,7 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     model : Model
     x : array, shape (N, *D)
     y : array, shape (N,)
-    threat : Ball or Boxed
+    threat : Set
     attacks : sequence of callable, or dict of str to callable
         ``attack(model, x, y, threat)`` that returns δ; for restarts, the same one again with other randomness. The
         order changes how much there is to do, and the examples that a random attack is tried on; for attacks that are
@@ -176,13 +175,13 @@ def describe(threat):
 
     Parameters
     ----------
-    threat : Ball or Boxed
+    threat : Set
 
     Returns
     -------
     str
     """
-    return str(threat) if isinstance(threat, Boxed) else f"{threat}, no box"
+    return str(threat) if threat.pixels is not None else f"{threat}, no box"
 
 
 def _word(thing):

@@ -42,7 +42,7 @@ def worst_margin(theta, theta0, x, y, ball):
         The examples.
     y : array, shape (N,)
         Labels −1/+1.
-    ball : Ball or Boxed
+    ball : Set
         The perturbation set, in the units of x. With a pixel range, the best attack respects it.
 
     Returns

@@ -71,7 +71,7 @@ class Case:
     ----------
     model : Model
     x, y : array
-    threat : Ball or Boxed
+    threat : Set
     target : array or None
     seed : int
         Of the attack's ``rng``, where it takes one.
@@ -94,13 +94,14 @@ seeds = st.integers(0, 999)
 
 
 def pixel_range(threat):
-    """The box of the threat; for a bare ball [−1, 1], so that nobody takes pixels for granted."""
-    return getattr(threat, "lower", -1.0), getattr(threat, "upper", 1.0)
+    """The box of the threat; without one [−1, 1], so that nobody takes pixels for granted."""
+    return (-1.0, 1.0) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
 
 
 def picture_shapes(threat):
     """The shape of one example: small, or that of the threat's box."""
-    shape = np.broadcast_shapes(*(np.shape(side) for side in pixel_range(threat)))
+    sides = *pixel_range(threat), *(() if threat.everywhere is None else threat.everywhere.bounds())
+    shape = np.broadcast_shapes(*map(np.shape, sides))
     return st.just(shape) if shape else st.sampled_from([(2,), (1,), (4,), (2, 2, 1)])
 
 

@@ -16,7 +16,7 @@ from scratchadv.evaluate import judge
 from scratchadv.losses import cross_entropy
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
-from scratchadv.sets import L0, L1, L2, Boxed, Linf
+from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.tasks import Classes
 
 inner = importlib.import_module("scratchadv.attacks.ensemble")
@@ -49,7 +49,7 @@ def test_what_apgd_or_fab_fools_falls(threat):
     fell = judge(model, x, y, delta, threat).success
     climbed = apgd(model, x, y, threat, loss=cross_entropy, steps=8, rng=rng(), until_wrong=True)
     assert fell[fallen(model, x, y, climbed)].all()
-    box, norm = ((0, 1), type(threat.ball)) if isinstance(threat, Boxed) else (None, type(threat))
+    box, norm = None if threat.box is None else (0, 1), type(threat.ball)
     for rival in Classes(6).rivals(model.logits(x), y).T:
         shrunk = fab(model, x, y, rival=rival, norm=norm, box=box, steps=8)
         assert fell[judge(model, x, y, shrunk, threat).success].all()
@@ -154,8 +154,8 @@ def test_a_constant_model_cannot_be_fooled(threat):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 was expected"),
-        ({"threat": L0(1).within(0, 1)}, TypeError, "Linf or L2 was expected"),
+        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 or Range was expected"),
+        ({"threat": L0(1).within(0, 1)}, TypeError, "Linf or L2 or Range was expected"),
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
         ({"queries": 0}, ValueError, "queries = 0 must be >= 1"),
         ({"targets": 0}, ValueError, "targets = 0 must be >= 1"),

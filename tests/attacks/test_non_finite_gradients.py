@@ -80,7 +80,7 @@ class Broken:
 
 def finite_and_inside(model, x, delta, threat):
     assert np.isfinite(delta).all()
-    box = L2(1e6).within(threat.lower, threat.upper) if hasattr(threat, "lower") else L2(1e6)
+    box = L2(1e6) if threat.box is None else L2(1e6) & threat.box
     changes = np.broadcast_to(delta, x.shape)
     assert box.at(x).contains(np.clip(x + changes, 0, 1) - x if len(delta) < len(x) else delta).all()
 

@@ -90,7 +90,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     assert (row["images"], row["success"]) == (5, found[:5].mean())
     row = next(r for r in result["smallest change"] if (r["attack"], r["network"]) == ("DeepFool", "CNN"))
     delta = deepfool(model, x[:6], y[:6])
-    sizes = L2(1).norm(delta)[(predict(model, x[:6]) == y[:6]) & (predict(model, x[:6] + delta) != y[:6])]
+    sizes = L2.norm(delta)[(predict(model, x[:6]) == y[:6]) & (predict(model, x[:6] + delta) != y[:6])]
     np.testing.assert_allclose((row["mean"], row["median"]), (sizes.mean(), np.median(sizes)), rtol=1e-6)
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table.count("| FGSM ") == table.count("| DeepFool ") == len(attacks.NETWORKS)

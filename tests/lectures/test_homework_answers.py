@@ -45,8 +45,9 @@ def test_other_modules_hold_the_students_own_classes(tmp_path):
 import inspect
 import scratchadv.attacks as attacks
 import scratchadv.robust_logistic.exact as neighbour
-import scratchadv.evaluate.worst as worst
-assert neighbour.Linf is Linf and neighbour.L1 is L1 and worst.Boxed is Boxed
+import scratchadv.sets.intersection as deeper
+import scratchadv.evaluate.transfer as worst
+assert neighbour.Linf is Linf and neighbour.L1 is L1 and worst.L0 is L0 and issubclass(Linf, deeper.Set)
 defaults = [each.__kwdefaults__ for each in vars(attacks).values() if getattr(each, "__kwdefaults__", None)]
 balls = [value for each in defaults for value in each.values() if type(value).__name__ in ("Linf", "L2", "L1", "L0")]
 assert all(isinstance(value, Ball) for value in balls)

@@ -191,7 +191,7 @@ def test_the_nearest_point_of_a_hyperplane_by_brute_force(norm, seed):
     on_plane = abs(f + w @ delta[0]) < 1e-8
     if np.isfinite(expected):
         assert on_plane
-        np.testing.assert_allclose(norm(1).norm(delta)[0], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(norm.norm(delta)[0], expected, rtol=1e-4, atol=1e-6)
     elif w.any():  # the corner that is nearest to the hyperplane
         best = np.where(w * -f > 0, high, np.where(w == 0, 0, low))
         np.testing.assert_allclose(w @ delta[0], w @ best, atol=1e-8)

@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from scipy.stats import kstest
 
 from scratchadv.numerics import rows
-from scratchadv.sets import L0, L1, L2, Boxed, Linf
+from scratchadv.sets import L0, L1, L2, Intersection, Linf
 from scratchadv.testing.strategies import balls, batches, norm_balls, radii
 
 NORMS = {Linf: np.inf, L2: 2, L1: 1}
@@ -65,7 +65,7 @@ def test_projection_is_idempotent(drawn):
 def test_projection_does_not_stretch(drawn):
     """‖P(u) − P(v)‖ <= ‖u − v‖."""
     delta_set, u, v = drawn
-    assert (L2(1).norm(delta_set.project(u) - delta_set.project(v)) <= L2(1).norm(u - v) + tolerance(v)).all()
+    assert (L2.norm(delta_set.project(u) - delta_set.project(v)) <= L2.norm(u - v) + tolerance(v)).all()
 
 
 @given(all_sets())
@@ -81,14 +81,14 @@ def test_l0_projection_beats_every_support(drawn):
     """‖v − P(v)‖ <= ‖v − u‖ for the best u on each set of k components (brute force)."""
     delta_set, v, _ = drawn
     k = delta_set.radius
-    low, high = delta_set.bounds() if isinstance(delta_set, Boxed) else (-np.inf, np.inf)
+    low, high = delta_set.bounds() if isinstance(delta_set, Intersection) else (-np.inf, np.inf)
     best = np.clip(v, low, high)
-    distance = L2(1).norm(v - delta_set.project(v))
+    distance = L2.norm(v - delta_set.project(v))
     p = v[0].size
     for chosen in combinations(range(p), min(k, p)):
         u = np.zeros_like(rows(v))
         u[:, chosen] = rows(best)[:, chosen]
-        assert (distance <= L2(1).norm(v - u.reshape(v.shape)) + tolerance(v)).all()
+        assert (distance <= L2.norm(v - u.reshape(v.shape)) + tolerance(v)).all()
 
 
 def dykstra(first, second, v, rounds=20_000):
@@ -121,7 +121,7 @@ def test_project_then_clip_is_not_the_projection(ball):
     x, v = rng.random((400, 20)), rng.standard_normal((400, 20))
     boxed = ball.within(0, 1).at(x)
     shortcut = np.clip(ball.project(v), -x, 1 - x)
-    assert (L2(1).norm(v - boxed.project(v)) < L2(1).norm(v - shortcut) - 1e-9).mean() > 0.9
+    assert (L2.norm(v - boxed.project(v)) < L2.norm(v - shortcut) - 1e-9).mean() > 0.9
 
 
 def test_l1_projection_by_hand():
@@ -257,7 +257,7 @@ def test_repeated_steps_reach_linear_max(drawn):
     assume(delta_set.radius > 0)
     delta = np.zeros_like(g)
     for _ in range(20):
-        here = delta_set if not isinstance(delta_set, Boxed) else delta_set.at(delta_set.x + delta)
+        here = delta_set if not isinstance(delta_set, Intersection) else delta_set.at(delta_set.x + delta)
         delta = delta_set.project(delta + here.step(g, delta_set.radius))
     slack = 1e-5 * np.maximum(1, delta_set.support(g))
     assert (dot(g, delta) >= delta_set.support(g) - slack).all()
@@ -315,7 +315,7 @@ def test_rows_do_not_see_each_other(drawn):
     """Row i of a batch = the batch of row i alone (torchattacks issue 12)."""
     delta_set, v, _ = drawn
     for i in range(len(v)):
-        alone = delta_set if not isinstance(delta_set, Boxed) else delta_set.at(delta_set.x[i : i + 1])
+        alone = delta_set if not isinstance(delta_set, Intersection) else delta_set.at(delta_set.x[i : i + 1])
         np.testing.assert_array_equal(delta_set.project(v)[i], alone.project(v[i : i + 1])[0])
         np.testing.assert_array_equal(delta_set.linear_max(v)[i], alone.linear_max(v[i : i + 1])[0])
 

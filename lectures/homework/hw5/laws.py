@@ -23,7 +23,7 @@ def pictures(threat, n, seed=0, dtype=np.float64):
 
     Parameters
     ----------
-    threat : Ball or Boxed
+    threat : Set
     n : int
     seed : int
     dtype : dtype
@@ -45,7 +45,7 @@ def an_array_like_x(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -68,7 +68,7 @@ def inside_the_set(attack, threat):
     ----------
     attack : callable
         It may draw its start.
-    threat : Ball or Boxed
+    threat : Set
         Its pixel range may differ from [0, 1].
 
     Raises
@@ -89,7 +89,7 @@ def nothing_is_changed(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -114,7 +114,7 @@ def the_same_again(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -134,21 +134,21 @@ def the_model_sees_pixels_only(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
     AssertionError
         If the model is asked about anything else.
     """
-    if not hasattr(threat, "lower"):
+    if threat.pixels is None:
         return
     for seed in range(4):
         model = Recorded(SmallNetwork((2,), 3, seed))
         x = pictures(threat, 6, seed)
         attack(model, x, labels_of(model.logits(x)), threat)
         for asked in model.inputs:
-            inside = (asked >= threat.lower - 1e-6) & (asked <= threat.upper + 1e-6)
+            inside = (asked >= threat.pixels.lower - 1e-6) & (asked <= threat.pixels.upper + 1e-6)
             assert inside.all(), f"the model was asked about {asked}"
 
 
@@ -158,7 +158,7 @@ def the_closed_form(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
         The examples lie in its pixel range, some of them at the ends.
 
     Raises
@@ -183,7 +183,7 @@ def confident_logits(attack, threat):
     ----------
     attack : callable
         Some attacks accept only models with several logits.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -208,7 +208,7 @@ def batch_mates_do_not_matter(attack, threat):
     ----------
     attack : callable
         It draws no random numbers.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -231,7 +231,7 @@ def misclassified_inputs(attack, threat):
     Parameters
     ----------
     attack : callable
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -256,7 +256,7 @@ def targets_are_respected(attack, threat):
     ----------
     attack : callable
         ``attack(model, x, y, threat, target=target)``
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------
@@ -283,7 +283,7 @@ def more_restarts_are_not_weaker(attack, threat):
     ----------
     attack : callable
         ``attack(model, x, y, threat, rng=rng, restarts=3)``; its first start is that of ``restarts=1``.
-    threat : Ball or Boxed
+    threat : Set
 
     Raises
     ------

@@ -114,8 +114,8 @@ def stepped_aside(delta, share, seeds, t):
     eta = like(normal(seeds, t, rows(delta).shape[1]), delta).reshape(delta.shape)
     along = rows(eta * delta).sum(axis=1) / rows(delta * delta).sum(axis=1)
     aside = eta - scaled(delta, along)
-    rounding = L2(1).norm(aside) < 1e-3 * L2(1).norm(eta)  # all that is left where there is but one component
+    rounding = L2.norm(aside) < 1e-3 * L2.norm(eta)  # all that is left where there is but one component
     eta = L2(1).linear_max(scaled(aside, ~rounding))
-    length = per_row(L2(1).norm(delta), delta)
+    length = per_row(L2.norm(delta), delta)
     moved = delta + share * length * eta
     return moved / (1 + share**2) ** 0.5

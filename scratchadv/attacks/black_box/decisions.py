@@ -7,8 +7,9 @@ from ...backend import host, like, namespace
 from ...numerics import per_row, rows, take
 from ...parallel import map_chunks
 from ...seeded import seeds_of, uniform
+from ...sets import bounds_of
 from ...tasks import differs
-from ..constrained.targets import clip, room
+from ..constrained.targets import cut
 from .queries import LabelOracle, labelled, several
 
 TRIES = 200  # images that a search looks at for a first change that fools
@@ -52,7 +53,7 @@ def smallest(attack, follow, norm, model, x, y, *, target, box, queries, oversho
         return (decisions.pushed(overshoot),)
 
     owner = namespace(x).arange(len(x))
-    return map_chunks(search, several(oracle, x, at_once), x, y, target, *room(x, box), start, seeds, owner)[0]
+    return map_chunks(search, several(oracle, x, at_once), x, y, target, *bounds_of(box, x), start, seeds, owner)[0]
 
 
 class Decisions:
@@ -80,7 +81,7 @@ class Decisions:
     """
 
     def __init__(self, oracle, norm, x, y, *, target, low, high, owner, queries):
-        xp, self.length = namespace(x), norm(1).norm
+        xp, self.length = namespace(x), norm.norm
         self.oracle, self.x, self.y, self.target, self.owner = oracle, x, y, target, owner
         self.low, self.high = low, high
         self.best, self.left = xp.zeros_like(x), xp.full(len(x), queries)
@@ -123,7 +124,7 @@ class Decisions:
         if self.low is None:
             return delta
         low, high = self.low[which], self.high[which]
-        return clip(delta, low, high) if delta.ndim == low.ndim else clip(delta, low[:, None], high[:, None])
+        return cut(delta, low, high) if delta.ndim == low.ndim else cut(delta, low[:, None], high[:, None])
 
     def to_boundary(self, which, delta, steps, shrunk):
         """Halve the way from δ, which fools, to x, and keep what fools on it and is nearest.

@@ -10,7 +10,7 @@ from ...checked import checked, in_norm, whole
 from ...numerics import log_sum_exp, only, rows, sigmoid
 from ...seeded import pieces, seeds_of, uniform
 from ...sets import Linf
-from .queries import Examples, first_scores, ranked, room_of, search_in_chunks, several
+from .queries import Examples, first_scores, ranked, search_in_chunks, several
 
 PATIENCE = 100  # generations without a better member before an adaptive search takes smaller mutations
 
@@ -135,7 +135,7 @@ def _evolve(given, *, ask, rule, queries):
     """The search for a chunk of examples."""
     x, y, target, _, z, seeds, owner, delta_set = given
     xp, eps = namespace(x), delta_set.radius
-    low, high = (xp.clip(rows(side), -eps, eps) for side in room_of(delta_set, x))
+    low, high = (xp.clip(rows(side), -eps, eps) for side in delta_set.bounds(x))
     clean, zeros = fitness(tasks.of(ask, z), z, y, target), xp.zeros(len(x), dtype=int)
     best = xp.zeros_like(low)
     state = _State(

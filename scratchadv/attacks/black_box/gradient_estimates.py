@@ -13,7 +13,7 @@ from ...checked import checked
 from ...losses import margin, objective, target_margin
 from ...models.protocol import finite
 from ...numerics import only, rows
-from .queries import Examples, first_scores, ranked, room_of, search_in_chunks, several
+from .queries import Examples, first_scores, ranked, search_in_chunks, several
 
 
 @checked(model=checks.black_box, momentum=checks.below_one)
@@ -42,7 +42,7 @@ def nes(
     On a linear function :math:`\langle \theta, x \rangle` that is :math:`\frac{1}{n} \sum_i u_i u_i^T \theta`, whose
     expectation is θ. The model is asked about nothing outside the box: both steps are cut there, and a component of g
     is divided by the share of the step that is left of it on average,
-    :math:`\Phi(b / \sigma) - \Phi(-a / \sigma)` with room a below and b above, so that the expectation stays θ.
+    :math:`\Phi(b / \sigma) - \Phi(-a / \sigma)` with a left below and b above, so that the expectation stays θ.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def nes(
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     queries : int
         The most queries of an example: one for x, and ``2 * pairs + 1`` for each step.
@@ -120,7 +120,7 @@ def spsa(
 
     A corner is drawn with all signs alike likely; its :math:`1 / v_i` is :math:`v_i`. On a linear function the
     expectation is its gradient, at the edges of the box too: both steps are cut there, and a component is divided by
-    the share of 2 σ that is left, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma` with room a below and b above.
+    the share of 2 σ that is left, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma` with a left below and b above.
 
     Parameters
     ----------
@@ -154,14 +154,13 @@ class _Rule(NamedTuple):
     kept: Any
     pairs: int
     sigma: float
-    alpha: float
+    alpha: float | None
     momentum: float
 
 
 def _run(name, of_directions, model, x, y, threat, *, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
     if queries < 2 * pairs + 2:
         raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
-    alpha = threat.radius / 10 if alpha is None else alpha
     seeds = seeded.seeds_of(len(x), rng, seeds, name)
     ask, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
@@ -199,10 +198,11 @@ def _climb(given, *, ask, loss, queries, rule):
     for step in range((queries - 1) // (2 * rule.pairs + 1)):
         if not len(state.place):
             break
-        room = room_of(state.delta_set, state.x)
-        g = estimate(partial(_values, ask, loss, state), rule, room, state.delta, state.seeds, step)
+        bounds = state.delta_set.bounds(state.x)
+        g = estimate(partial(_values, ask, loss, state), rule, bounds, state.delta, state.seeds, step)
         g = rule.momentum * state.g + (1 - rule.momentum) * g
-        delta = state.delta_set.ascend(state.delta, g, rule.alpha)
+        alpha = state.delta_set.radius / 10 if rule.alpha is None else rule.alpha
+        delta = state.delta_set.ascend(state.delta, g, alpha)
         z = ask.scores(state.x + delta, state.owner)
         value = ranked(task, loss.value(z, state.labels), z, state.y, state.target)
         better = value > state.value
@@ -212,7 +212,7 @@ def _climb(given, *, ask, loss, queries, rule):
     return best
 
 
-def estimate(values, rule, room, delta, seeds, step):
+def estimate(values, rule, bounds, delta, seeds, step):
     """The gradient at δ, shaped like it.
 
     Parameters
@@ -220,15 +220,15 @@ def estimate(values, rule, room, delta, seeds, step):
     values : callable
         From changes ``(n, Q, P)`` to their losses ``(n, Q)``.
     rule : _Rule
-    room : (low, high)
-        The lowest and the highest δ that the box allows.
+    bounds : (low, high)
+        The lowest and the highest δ that are allowed.
     delta : array, shape (n, *D)
     seeds : array of uint64, shape (n,)
     step : int
         Other directions for each.
     """
     xp, (n, p) = namespace(delta), rows(delta).shape
-    low, high = (rows(side - delta)[:, None] for side in room)
+    low, high = (rows(side - delta)[:, None] for side in bounds)
     u = like(rule.draw(seeds, step, rule.pairs * p), delta).reshape(n, rule.pairs, p)
     moves = xp.concatenate([rule.sigma * u, -rule.sigma * u], axis=1)
     xp.maximum(moves, low, out=moves)

@@ -114,8 +114,8 @@ def _follow(norm, directions, gamma, decisions, which, seeds):
         if not len(which):
             return
         delta = decisions.best[which]
-        g = estimate(decisions, which, delta, gamma * L2(1).norm(delta) / p, seeds, size, t)
-        step = norm(1).norm(delta) / math.sqrt(t)
+        g = estimate(decisions, which, delta, gamma * L2.norm(delta) / p, seeds, size, t)
+        step = norm.norm(delta) / math.sqrt(t)
         moved, fooled = _jump(decisions, which, delta, norm(1).linear_max(g), step)
         decisions.to_boundary(which[fooled], moved[fooled], steps, shrunk)
 
@@ -172,5 +172,5 @@ def _jump(decisions, which, delta, direction, step):
 
 def _cut(delta, share):
     """What is left of δ with no component larger than the share of the largest."""
-    most = per_row(share * Linf(1).norm(delta), delta)
+    most = per_row(share * Linf.norm(delta), delta)
     return namespace(delta).clip(delta, -most, most)

@@ -107,7 +107,7 @@ def one_pixel(
 
 def _pixels(threat, x):
     """How many whole pixels the threat allows, at most all of them."""
-    checks.finite_box("the threat of one_pixel", threat.lower, threat.upper)
+    checks.finite_box("the threat of one_pixel", *threat.bounds(x))
     height, width, channels = _image(x)
     if threat.radius < channels:
         raise ValueError(
@@ -267,7 +267,7 @@ def _ask(ask, loss, pixels, state, members):
 def drawn(delta_set, x, members, pixels):
     """δ, shaped like x, for one member each: the pixels that it names get the values that it names."""
     xp, (h, w, c) = namespace(x), _image(x)
-    low, high = (xp.broadcast_to(side, x.shape).reshape(len(x), h, w, c) for side in delta_set.bounds())
+    low, high = (side.reshape(len(x), h, w, c) for side in delta_set.bounds(x))
     delta, row = xp.zeros((len(x), h, w, c), dtype=x.dtype), xp.arange(len(x))
     for pixel in members.reshape(len(x), pixels, 2 + c).swapaxes(0, 1):
         at = row, *(xp.minimum((pixel[:, i] * side).astype(int), side - 1) for i, side in enumerate((h, w)))

@@ -216,14 +216,6 @@ def labelled(labels, what):
     return labels
 
 
-def room_of(delta_set, x):
-    """The lowest and the highest δ that the box of Δ(x) allows, shaped like x; infinite without a box."""
-    xp = namespace(x)
-    if hasattr(delta_set, "bounds"):
-        return tuple(xp.broadcast_to(side, x.shape) for side in delta_set.bounds())
-    return tuple(xp.full_like(x, side) for side in (-np.inf, np.inf))
-
-
 def several(ask, x, k):
     """What ``map_chunks`` has to know of the model where every example asks k questions at once."""
     return SimpleNamespace(activations=k * (ask.activations + 10 * x[0].size))

@@ -12,13 +12,13 @@ from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
 from ...numerics import only, per_row, rows
 from ...seeded import seeds_of, spread, uniform
-from ...sets import L2, Boxed, Linf
-from .queries import Examples, first_scores, ranked, room_of, search_in_chunks
+from ...sets import L2, Linf, Range
+from .queries import Examples, first_scores, ranked, search_in_chunks
 
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 
-@checked(model=checks.black_box, threat=in_norm(Linf, L2), p=checks.share)
+@checked(model=checks.black_box, threat=in_norm(Linf, L2, Range), p=checks.share)
 def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, rng=None, seeds=None):
     r"""Change a random square window to a corner of Δ(x); keep what raises the loss.
 
@@ -44,7 +44,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         Linf or L2, with or without a box.
     queries : int
         The most queries of an example; the first is x itself.
@@ -85,8 +85,14 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
 
 
 def _window_of(threat):
-    ball = threat.ball if isinstance(threat, Boxed) else threat
-    return (_stripes, _corner) if isinstance(ball, Linf) else (_bumps, _moved)
+    return (_bumps, _moved) if isinstance(threat.ball, L2) else (_stripes, _corner)
+
+
+def _radius(threat):
+    """Return ε, or infinity for a Range, where the bounds limit the change of each component."""
+    if np.ndim(threat.radius):
+        raise ValueError(f"square needs one radius for all examples; the threat {threat} has one for each")
+    return math.inf if isinstance(threat.ball, Range) else threat.radius
 
 
 class _State(NamedTuple):
@@ -109,7 +115,8 @@ def _search(given, *, ask, window, loss, queries, p):
     """The search for a chunk of examples; infinite is the value of what has fallen."""
     x, y, target, labels, z, seeds, owner, delta_set = given
     xp, (start, change) = namespace(x), window
-    eps, state = delta_set.radius, _begin(delta_set, x, y, target, labels, seeds, owner)
+    eps = _radius(delta_set)
+    state = _begin(delta_set, x, y, target, labels, seeds, owner)
     clean = _value(ask, loss, state, z)
     state = state._replace(value=clean)
     delta = state.delta.copy()
@@ -135,7 +142,7 @@ def _search(given, *, ask, window, loss, queries, p):
 def _begin(delta_set, x, y, target, labels, seeds, owner):
     xp = namespace(x)
     image = x.shape if x.ndim == 4 else (len(x), 1, rows(x).shape[1], 1)
-    low, high = (side.reshape(image) for side in room_of(delta_set, x))
+    low, high = (side.reshape(image) for side in delta_set.bounds(x))
     return _State(xp.arange(len(x)), owner, x, y, target, labels, low, high, xp.zeros_like(low), None, seeds)
 
 

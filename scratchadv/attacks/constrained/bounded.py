@@ -7,7 +7,6 @@ from ...backend import namespace
 from ...checked import checked, taking
 from ...models.protocol import logits
 from ...numerics import per_row
-from ...sets import Boxed
 
 
 @checked(attack=taking("model", "x", "y", named=("target", "norm", "box")))
@@ -39,8 +38,7 @@ def bounded(attack):
     @wraps(attack, updated=())  # the signature stays that of ``inside``
     @checked
     def inside(model, x, y, threat, *, target=None, **options):
-        ball, box = (threat.ball, (threat.lower, threat.upper)) if isinstance(threat, Boxed) else (threat, None)
-        delta = attack(model, x, y, target=target, norm=type(ball), box=box, **options)
+        delta = attack(model, x, y, target=target, norm=type(threat.ball), box=threat.box, **options)
         z = logits(model, x + delta)
         kept = tasks.of(model, z).is_fooled(z, y, target) & threat.at(x).contains(delta)
         return namespace(x).where(per_row(kept, x), delta, 0)

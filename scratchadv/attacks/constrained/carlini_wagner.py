@@ -12,9 +12,9 @@ from ...checked import checked, one_of
 from ...models.protocol import clean_logits, vjp_x
 from ...numerics import only, per_row, rows, take
 from ...parallel import in_chunks
-from ...sets import L0, L2, Linf
+from ...sets import L0, L2, Linf, bounds_of
 from ...training.optim import Adam
-from .targets import clip, room
+from .targets import cut
 
 WIDER = 1.25  # how much the range of tanh is wider than the box: its slope at the edge is 0.36 of that in the middle
 LARGEST = {Linf: 20, L0: 2e6}  # of c, as in the authors' code
@@ -96,7 +96,7 @@ def carlini_wagner(
     left = namespace(x).flatnonzero(~task.is_fooled(z, y, target) | (task.advantage(z, y, target) < confidence))
     delta = namespace(x).zeros_like(x)
     if len(left):
-        delta[left] = search(descend, c, Goal(*take(left, x, y, target, *room(x, box))))
+        delta[left] = search(descend, c, Goal(*take(left, x, y, target, *bounds_of(box, x))))
     return delta
 
 
@@ -185,7 +185,7 @@ def _nothing(x):
 
 def _descend(model, goal, start, best, size, *, norm, kappa, steps, lr):
     """A run of Adam from ``start``: the smallest δ that fools, its size, and whether the run ended fooled."""
-    xp, adam, length = namespace(start), Adam(lr), norm(1).norm
+    xp, adam, length = namespace(start), Adam(lr), norm.norm
     w = _to_w(start, goal)
     best, size, held = best.copy(), size.copy(), xp.zeros(len(start), dtype=bool)
     left, lately, mark, state = xp.arange(len(start)), held, xp.full_like(size, math.inf), adam.start({"w": w})
@@ -286,7 +286,7 @@ def _to_delta(w, goal):
     if goal.low is not None:
         closed, low, high = _closed(goal)
         half, u = WIDER * (high - low) / 2, xp.tanh(w)
-        delta = clip(xp.where(closed, (low + high) / 2 + half * u, w), goal.low, goal.high)
+        delta = cut(xp.where(closed, (low + high) / 2 + half * u, w), goal.low, goal.high)
         slope = xp.where(closed, half * (1 - u * u), 1).astype(w.dtype)
     return (delta, slope) if goal.free is None else (delta * goal.free, slope * goal.free)
 
@@ -296,4 +296,4 @@ def _inside(w, goal):
     if goal.low is None:
         return w
     edge = math.atanh(1 / WIDER)
-    return namespace(w).where(_closed(goal)[0], namespace(w).clip(w, -edge, edge), clip(w, goal.low, goal.high))
+    return namespace(w).where(_closed(goal)[0], namespace(w).clip(w, -edge, edge), cut(w, goal.low, goal.high))

@@ -6,9 +6,9 @@ from ...checked import checked, one_of
 from ...models.protocol import clean_logits
 from ...numerics import only
 from ...parallel import in_chunks
-from ...sets import L2, Linf
+from ...sets import L2, Linf, bounds_of
 from .hyperplane import nearest_boundary, rounding
-from .targets import advantage, boundaries, clip, room
+from .targets import advantage, boundaries, cut
 
 
 @checked(norm=one_of(L2, Linf))
@@ -22,8 +22,9 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
 
     with :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` at :math:`x + \delta^{[t]}`. The step is
     :math:`|f_k|\, w_k / \lVert w_k \rVert_2^2` for ℓ2 and :math:`|f_k|\, \mathrm{sign}(w_k) / \lVert w_k \rVert_1` for
-    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it. On a linear model without a box the
-    length of δ is the exact distance to the nearest boundary times 1 + overshoot.
+    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it, and features that a mask holds count as
+    zero in :math:`w_k`. On a linear model without a box the length of δ is the exact distance to the
+    nearest boundary times 1 + overshoot.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     networks", algorithms 1 (binary) and 2, equation 11 for the norms.
     """
     xp = namespace(x)
-    low, high = room(x, box)
+    low, high = bounds_of(box, x)
     z = clean_logits(model, x)
     task = tasks.of(model, z)
     rivals = task.rivals(z, y, candidates)
@@ -71,10 +72,18 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
         if not len(left):
             break
         f, w = boundaries(model, x + delta, y, target, rivals)
+        w = _of_what_moves(w, low, high)
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
-        delta = clip((1 + overshoot) * r, low, high)
+        delta = cut((1 + overshoot) * r, low, high)
         fooled = advantage(model, x + delta, y, target) > rounding(w, x + delta)
         found[left[fooled]] = delta[fooled]
         standing, state = ~fooled, (left, x, y, target, rivals, low, high, r, delta)
     return found
+
+
+def _of_what_moves(w, low, high):
+    """Return the gradients ``(N, C, *D)``, zero in features that the bounds allow to move neither up nor down."""
+    if low is None or (high > low).all():
+        return w
+    return w * (high > low)[:, None]

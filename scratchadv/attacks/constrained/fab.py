@@ -6,9 +6,9 @@ from ...checked import checked, one_of
 from ...models.protocol import clean_logits
 from ...numerics import per_row, take
 from ...parallel import in_chunks
-from ...sets import L1, L2, Linf
+from ...sets import L1, L2, Linf, bounds_of
 from .hyperplane import inner, nearest_boundary, nearest_point, rounding
-from .targets import advantage, around, boundaries, clip, room
+from .targets import advantage, boundaries, cut
 
 
 @checked(norm=one_of(L1, L2, Linf), alpha_max=checks.size, eta=checks.size)
@@ -90,7 +90,7 @@ def fab(
     z = clean_logits(model, x)
     task = tasks.of(model, z)
     rivals = task.rivals(z, y) if rival is None else rival[:, None]
-    low, high = room(x, box)
+    low, high = bounds_of(box, x)
     left = namespace(x).flatnonzero(~task.is_fooled(z, y, target))
     delta = namespace(x).zeros_like(x)
     options = {"norm": norm, "steps": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
@@ -107,19 +107,20 @@ def _starts(norm, x, restarts, eps, rng):
     yield None
     for _ in range(restarts - 1):
         direction = norm(1).sample(rng, x)
-        yield direction * per_row(eps / 2 / norm(1).norm(direction), x)
+        yield direction * per_row(eps / 2 / norm.norm(direction), x)
 
 
 @in_chunks
 def _search(model, x, y, *, target, rivals, low, high, start, best, norm, steps, alpha_max, eta, beta):
     """One run, on top of the best δ so far (zero: none)."""
-    xp, length = namespace(x), norm(1).norm
-    delta = xp.zeros_like(x) if start is None else clip(_no_longer(length, start, _size(length, best) / 2), low, high)
+    xp, length = namespace(x), norm.norm
+    delta = xp.zeros_like(x) if start is None else cut(_no_longer(length, start, _size(length, best) / 2), low, high)
 
     def steps_from(delta):
         """The smallest steps to the nearest boundary, made linear at x + δ: from there and from x; its rounding."""
         f, w = boundaries(model, x + delta, y, target, rivals)
-        w, f, step = nearest_boundary(norm, w, f, x + delta, *around(delta, low, high))
+        left = () if low is None else (low - delta, high - delta)
+        w, f, step = nearest_boundary(norm, w, f, x + delta, *left)
         return step, nearest_point(norm, w, f - inner(w, delta), low, high), rounding(w, x + delta)
 
     def keep(delta, best, unsure):
@@ -132,11 +133,11 @@ def _search(model, x, y, *, target, rivals, low, high, start, best, norm, steps,
         a, b = length(step), length(from_x)
         alpha = xp.minimum(a / xp.maximum(a + b, 1e-30), alpha_max)
         alpha = per_row(xp.where((length(best) > 0) | (2 * t < steps), alpha, 0), x)
-        delta = clip((1 - alpha) * (delta + eta * step) + alpha * eta * from_x, low, high)
+        delta = cut((1 - alpha) * (delta + eta * step) + alpha * eta * from_x, low, high)
         fooled, best = keep(delta, best, unsure)
         delta = xp.where(per_row(fooled, x), beta * delta, delta)
     _, from_x, unsure = steps_from(best)
-    _, best = keep(clip(1.001 * from_x, low, high), best, unsure)
+    _, best = keep(cut(1.001 * from_x, low, high), best, unsure)
     return _final_search(model, x, y, target, best, unsure)
 
 

@@ -41,7 +41,7 @@ def nearest_boundary(norm, w, f, x, low=None, high=None):
         least = 2 * rounding(w_k, x)
         f_k = xp.where(abs(f_k) < least, -least, f_k)
         delta = nearest_point(norm, w_k, f_k, low, high)
-        length = norm(1).norm(delta)
+        length = norm.norm(delta)
         reached = abs(f_k + inner(w_k, delta)) <= 1e-3 * abs(f_k)
         deltas.append(delta)
         lengths.append(xp.where(reached & (length > 0), length, xp.inf))
@@ -66,7 +66,7 @@ def nearest_point(norm, w, f, low=None, high=None):
         \min_\delta \lVert \delta \rVert \quad \text{such that} \quad f + \langle w, \delta \rangle = 0, \quad
         l \leq \delta \leq u
 
-    With :math:`m = |\delta|`, and b the room in the direction of δ, the solution is :math:`m = \min(t, b)` for ℓ∞,
+    With :math:`m = |\delta|`, and b the bound in the direction of δ, the solution is :math:`m = \min(t, b)` for ℓ∞,
     :math:`m = \min(t |w|, b)` for ℓ2, each with the one t that reaches the hyperplane, and for ℓ1 the largest
     :math:`|w_j|` are used up first. Where the box does not reach the hyperplane, δ is the corner nearest to it.
 
@@ -92,12 +92,12 @@ def nearest_point(norm, w, f, low=None, high=None):
     scale = xp.where(flat, 0, xp.where(f > 0, -1, 1) / xp.where(flat, 1, top)).astype(w.dtype)
     g, way = w * per_row(scale, w), -f * scale  # <g, delta> = way, way >= 0
     if low is None:
-        dual = norm(1).support(g)
+        dual = norm.dual_norm(g)
         return norm(1).linear_max(g) * per_row(way / xp.where(dual > 0, dual, 1), w)
-    a, room = rows(abs(g)), rows(xp.where(g > 0, high, -low))
+    a, b = rows(abs(g)), rows(xp.where(g > 0, high, -low))
     # an infinite side is no bound: no component goes farther than the whole way by itself
-    room = xp.where(xp.isinf(room), way[:, None] / xp.where(a > NEGLIGIBLE, a, xp.inf), room).astype(w.dtype)
-    return xp.sign(g) * _SMALLEST[norm](a, room, way[:, None]).reshape(w.shape)
+    b = xp.where(xp.isinf(b), way[:, None] / xp.where(a > NEGLIGIBLE, a, xp.inf), b).astype(w.dtype)
+    return xp.sign(g) * _SMALLEST[norm](a, b, way[:, None]).reshape(w.shape)
 
 
 def _smallest_linf(a, b, way):
@@ -116,7 +116,7 @@ def _smallest_l2(a, b, way):
 
 
 def _smallest_l1(a, b, way):
-    """Fill the components to their room, those with the largest a first, until the way is gone."""
+    """Fill the components to their bounds, those with the largest a first, until the hyperplane is reached."""
     xp = namespace(a)
     order = xp.argsort(-a, axis=1, kind="stable")
     a, b = (xp.take_along_axis(v, order, axis=1) for v in (a, b))

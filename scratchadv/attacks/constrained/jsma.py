@@ -9,8 +9,8 @@ from ...losses import log_loss
 from ...models.protocol import clean_logits, vjp_x
 from ...numerics import only, per_row, rows, take
 from ...parallel import in_chunks
-from ...sets import L0
-from .targets import clip, room
+from ...sets import L0, bounds_of
+from .targets import cut
 
 OF = one_of("logits", "probabilities")
 
@@ -70,7 +70,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     Jacobian-based Saliency Map Attack".
     """
     xp, t = namespace(x), y if target is None else target
-    low, high = room(x, box)
+    low, high = bounds_of(box, x)
     sign = math.copysign(1, theta) * (-1 if target is None else 1)
     pairs = math.floor(rows(x).shape[1] * upsilon / 2 + 1e-9)  # up to rounding
     delta = xp.zeros_like(x)
@@ -87,7 +87,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
         left, p, q = only(go, (left, p, q))
         step = xp.zeros_like(rows(x))
         step[left, p] = step[left, q] = theta
-        delta = clip(delta + step.reshape(x.shape), low, high)
+        delta = cut(delta + step.reshape(x.shape), low, high)
     moved = xp.flatnonzero(rows(delta).any(axis=1))
     if len(moved):
         failed = ~task.is_fooled(model.logits(x[moved] + delta[moved]), *take(moved, y, target))

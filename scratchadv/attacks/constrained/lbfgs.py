@@ -10,9 +10,9 @@ from ...checked import checked, one_of
 from ...models.protocol import clean_logits, loss_and_gradient
 from ...numerics import take
 from ...parallel import in_chunks
-from ...sets import L2
+from ...sets import L2, bounds_of
 from .hyperplane import rounding
-from .targets import boundaries, room
+from .targets import boundaries
 
 
 @checked(norm=one_of(L2))
@@ -69,7 +69,7 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     checks.on_host("lbfgs", x)
     if target is None:
         raise TypeError("lbfgs is a targeted attack: target must be an array of labels, not None")
-    low, high = room(x, box)
+    low, high = bounds_of(box, x)
     found = np.zeros_like(x)
     z = clean_logits(model, x)
     for i in np.flatnonzero(~tasks.of(model, z).is_fooled(z, y, target)):
@@ -104,7 +104,7 @@ def largest_weight(model, loss, c, x, target, low, high, *, searches, steps):
     best, shortest, fools, too_large = np.zeros_like(x), math.inf, None, None
     for _ in range(searches):
         r = minimiser(model, loss, c, x, target, low, high, best, steps=steps)
-        fooled, length = _clearly_fooled(model, x + r, target), L2(0).norm(r)[0]
+        fooled, length = _clearly_fooled(model, x + r, target), L2.norm(r)[0]
         if fooled and length < shortest:
             best, shortest = r, length
         fools, too_large = (c, too_large) if fooled else (fools, c)

@@ -3,7 +3,6 @@
 from ... import tasks
 from ...backend import namespace
 from ...models.protocol import vjp_x
-from ...sets import L2
 
 
 def advantage(model, x, y, target=None):
@@ -52,16 +51,6 @@ def _advantages(task, z, y, target, rivals):
     return [(task.difference(z, k, y), task.direction(z, k, y)) for k in rivals.T]
 
 
-def room(x, box):
-    """The lowest and highest δ that keep x + δ in the box, each shaped like x; twice None without a box."""
-    return (None, None) if box is None else L2(0).within(*box).at(x).bounds()
-
-
-def around(delta, low, high):
-    """What is left of the room after δ."""
-    return (None, None) if low is None else (low - delta, high - delta)
-
-
-def clip(delta, low, high):
-    """δ cut off at the box."""
+def cut(delta, low, high):
+    """Return δ, cut off at its bounds if there are any."""
     return delta if low is None else namespace(delta).clip(delta, low, high)

@@ -5,7 +5,6 @@ import numpy as np
 from ... import checks
 from ...checked import checked
 from ...numerics import rows
-from ..black_box.queries import room_of
 
 MARGIN = 1e-6  # how far into a leaf, so that rounding x + δ to float32 does not lead out again
 
@@ -28,7 +27,7 @@ def tree_attack(tree, x, y, threat):
     x : array, shape (N, *D)
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ; its norm says what is small.
 
     Returns
@@ -41,7 +40,7 @@ def tree_attack(tree, x, y, threat):
     the leaf of x to one of another class; here all leaves are compared.
     """
     checks.on_host("tree_attack", x, y)
-    flat, (low, high) = rows(x), (rows(side) for side in room_of(threat.at(x), x))
+    flat, (low, high) = rows(x), (rows(side) for side in threat.bounds(x))
     delta, best = np.zeros_like(flat), np.where(tree.predict(flat) != y, 0, np.inf)
     for label, features, above, upto in leaves(tree):
         if (upto - above <= 2 * MARGIN).any():

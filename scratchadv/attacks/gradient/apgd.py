@@ -9,9 +9,9 @@ from ...backend import namespace
 from ...checked import checked
 from ...losses import objective
 from ...models.protocol import vjp_x
-from ...numerics import only, per_row, take
+from ...numerics import only, per_row
 from ...parallel import in_chunks
-from ...sets import L0, Boxed
+from ...sets import L0
 from ..callback import Iterate
 from .best import KEEP, Best, counted, nothing_found
 from .pgd import starts
@@ -60,7 +60,7 @@ def apgd(
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ. The paper has ℓ∞ and ℓ2. For ℓ0 a step size counts components and begins with k.
     steps : int
         N, gradient steps in each restart.
@@ -185,8 +185,7 @@ def _checkpoints(steps):
 
 def _first_eta(delta_set):
     """2 ε; for ℓ0 k, for of a step in more components the projection need not keep the best."""
-    ball = delta_set.ball if isinstance(delta_set, Boxed) else delta_set
-    return ball.k if isinstance(ball, L0) else 2 * ball.radius
+    return delta_set.radius if isinstance(delta_set.ball, L0) else 2 * delta_set.radius
 
 
 def _begin(x, y, target, labels, delta_set, delta, best):
@@ -209,7 +208,7 @@ def _begin(x, y, target, labels, delta_set, delta, best):
         found=best.delta,
         fooled=best.fooled,
         found_value=best.value,
-        eta=xp.full(n, _first_eta(delta_set), x.dtype),
+        eta=xp.zeros(n, x.dtype) + xp.asarray(_first_eta(delta_set), dtype=x.dtype),
         rises=xp.zeros(n, int),
         record=low,
         halved=xp.zeros(n, bool),
@@ -259,21 +258,9 @@ def _checked(state, since):
 
 def _step(state, first):
     """From δ[k] to δ[k+1]; the first step has no momentum."""
-    delta, z = state.delta, _ascend(state)
+    delta = state.delta
+    z = state.delta_set.ascend(delta, state.g, state.eta)
     if not first:
         z = delta + MOMENTUM * (z - delta) + (1 - MOMENTUM) * (delta - state.before)
         z = state.delta_set.project(z)
     return state._replace(delta=z, before=delta)
-
-
-def _ascend(state):
-    """P(δ + η s(g)), the examples of one step size together: for ℓ1 and ℓ0 s depends on it."""
-    sizes = set(state.eta.tolist())
-    if len(sizes) == 1:
-        return state.delta_set.ascend(state.delta, state.g, sizes.pop())
-    found = namespace(state.x).empty_like(state.delta)
-    for size in sizes:
-        some = state.eta == size
-        delta_set, delta, g = take(some, state.delta_set, state.delta, state.g)
-        found[some] = delta_set.ascend(delta, g, size)
-    return found

@@ -23,7 +23,7 @@ def fgsm(model, x, y, threat, *, target=None, loss=None):
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     target : array, shape (N,), optional
         Labels to reach: L(y) − L(target) is maximised.
@@ -66,7 +66,7 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     rng : numpy.random.Generator or int
         Draws the start; an integer seeds a generator.
@@ -89,14 +89,14 @@ def fgsm_random_start(model, x, y, threat, *, rng, alpha=None, target=None, loss
 
     Source: Wong, Rice and Kolter (2020), "Fast is better than free", algorithm 3.
     """
-    alpha = 1.25 * threat.radius if alpha is None else alpha
     start = threat.sample(rng, x)  # for all examples at once, so that no draw depends on the chunks
     return _step_from(model, x, y, threat, start, alpha=alpha, target=target, loss=loss)
 
 
 @in_chunks
 def _step_from(model, x, y, threat, start, *, alpha, target, loss):
-    """δ one step of size α away from the start."""
+    """Return δ one step of size α away from the start; by default α is 1.25 radius."""
+    alpha = 1.25 * threat.radius if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
     z, pull = vjp_x(model, x + start)
     refuse_nan(model, x, z)

@@ -3,7 +3,7 @@
 from ... import checks
 from ...checked import checked
 from .best import KEEP
-from .pgd import climb, pgd
+from .pgd import climb
 
 
 @checked(keep=KEEP)
@@ -24,7 +24,7 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     steps : int
         T.
@@ -50,8 +50,8 @@ def iterated_fgsm(model, x, y, threat, *, steps=10, alpha=None, target=None, los
     Source: slide "Fast Gradient Sign Method (FGSM) attack"; Kurakin, Goodfellow and Bengio (2017), "Adversarial
     examples in the physical world", section 2.2.
     """
-    alpha = threat.radius / steps if alpha is None else alpha
-    return pgd(model, x, y, threat, steps=steps, alpha=alpha, target=target, loss=loss, keep=keep)
+    options = {"steps": steps, "alpha": alpha, "target": target, "loss": loss, "keep": keep}
+    return climb(model, x, y, threat, reach=1, **options).delta
 
 
 @checked(mu=checks.size, keep=KEEP)
@@ -79,6 +79,5 @@ def momentum_fgsm(model, x, y, threat, *, steps=10, alpha=None, mu=1.0, target=N
 
     Source: Dong et al. (2018), "Boosting adversarial attacks with momentum", algorithm 1.
     """
-    alpha = threat.radius / steps if alpha is None else alpha
     options = {"steps": steps, "alpha": alpha, "target": target, "loss": loss, "keep": keep}
-    return climb(model, x, y, threat, momentum=mu, **options).delta
+    return climb(model, x, y, threat, reach=1, momentum=mu, **options).delta

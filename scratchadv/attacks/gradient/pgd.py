@@ -5,7 +5,7 @@ from ...backend import namespace
 from ...checked import checked
 from ...losses import objective
 from ...models.protocol import vjp_x
-from ...numerics import per_row, rows
+from ...numerics import each, per_row, rows
 from ...parallel import in_chunks
 from ..callback import Iterate
 from .best import KEEP, counted, nothing_found
@@ -37,7 +37,7 @@ def pgd(
 
     Normalised steps replace :math:`\alpha g` by the best step in the set scaled to radius α,
     :math:`\arg\max \langle g, v \rangle`: for ℓ∞ :math:`\alpha\, \mathrm{sign}(g)`, for ℓ2
-    :math:`\alpha g / \lVert g \rVert_2`. With a pixel range the step uses only the room that is left at x + δ.
+    :math:`\alpha g / \lVert g \rVert_2`. With a pixel range the step uses only what is left of it at x + δ.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def pgd(
         float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set Δ.
     steps : int
         Gradient steps in each restart.
@@ -83,7 +83,6 @@ def pgd(
 
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
-    alpha = 2.5 * threat.radius / steps if alpha is None else alpha
     options = {"steps": steps, "alpha": alpha, "normalized": normalized, "target": target, "loss": loss, "keep": keep}
     best = None
     for restart, delta in enumerate(starts(x, threat, start, restarts, rng)):
@@ -101,7 +100,8 @@ def climb(
     best=None,
     *,
     steps,
-    alpha,
+    alpha=None,
+    reach=2.5,
     normalized=True,
     target=None,
     loss=None,
@@ -118,6 +118,8 @@ def climb(
         As for :func:`pgd`.
     start : array, shape (N, *D), optional
         A point of Δ(x). Default: zero.
+    reach : float
+        The length of all steps together, in radii, if alpha is None.
     best : Best, optional
         The best δ of the restarts before. Default: δ = 0.
     momentum : float, optional
@@ -134,6 +136,7 @@ def climb(
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
     loss, labels = objective(loss or model.loss, y, target)
+    alpha = reach * threat.radius / steps if alpha is None else alpha
     at_zero = start is None
     delta = namespace(x).zeros_like(x) if at_zero else start
     velocity = 0
@@ -156,7 +159,7 @@ def climb(
         g = pull(loss.grad(z, labels))
         if momentum is not None:
             g = velocity = momentum * velocity + _unit_l1(g)
-        delta = threat.ascend(delta, g, alpha) if normalized else threat.project(delta + alpha * g)
+        delta = threat.ascend(delta, g, alpha) if normalized else threat.project(delta + each(alpha, g) * g)
 
 
 def _unit_l1(g):

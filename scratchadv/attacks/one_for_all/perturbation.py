@@ -15,15 +15,15 @@ from ...losses import objective
 from ...models.protocol import logits, loss_and_gradient, predict, refuse_nan
 from ...numerics import only, take
 from ...parallel import map_chunks, sum_chunks
-from ...sets import L1, L2, Boxed, Linf
+from ...sets import L1, L2, Linf, Range, bounds_of
 from ...support.blas import one_blas_thread
 from ..callback import Iterate
 from ..constrained.deepfool import deepfool
-from ..constrained.targets import clip
+from ..constrained.targets import cut
 from ..gradient.best import KEEP, counted
 
 
-@checked(threat=in_norm(Linf, L2, L1), rate=checks.share)
+@checked(threat=in_norm(Linf, L2, L1, Range), rate=checks.share)
 def universal(
     model,
     x,
@@ -57,7 +57,7 @@ def universal(
     model : Model
     x : array, shape (N, *D)
         The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
-    threat : Ball or Boxed
+    threat : Set
         Linf, L2 or L1, that holds δ itself. With a box the model sees :math:`x + \delta` cut off at it, and DeepFool
         stays in it (the paper has no box).
     target : array, shape (N,), optional
@@ -88,7 +88,7 @@ def universal(
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    ball, delta_set = _ball_of(threat), threat.at(x)
+    common, delta_set = _common(threat), threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
     best = delta = namespace(x).zeros_like(x[:1])
@@ -98,7 +98,7 @@ def universal(
             break
         with one_blas_thread():
             for rows in _batches(x, batch_size, rng):
-                delta = aggregate(model, ball, delta, *take(rows, x, y, target, delta_set), **options)
+                delta = aggregate(model, common, delta, *take(rows, x, y, target, delta_set), **options)
         fooled = _share_fooled(model, delta, x, y, target, delta_set)
         if callback:
             callback(Iterate(0, number + 1, delta, None, fooling_rate=fooled))
@@ -107,7 +107,7 @@ def universal(
     return best
 
 
-@checked(threat=in_norm(Linf, L2, L1), epochs=whole(1), keep=KEEP)
+@checked(threat=in_norm(Linf, L2, L1, Range), epochs=whole(1), keep=KEEP)
 def universal_gradient(
     model,
     x,
@@ -140,7 +140,7 @@ def universal_gradient(
         The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
     y : array, shape (N,)
         The true labels.
-    threat : Ball or Boxed
+    threat : Set
         Linf, L2 or L1, that holds δ itself, with or without a box.
     epochs : int
         Passes through the examples.
@@ -183,9 +183,9 @@ def universal_gradient(
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    ball, delta_set = _ball_of(threat), threat.at(x)
+    common, delta_set = _common(threat), threat.at(x)
     all_steps = epochs * -(-len(x) // batch_size)
-    alpha = 10 * ball.eps / all_steps if alpha is None else alpha
+    alpha = 10 * threat.radius / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
     score = partial(_score, model, loss, keep, (x, y, target, labels, delta_set))
     best = delta = namespace(x).zeros_like(x[:1])
@@ -194,7 +194,7 @@ def universal_gradient(
         with one_blas_thread():  # batches are small: BLAS's own threads would spin in between
             for rows in _batches(x, batch_size, rng):
                 g = _mean_gradient(model, loss, delta, *take(rows, x, labels, delta_set))
-                delta = ball.ascend(delta, g, alpha) if normalized else ball.project(delta + alpha * g)
+                delta = common.ascend(delta, g, alpha) if normalized else common.project(delta + alpha * g)
         found = score(delta)
         if callback:
             callback(Iterate(0, epoch + 1, delta, found[1]))
@@ -234,7 +234,7 @@ def applied(delta, x, box=None):
     checks.one_side(delta, x)
     if delta.shape not in {x.shape, (1, *x.shape[1:])}:
         raise ValueError(f"delta has shape {delta.shape}; {(1, *x.shape[1:])} or the shape of x was expected")
-    return in_box(delta, x, None if box is None else L2(0).within(*box).at(x))
+    return cut(delta + namespace(x).zeros_like(x), *bounds_of(box, x))
 
 
 @checked(model=checks.classifier)
@@ -267,18 +267,23 @@ def fooling_rate(model, x, delta, box=None):
     return float(tasks.of(model, z).is_fooled(z, predict(model, x)).mean())
 
 
-def _ball_of(threat):
-    return threat.ball if isinstance(threat, Boxed) else threat
+def _common(threat):
+    """Return the set in which δ itself lies, which is the same for all examples: the threat without its Box."""
+    common = threat.everywhere
+    one = [side for side in common.bounds() if np.ndim(side) > 1 and len(side) > 1]
+    if one or np.ndim(threat.radius):
+        raise ValueError(f"threat: one change for all examples needs a set that is the same for all, not {threat}")
+    return common
 
 
 def in_box(delta, x, delta_set):
-    """Return the change of each example when δ is added, cut off at the box of Δ(x) where it has one.
+    """Return the change of each example when δ is added, cut off at the bounds of Δ(x) where it has any.
 
     Parameters
     ----------
     delta : array, shape (1, *D) or (N, *D)
     x : array, shape (N, *D)
-    delta_set : Ball, Boxed or None
+    delta_set : Set
         Δ(x).
 
     Returns
@@ -286,7 +291,7 @@ def in_box(delta, x, delta_set):
     array, shape (N, *D)
     """
     delta = delta + namespace(x).zeros_like(x)
-    return clip(delta, *delta_set.bounds()) if isinstance(delta_set, Boxed) else delta
+    return delta if delta_set.box is None else cut(delta, *delta_set.bounds())
 
 
 def _batches(x, size, rng):
@@ -298,7 +303,7 @@ def _batches(x, size, rng):
 # The paper's algorithm
 
 
-def aggregate(model, ball, delta, x, y, target, delta_set, **options):
+def aggregate(model, common, delta, x, y, target, delta_set, **options):
     r"""Return δ after those examples of a batch that still stand have added their smallest changes.
 
     .. math:: \delta \leftarrow \mathcal{P}(\delta + r_i)
@@ -306,14 +311,14 @@ def aggregate(model, ball, delta, x, y, target, delta_set, **options):
     Parameters
     ----------
     model : Model
-    ball : Ball
-        What holds δ.
+    common : Set
+        The set in which δ lies.
     delta : array, shape (1, *D)
     x : array, shape (m, *D)
     y : array, shape (m,)
         What the model predicts for x.
     target : array, shape (m,), or None
-    delta_set : Ball or Boxed
+    delta_set : Set
         Δ(x), whose box cuts off x + δ.
     **options
         ``overshoot``, ``steps`` and ``candidates`` of :func:`deepfool`, which finds :math:`r_i`.
@@ -328,12 +333,11 @@ def aggregate(model, ball, delta, x, y, target, delta_set, **options):
     x, y, target, delta_set = only(standing, (x, y, target, delta_set))
     if not len(x):
         return delta
-    box = (delta_set.lower, delta_set.upper) if isinstance(delta_set, Boxed) else None
-    r = deepfool(model, x + in_box(delta, x, delta_set), y, target=target, box=box, **options)
+    r = deepfool(model, x + in_box(delta, x, delta_set), y, target=target, box=delta_set.box, **options)
     for i in range(len(x)):
         one = slice(i, i + 1)
         if i == 0 or not _fooled(model, delta, *take(one, x, y, target, delta_set)).item():
-            delta = ball.project(delta + r[one])
+            delta = common.project(delta + r[one])
     return delta
 
 
@@ -367,7 +371,7 @@ def summed_gradient(model, loss, delta, x, labels, delta_set):
     x : array, shape (n, *D)
     labels : array, shape (n,) or (n, 2)
         What the loss takes.
-    delta_set : Ball or Boxed
+    delta_set : Set
         Δ(x).
 
     Returns
@@ -381,7 +385,7 @@ def summed_gradient(model, loss, delta, x, labels, delta_set):
     """
     xp = namespace(x)
     _, g = loss_and_gradient(model, loss, x + in_box(delta, x, delta_set), labels)
-    if isinstance(delta_set, Boxed):
+    if delta_set.box is not None:
         low, high = delta_set.bounds()
         g = xp.where(xp.where(g > 0, delta >= high, delta <= low), 0, g)
     return (), {"g": g.sum(axis=0, keepdims=True)}

@@ -8,7 +8,7 @@ from ...checked import checked
 from ...models.protocol import loss_and_gradient
 from ...numerics import per_row, rows
 from ...parallel import in_chunks
-from ..constrained.targets import clip
+from ..constrained.targets import cut
 
 
 @checked(penalty=checks.size, box=checks.pixel_range)
@@ -56,7 +56,7 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
     """
     xp, loss, lowest = namespace(x), loss or model.loss, math.inf
     lower, upper = (None, None) if box is None else (xp.zeros_like(x) + xp.asarray(side, x.dtype) for side in box)
-    x = best = clip(x, lower, upper)
+    x = best = cut(x, lower, upper)
     checks.logits(model.logits(x))
     for step in range(steps + 1):
         value, g = loss_and_gradient(model, loss, x, y)
@@ -64,5 +64,5 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
         better = value < lowest
         best, lowest = xp.where(per_row(better, x), x, best), xp.where(better, value, lowest)
         if step < steps:
-            x = clip(x - alpha * (g + penalty * x), lower, upper)
+            x = cut(x - alpha * (g + penalty * x), lower, upper)
     return best

@@ -40,7 +40,7 @@ def assert_attack_contract(
     attack : callable
         ``attack(model, x, y, threat)`` gives δ; with ``rng=`` where it is random, ``target=`` where it is targeted,
         ``restarts=`` where it has them. Other options: ``functools.partial``.
-    threat : Ball or Boxed
+    threat : Set
         The perturbation set to try it under; its radius and its pixel range are kept.
     exact : bool
         It reaches the closed form on linear models up to rounding.

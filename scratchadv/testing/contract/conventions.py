@@ -59,7 +59,8 @@ def nothing_is_changed(promise, case):
 @law(LAWS, ordinary)
 def the_model_sees_pixels_only(promise, case):
     """l <= x' <= u for every x' that the attack asks the model about."""
-    lower, upper = getattr(case.threat, "lower", -math.inf), getattr(case.threat, "upper", math.inf)
+    pixels = case.threat.pixels
+    lower, upper = (-math.inf, math.inf) if pixels is None else (pixels.lower, pixels.upper)
     watched = replace(case, model=Recorded(case.model))
     promise(watched)
     for x in watched.model.inputs:

@@ -54,7 +54,7 @@ def box_at_the_end(bug):
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
         if bug:
-            return np.clip(x + fgsm(model, x, y, threat.ball), threat.lower, threat.upper) - x
+            return np.clip(x + fgsm(model, x, y, threat.ball), threat.pixels.lower, threat.pixels.upper) - x
         return fgsm(model, x, y, threat)
 
     return run
@@ -81,7 +81,7 @@ def other_bounds(bug):
 
     def run(model, x, y, threat):
         delta = fgsm(model, x, y, threat)
-        return np.clip(x + delta, 0 if bug else threat.lower, threat.upper) - x
+        return np.clip(x + delta, 0 if bug else threat.pixels.lower, threat.pixels.upper) - x
 
     return run
 

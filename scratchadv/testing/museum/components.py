@@ -10,7 +10,7 @@ from ...layers import Layer
 from ...losses import Margin
 from ...models.protocol import labels_of
 from ...numerics import per_row, rows
-from ...sets import L1, L2, Boxed, Linf
+from ...sets import L1, L2, Intersection, Linf
 from ...tasks import task_of
 from ..contract import ContractError, assert_ball_contract, assert_evaluation_contract, assert_loss_contract
 from ..gradients import check_gradients
@@ -74,12 +74,8 @@ def zero_times_minus_infinity(bug):
     return InnerProduct() if bug else Margin()
 
 
-class InfiniteCaps(Boxed):
-    """A box whose infinite sides are caps like any other."""
-
-    def at(self, x):
-        """Return the box at x."""
-        return InfiniteCaps(self.ball, self.lower, self.upper, x)
+class InfiniteCaps(Intersection):
+    """A ball in a box whose infinite sides are caps like any other."""
 
     def project(self, delta):
         """Return the projection with infinite caps, which is searched between knots at infinity."""
@@ -92,9 +88,9 @@ class InfiniteCaps(Boxed):
 class Unbounded(L2):
     """The ℓ2 ball, cut with such boxes."""
 
-    def within(self, lower, upper):
+    def __and__(self, other):
         """Return the ball ∩ box."""
-        return InfiniteCaps(self, lower, upper)
+        return InfiniteCaps((self, other))
 
 
 @exhibit(39, "scratchadv 0.1.0", "an infinite side is no bound", assert_ball_contract)

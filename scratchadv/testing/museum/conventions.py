@@ -86,6 +86,6 @@ def in_place(bug):
         image = x if bug else x.copy()
         before = x.copy()
         image += delta
-        return np.clip(image, threat.lower, threat.upper) - before
+        return np.clip(image, threat.pixels.lower, threat.pixels.upper) - before
 
     return run

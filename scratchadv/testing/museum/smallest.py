@@ -88,15 +88,15 @@ def greedy(x, y, threat, model, bug_in_budget=False, bug_in_map=False):
     for _ in range(100):
         _, g = boundary(model, x + delta, y)
         low, high = (rows(side) for side in threat.at(x).shifted(delta).bounds())
-        room = np.where(rows(g) > 0, high, low)
-        gain = rows(g) * room * (rows(delta) == 0)
+        end = np.where(rows(g) > 0, high, low)
+        gain = rows(g) * end * (rows(delta) == 0)
         best = gain.argmax(axis=1)
         going = (labels_of(model.logits(x + delta)) == y) & (spent < threat.radius)
         if not bug_in_map:
             going &= gain.max(axis=1) > 0
         if not going.any():
             return np.where(per_row(labels_of(model.logits(x + delta)) != y, x), delta, 0)
-        rows(delta)[n[going], best[going]] += room[n[going], best[going]]
+        rows(delta)[n[going], best[going]] += end[n[going], best[going]]
         if bug_in_budget:
             spent[going][:] += 1
         else:

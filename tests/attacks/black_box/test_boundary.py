@@ -17,8 +17,8 @@ def test_a_step_aside_stays_on_the_sphere(seed, share, shape):
     """‖δ'‖₂ = ‖δ‖₂, and the angle between them has tangent a"""
     delta = np.random.default_rng(seed).standard_normal((4, *shape))
     moved = stepped_aside(delta, np.full(4, share), np.arange(4, dtype=np.uint64), 1)
-    np.testing.assert_allclose(L2(1).norm(moved), L2(1).norm(delta))
-    cosine = rows(moved * delta).sum(axis=1) / L2(1).norm(delta) ** 2
+    np.testing.assert_allclose(L2.norm(moved), L2.norm(delta))
+    cosine = rows(moved * delta).sum(axis=1) / L2.norm(delta) ** 2
     np.testing.assert_allclose(cosine, 1 / np.sqrt(1 + share**2))
 
 

@@ -70,7 +70,7 @@ def test_the_distance_approaches_the_closed_form(norm, dual):
     z, y = model.logits(x), predict(model, x)
     delta = hopskipjump(model, x, y, norm=norm, box=None, queries=5000, overshoot=0, rng=rng())
     exact = abs(z) / np.linalg.norm(theta, dual)
-    ratio = norm(1).norm(delta) / exact
+    ratio = norm.norm(delta) / exact
     assert (ratio >= 1 - 1e-9).all()
     assert (ratio <= 1.05).all()
 
@@ -81,7 +81,7 @@ def test_the_boundary_attack_approaches_it_too():
     model = LogisticRegression(theta, 0.3)
     y = predict(model, x)
     delta = boundary(model, x, y, box=None, queries=3000, overshoot=0, rng=rng())
-    ratio = L2(1).norm(delta) * np.linalg.norm(theta) / abs(model.logits(x))
+    ratio = L2.norm(delta) * np.linalg.norm(theta) / abs(model.logits(x))
     assert (ratio >= 1 - 1e-9).all()
     assert (ratio <= 1.05).all()
 
@@ -95,7 +95,7 @@ def test_in_a_box_the_ball_that_just_reaches_is_hardly_smaller(norm):
     delta = hopskipjump(model, x, y, norm=norm, queries=5000, rng=rng())
     assert (predict(model, x + delta) != y).all()
     for i in range(15):
-        smaller = norm(float(norm(1).norm(delta)[i]) / 1.15).within(0, 1).at(x[i : i + 1])
+        smaller = norm(float(norm.norm(delta)[i]) / 1.15).within(0, 1).at(x[i : i + 1])
         assert smaller.support(-y[i] * theta[None])[0] < abs(model.logits(x)[i])
 
 
@@ -107,7 +107,7 @@ def test_the_estimated_gradient_is_along_theta(p):
     y = predict(model, x)
     delta = -(model.logits(x) / (theta @ theta))[:, None] * theta * 1.0001
     decisions = Decisions(LabelOracle(model), L2, x, y, **NO_BOX, owner=np.arange(n), queries=10_000)
-    radius = L2(1).norm(delta) / 100
+    radius = L2.norm(delta) / 100
     g = estimate(decisions, np.arange(n), delta, radius, np.arange(n, dtype=np.uint64), 400 * p, 1)
     cosine = -y * (g @ theta) / np.linalg.norm(g, axis=1) / np.linalg.norm(theta)
     assert (cosine > 0.97).all()
@@ -170,7 +170,7 @@ def test_more_queries_are_never_longer(attack, norm, network):
         delta = attack(model, x, y, queries=queries, overshoot=0, rng=rng(3))
         fooled = predict(model, x + delta) != y
         assert (fooled == rows(delta != 0).any(axis=1)).all()
-        sizes.append(np.where(fooled, norm(1).norm(delta), np.inf))
+        sizes.append(np.where(fooled, norm.norm(delta), np.inf))
     assert (np.diff(np.where(np.isinf(sizes), 1e9, sizes), axis=0) <= 0).all()
     assert sizes[-1].max() < np.inf
     assert (sizes[-1] < 0.9 * sizes[0]).any()
@@ -182,7 +182,7 @@ def test_the_overshoot_is_the_last_question(attack, norm, network):
     model, x, y, _ = network
     options = {"queries": 300, "box": (-5, 5)}
     plain, pushed = (attack(model, x, y, overshoot=o, rng=rng(), **options) for o in (0, 0.05))
-    longer = norm(1).norm(pushed) / norm(1).norm(plain)
+    longer = norm.norm(pushed) / norm.norm(plain)
     assert ((abs(longer - 1.05) < 1e-9) | (pushed == plain).all(axis=(1, 2))).all()
     assert (longer > 1.04).any()
     assert (predict(model, x + pushed) != y).all()
@@ -205,7 +205,7 @@ def test_a_start_or_a_pool_reaches_the_target(attack, norm, network):
         assert reached[has].all()
         assert not delta[~reached].any()
     near = attack(model, x, y, target=target, queries=14, start=start, overshoot=0, rng=rng())
-    assert (norm(1).norm(near) <= norm(1).norm(start - x) + 1e-12)[has].all()
+    assert (norm.norm(near) <= norm.norm(start - x) + 1e-12)[has].all()
     assert near[has].any(axis=(1, 2)).all()
 
 
@@ -351,8 +351,8 @@ def test_bad_options_are_refused(attack, option, message, network):
 def test_ways_to_x_shrink_the_size_by_the_share(delta, share):
     """‖scaled(δ, s)‖₂ = s ‖δ‖₂ and ‖cut(δ, s)‖∞ = s ‖δ‖∞, which moves no component that is small enough"""
     delta, share = np.array([delta]), np.array([share])
-    np.testing.assert_allclose(L2(1).norm(scaled(delta, share)), share * L2(1).norm(delta), atol=1e-12)
+    np.testing.assert_allclose(L2.norm(scaled(delta, share)), share * L2.norm(delta), atol=1e-12)
     cut = _cut(delta, share)
-    np.testing.assert_allclose(Linf(1).norm(cut), share * Linf(1).norm(delta), atol=1e-12)
+    np.testing.assert_allclose(Linf.norm(cut), share * Linf.norm(delta), atol=1e-12)
     small = abs(delta) <= share * abs(delta).max()
     np.testing.assert_array_equal(cut[small], delta[small])

@@ -17,7 +17,7 @@ from scratchadv.losses import cross_entropy, logit_difference, margin, target_ma
 from scratchadv.models import CNN, MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
 from scratchadv.parallel import limit
-from scratchadv.sets import L1, L2, Boxed, Linf
+from scratchadv.sets import L1, L2, Linf
 from scratchadv.testing.strategies import linear_problems
 
 inner = importlib.import_module("scratchadv.attacks.black_box.square")
@@ -52,7 +52,7 @@ def rng(seed=0):
 
 
 def is_linf(threat):
-    return isinstance(threat.ball if isinstance(threat, Boxed) else threat, Linf)
+    return isinstance(threat.ball, Linf)
 
 
 def in_one(run):
@@ -112,7 +112,7 @@ def test_every_question_is_inside(net, threat):
         if is_linf(threat):
             low, high = (delta_set.linear_max(0 * x + sign) for sign in (-1, 1))
             assert (np.isclose(delta, low, atol=1e-12) | np.isclose(delta, high, atol=1e-12)).all()
-        elif not isinstance(threat, Boxed):
+        elif threat.box is None:
             np.testing.assert_allclose(threat.norm(delta), 0.5, rtol=1e-9)
 
 
@@ -276,7 +276,7 @@ def test_float32_stays_float32(net, threat):
         ({"seeds": np.arange(15)}, ValueError, "square is random: pass either rng or seeds"),
         ({"rng": None, "seeds": np.arange(3)}, ValueError, r"seeds has shape \(3,\); one for each example, \(15,\)"),
         ({"rng": None, "seeds": np.ones(15)}, TypeError, "seeds must be an array of whole numbers"),
-        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 was expected"),
+        ({"threat": L1(1.0)}, TypeError, r"threat = L1\(eps=1.0\); Linf or L2 or Range was expected"),
         ({"x": np.full((15, 6, 6, 2), np.nan)}, ValueError, "x holds nan"),
         ({"target": np.full(15, 9)}, ValueError, "target holds 9"),
     ],

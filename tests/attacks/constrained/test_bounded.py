@@ -96,7 +96,7 @@ def test_on_the_boundary_a_tiny_change_fools(attack):
     model, x, y = LogisticRegression(np.array([1.0, -1.0])), np.full((1, 2), 0.25, np.float32), np.array([1])
     delta = attack(model, x, y, target=-y)
     assert predict(model, x + delta)[0] == -1
-    assert 0 < L2(1).norm(delta)[0] < 1e-3
+    assert 0 < L2.norm(delta)[0] < 1e-3
 
 
 @attacks
@@ -149,10 +149,10 @@ def test_inside_a_set_the_change_is_kept_or_zero(attack, threat, network):
     """bounded: δ in Δ(x), equal to the attack's own δ in that norm and box where ‖δ‖ <= ε, else 0"""
     model, x, y, _ = network
     inside = bounded(attack)(model, x, y, threat)
-    norm = type(getattr(threat, "ball", threat))
-    box = (threat.lower, threat.upper) if hasattr(threat, "ball") else None
+    norm = type(threat.ball)
+    box = None if threat.box is None else (threat.pixels.lower, threat.pixels.upper)
     free = attack(model, x, y, norm=norm, box=box)
-    short = norm(1).norm(free) <= threat.radius
+    short = norm.norm(free) <= threat.radius
     assert threat.at(x).contains(inside).all()
     np.testing.assert_array_equal(inside, np.where(short[:, None, None], free, 0))
 

@@ -81,7 +81,7 @@ def test_without_a_box_it_is_the_distance_of_the_hyperplane(norm, seed):
     distance = abs(model.logits(x)) / norm(1).support(model.params["theta"][None])
     delta = carlini_wagner(model, x, y, norm=norm, box=None, steps=150)
     assert moved(delta).all()
-    size = norm(1).norm(delta)
+    size = norm.norm(delta)
     assert (size >= distance * (1 - 1e-9)).all()
     assert (size <= 1.02 * distance + 1e-6).all()
 
@@ -95,7 +95,7 @@ def test_in_the_box_it_is_the_critical_eps(norm, seed):
     smallest = critical_eps(norm, model, x, y)
     delta = carlini_wagner(model, x, y, norm=norm, steps=150)
     np.testing.assert_array_equal(moved(delta), np.isfinite(smallest))
-    size, smallest = norm(1).norm(delta)[moved(delta)], smallest[moved(delta)]
+    size, smallest = norm.norm(delta)[moved(delta)], smallest[moved(delta)]
     assert (size >= smallest * (1 - 1e-6)).all()
     assert (size <= 1.02 * smallest + 1e-6).all()
 
@@ -108,7 +108,7 @@ def test_l0_is_near_the_fewest_components(seed):
     least = fewest(model, x, y)
     delta = carlini_wagner(model, x, y, norm=L0, steps=100)
     np.testing.assert_array_equal(moved(delta), np.isfinite(least))
-    more = L0(1).norm(delta)[moved(delta)] - least[moved(delta)]
+    more = L0.norm(delta)[moved(delta)] - least[moved(delta)]
     assert (more >= 0).all()
     assert (more <= 2).all()
 
@@ -137,7 +137,7 @@ def test_a_case_by_hand():
     model = LogisticRegression(np.array([1.0, 0.0]), -0.5)
     x, y = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([1, -1])
     for norm in (L2, Linf):
-        np.testing.assert_allclose(norm(1).norm(carlini_wagner(model, x, y, norm=norm)), 0.5, rtol=0.02)
+        np.testing.assert_allclose(norm.norm(carlini_wagner(model, x, y, norm=norm)), 0.5, rtol=0.02)
     delta = carlini_wagner(model, x, y, norm=L0)
     assert (delta[:, 1] == 0).all()
     assert (abs(delta[:, 0]) >= 0.5).all()
@@ -171,7 +171,7 @@ def test_what_comes_back_fools_in_the_box(problem, norm, targeted, box):
 def test_each_norm_is_smallest_in_its_own_attack(problem, norm):
     """The mean ‖δ‖ of the attack for a norm is below that of the other two."""
     model, x, y, _ = problem
-    size = {other: norm(1).norm(carlini_wagner(model, x, y, norm=other, steps=100)).mean() for other in NORMS}
+    size = {other: norm.norm(carlini_wagner(model, x, y, norm=other, steps=100)).mean() for other in NORMS}
     assert min(size, key=size.get) is norm
 
 
@@ -272,7 +272,7 @@ def test_the_scale_of_the_logits_does_not_matter_much(norm):
     for scale in (0.01, 1, 100):
         model, x, y = linear_problem(5)
         model.params = {name: scale * a for name, a in model.params.items()}
-        size.append(norm(1).norm(carlini_wagner(model, x, y, norm=norm)).astype(float))
+        size.append(norm.norm(carlini_wagner(model, x, y, norm=norm)).astype(float))
     for other in (size[0], size[2]):
         np.testing.assert_allclose(other, size[1], **({"atol": 1} if norm is L0 else {"rtol": 0.05}))
 
@@ -309,6 +309,6 @@ def test_bad_options_are_refused(problem, change, error, message):
 def test_three_classes_of_which_two_are_near(problem):
     """Untargeted is no farther than the nearer of the two targets, to 10 % in the mean."""
     model, x, y, _ = problem
-    targeted = [L2(1).norm(carlini_wagner(model, x, y, target=(y + i) % CLASSES)) for i in (1, 2)]
-    untargeted = L2(1).norm(carlini_wagner(model, x, y))
+    targeted = [L2.norm(carlini_wagner(model, x, y, target=(y + i) % CLASSES)) for i in (1, 2)]
+    untargeted = L2.norm(carlini_wagner(model, x, y))
     assert untargeted.mean() <= 1.1 * np.minimum(*targeted).mean()

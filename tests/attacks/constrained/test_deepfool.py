@@ -29,7 +29,7 @@ def test_without_a_box_the_distance_is_exact_on_linear_models(norm, overshoot, l
     dual = np.linalg.norm(differences, axis=2, ord=2 if norm is L2 else 1)
     dual[rows, y], gaps[rows, y] = 1, np.inf
     delta = deepfool(model, x, y, norm=norm, box=None, steps=1, overshoot=overshoot)
-    np.testing.assert_allclose(norm(1).norm(delta), (1 + overshoot) * (abs(gaps) / dual).min(axis=1))
+    np.testing.assert_allclose(norm.norm(delta), (1 + overshoot) * (abs(gaps) / dual).min(axis=1))
     assert (predict(model, x + delta) != y).all()
 
 
@@ -64,7 +64,7 @@ def test_in_a_box_a_binary_linear_model_loses_only_the_overshoot(norm):
     assert fooled.mean() > 0.9
     z, pull = model.vjp_x(x)
     for i in np.flatnonzero(fooled):
-        threat = norm(float(norm(1).norm(delta)[i]) / 1.021).within(0, 1).at(x[i : i + 1])
+        threat = norm(float(norm.norm(delta)[i]) / 1.021).within(0, 1).at(x[i : i + 1])
         assert threat.support(pull(-y.astype(float))[i : i + 1])[0] < y[i] * z[i]
 
 
@@ -77,7 +77,7 @@ def test_fewer_candidates_are_the_likeliest_classes(linear):
     rows = np.arange(len(x))
     gap, difference = z[rows, second] - z[rows, y], w[rows, second] - w[rows, y]
     np.testing.assert_allclose(two, 1.02 * -(gap / (difference**2).sum(axis=1))[:, None] * difference)
-    assert (L2(1).norm(two) >= L2(1).norm(all_five) - 1e-12).all()
+    assert (L2.norm(two) >= L2.norm(all_five) - 1e-12).all()
 
 
 def test_more_steps_fool_no_fewer():

@@ -35,7 +35,7 @@ def test_fab_is_exact_on_linear_models(norm, box, problem):
     for i in np.flatnonzero(right):
         one = model, x[i : i + 1], y[i : i + 1]
         if fooled[i]:
-            shorter = max(0.0, 0.999 * float(norm(1).norm(delta[i : i + 1])[0]) - rounding)
+            shorter = max(0.0, 0.999 * float(norm.norm(delta[i : i + 1])[0]) - rounding)
             assert best_in(norm, box, shorter, *one)[0] <= rounding
         else:
             assert best_in(norm, box, 1e3, *one)[0] <= rounding
@@ -49,7 +49,7 @@ def test_a_linear_program_finds_no_shorter_change(norm, box):
     model = SoftmaxRegression(6, 4, rng=rng, dtype=np.float64)
     x = rng.random((8, 6))
     z, y = model.logits(x), predict(model, x)
-    found = norm(1).norm(fab(model, x, y, norm=norm, box=box))
+    found = norm.norm(fab(model, x, y, norm=norm, box=box))
     eye, one = np.eye(6), np.eye(6) if norm is L1 else np.ones((6, 1))
     sizes = one.shape[1]
     weight = model.vjp_x(np.zeros((4, 6)))[1](np.eye(4))  # row k: the gradient of z_k
@@ -102,7 +102,7 @@ def test_the_found_change_cannot_be_shortened_along_its_line(norm, network):
 def test_a_rival_is_one_boundary(network):
     """The shortest δ over all rivals is no longer than that of the untargeted attack, but for 1 %"""
     model, x, y = network
-    length = L2(1).norm
+    length = L2.norm
 
     def found(**options):
         delta = fab(model, x, y, **options)

@@ -42,7 +42,7 @@ def test_no_step_is_shorter(norm, problem):
     g = w * -np.sign(f).reshape(-1, *[1] * (w.ndim - 1))
     delta = nearest_point(norm, w, f, -x, 1 - x)
     for i in np.flatnonzero(abs(f + inner(w, delta)) < 1e-12):
-        row, length = slice(i, i + 1), float(norm(1).norm(delta)[i])
+        row, length = slice(i, i + 1), float(norm.norm(delta)[i])
         shorter, longer = (norm(s * length).within(0, 1).at(x[row]).support(g[row])[0] for s in (0.9999, 1.0001))
         assert shorter - 1e-12 <= abs(f[i]) <= longer + 1e-12
 
@@ -52,7 +52,7 @@ def test_a_linear_program_finds_no_shorter_step(norm):
     """‖δ‖ = min 1ᵀm or min t over |δ| <= m (<= t), by scipy's linprog"""
     rng = np.random.default_rng(0)
     x, w, f = rng.random((6, 5)), rng.standard_normal((6, 5)), rng.uniform(-0.4, 0.4, 6)
-    found = norm(1).norm(nearest_point(norm, w, f, -x, 1 - x))
+    found = norm.norm(nearest_point(norm, w, f, -x, 1 - x))
     eye, one = np.eye(5), np.eye(5) if norm is L1 else np.ones((5, 1))
     for i in range(6):
         cost = np.r_[np.zeros(5), np.ones(one.shape[1])]
@@ -68,7 +68,7 @@ def test_without_a_box_the_distance_is_f_over_the_dual_norm(norm):
     rng = np.random.default_rng(1)
     w, f = rng.standard_normal((9, 2, 3)), rng.standard_normal(9)
     delta = nearest_point(norm, w, f)
-    np.testing.assert_allclose(norm(1).norm(delta), abs(f) / norm(1).support(w))
+    np.testing.assert_allclose(norm.norm(delta), abs(f) / norm(1).support(w))
     np.testing.assert_allclose(f + inner(w, delta), 0, atol=1e-12)
     np.testing.assert_allclose(nearest_point(norm, w, f, -1e6 * np.ones_like(w), 1e6 * np.ones_like(w)), delta)
 
@@ -100,7 +100,7 @@ def test_from_the_boundary_itself_the_step_goes_beyond(dtype, f):
     delta = nearest_boundary(L2, w[:, None], f, x)[2]
     exact = (w.astype(np.float64) * x).sum()
     assert inner(w, delta)[0] > abs((w @ x.T)[0, 0] - exact)
-    assert L2(1).norm(delta) < 1000 * np.finfo(dtype).eps
+    assert L2.norm(delta) < 1000 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("norm", NORMS)

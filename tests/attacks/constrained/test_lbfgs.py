@@ -23,7 +23,7 @@ def test_without_a_box_the_distance_is_exact_on_binary_linear_models():
     delta = lbfgs(model, x, y, target=-y, box=None, searches=20)
     exact = abs(model.logits(x)) / np.linalg.norm(model.params["theta"])
     assert (predict(model, x + delta) == -y).all()
-    np.testing.assert_allclose(L2(1).norm(delta), exact, rtol=0.01)
+    np.testing.assert_allclose(L2.norm(delta), exact, rtol=0.01)
 
 
 def test_in_the_box_too():
@@ -34,18 +34,18 @@ def test_in_the_box_too():
     assert found.any()
     z, pull = model.vjp_x(x)
     for i in np.flatnonzero(found):
-        threat = L2(0.99 * float(L2(1).norm(delta)[i])).within(0, 1).at(x[i : i + 1])
+        threat = L2(0.99 * float(L2.norm(delta)[i])).within(0, 1).at(x[i : i + 1])
         assert threat.support(pull(-y.astype(float))[i : i + 1])[0] < y[i] * z[i]
 
 
 def test_more_searches_are_not_longer_and_the_first_c_hardly_matters():
     """‖r‖ never grows with the number of weights tried; from c = 100 and c = 0.01 the answer is the same to 2 %"""
     model, x, y = logistic_problem()
-    lengths = [L2(1).norm(lbfgs(model, x, y, target=-y, box=None, searches=n, c=0.01)) for n in (1, 4, 12)]
+    lengths = [L2.norm(lbfgs(model, x, y, target=-y, box=None, searches=n, c=0.01)) for n in (1, 4, 12)]
     assert (lengths[1] <= lengths[0]).all()
     assert (lengths[2] <= lengths[1]).all()
     assert (lengths[2] < 0.9 * lengths[0]).all()
-    from_above = L2(1).norm(lbfgs(model, x, y, target=-y, box=None, searches=12, c=100.0))
+    from_above = L2.norm(lbfgs(model, x, y, target=-y, box=None, searches=12, c=100.0))
     np.testing.assert_allclose(lengths[2], from_above, rtol=0.02)
 
 

@@ -51,12 +51,8 @@ def mean_loss(model, x, y, delta, box=None, loss=None):
     return (loss or model.loss).value(model.logits(x + applied(delta, x, box)), y).mean()
 
 
-def box_of(threat):
-    return (threat.lower, threat.upper) if hasattr(threat, "ball") else None
-
-
 def ball_of(threat):
-    return getattr(threat, "ball", threat)
+    return threat.ball
 
 
 def both(model, x, y, threat, **options):
@@ -79,7 +75,7 @@ def test_one_delta_in_the_ball_and_nothing_changed(problem, threat, dtype):
         assert (delta.shape, delta.dtype) == ((1, 2, 3), dtype)
         assert ball_of(threat).contains(delta).all()
         assert abs(delta).max() > 0
-        assert threat.at(x).contains(applied(delta, x, box_of(threat))).all()
+        assert threat.at(x).contains(applied(delta, x, threat.box)).all()
     np.testing.assert_array_equal(x, before)
 
 
@@ -122,7 +118,7 @@ def test_for_one_class_of_a_linear_model_the_optimum_is_reached(problem):
     y = np.full(len(x), problem.y[0])
     best = ball_of(threat).linear_max(-y[0] * model.params["theta"].astype(x.dtype)[None])
     found = universal_gradient(model, x, y, threat, epochs=3, batch_size=2)
-    losses = [mean_loss(model, x, y, delta, box_of(threat)) for delta in (found, best)]
+    losses = [mean_loss(model, x, y, delta, threat.box) for delta in (found, best)]
     np.testing.assert_allclose(*losses, atol=1e-4 if x.dtype == np.float32 else 1e-9)
 
 
@@ -153,19 +149,19 @@ def test_for_all_classes_no_more_than_for_each(problem):
 def test_the_best_epoch_is_kept(problem, threat, options):
     """keep="loss": mean L(δ) = max over the epochs and δ = 0, whatever the step size"""
     model, x, y = problem
-    seen = [mean_loss(model, x, y, 0 * x[:1], box_of(threat), options.get("loss"))]
+    seen = [mean_loss(model, x, y, 0 * x[:1], threat.box, options.get("loss"))]
 
     def callback(iterate):
         assert (iterate.restart, iterate.step) == (0, len(seen))
         assert ball_of(threat).contains(iterate.delta).all()
-        mean = mean_loss(model, x, y, iterate.delta, box_of(threat), options.get("loss"))
+        mean = mean_loss(model, x, y, iterate.delta, threat.box, options.get("loss"))
         np.testing.assert_allclose(iterate.loss, mean)
         seen.append(iterate.loss)
 
     given_ = {"epochs": 4, "batch_size": 7, "callback": callback, **options}
     delta = universal_gradient(model, x, y, threat, keep="loss", **given_)
     assert len(seen) == 5
-    found = mean_loss(model, x, y, delta, box_of(threat), options.get("loss"))
+    found = mean_loss(model, x, y, delta, threat.box, options.get("loss"))
     np.testing.assert_allclose(found, max(seen), rtol=1e-12)
 
 
@@ -253,13 +249,13 @@ def test_the_pass_of_the_highest_fooling_rate_is_kept(problem, threat, batch_siz
     def callback(iterate):
         assert (iterate.restart, iterate.step) == (0, len(seen) + 1)
         assert ball_of(threat).contains(iterate.delta).all()
-        assert iterate.fooling_rate == fooling_rate(model, x, iterate.delta, box_of(threat))
+        assert iterate.fooling_rate == fooling_rate(model, x, iterate.delta, threat.box)
         seen.append(iterate.fooling_rate)
 
     options = {"passes": 3, "batch_size": batch_size, "callback": callback}
     delta = universal(model, x, threat, rate=1, rng=np.random.default_rng(0), **options)
     assert len(seen) == 3 or seen[-1] == 1
-    assert fooling_rate(model, x, delta, box_of(threat)) == max(seen) > 0
+    assert fooling_rate(model, x, delta, threat.box) == max(seen) > 0
     asked, seen = max(seen), []
     universal(model, x, threat, rate=asked, rng=np.random.default_rng(0), **options)
     assert all(rate < asked for rate in seen[:-1])
@@ -310,8 +306,8 @@ def test_the_fooling_rate_counts_changed_predictions():
     [
         ({"batch_size": 0}, ValueError, "batch_size = 0 must be >= 1"),
         ({"target": np.array([0, 7])}, ValueError, r"target holds 7; labels in 0\.\.2 were expected"),
-        ({"threat": L0(2)}, TypeError, r"Linf or L2 or L1 was expected"),
-        ({"threat": L0(2).within(0, 1)}, TypeError, r"Linf or L2 or L1 was expected"),
+        ({"threat": L0(2)}, TypeError, r"Linf or L2 or L1 or Range was expected"),
+        ({"threat": L0(2).within(0, 1)}, TypeError, r"Linf or L2 or L1 or Range was expected"),
         ({"x": np.array([[0, 1], [1, 0]])}, TypeError, "x has dtype int64"),
         ({"x": np.array([[0.5, np.nan], [0, 0]])}, ValueError, "x holds nan"),
         ({"threat": L2(1).within(0, 0.25)}, ValueError, r"x holds 0\.5, outside the box \[0, 0\.25\]"),

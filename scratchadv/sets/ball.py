@@ -1,0 +1,111 @@
+"""What the balls of all norms share: a radius, which may be one of each example, and how bounds cut them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..backend import namespace
+from ..numerics import each
+from .box import Box
+from .intersection import Set, key_of, rows_of_each
+
+
+class Ball(Set):
+    """What the balls share. A ball is the same set for every x, but for a radius of each example."""
+
+    place = 0
+
+    def __str__(self):
+        if np.ndim(self.radius):
+            return f"{self.name} ≤ {min(self.radius, default=0):g} to {max(self.radius, default=0):g}"
+        return f"{self.name} ≤ {self.radius:g}"
+
+    @property
+    def ball(self):
+        """The ball itself."""
+        return self
+
+    @property
+    def box(self):
+        """None: a ball is nothing but the ball of its norm."""
+        return None
+
+    def within(self, lower, upper):
+        """Δ(x) = {δ in the ball : lower <= x + δ <= upper}, for pixels in [lower, upper]: ``ball & Box(...)``."""
+        return self & Box(lower, upper)
+
+    def contains(self, delta, atol=1e-6):
+        """Whether each row lies in the set, up to ``atol`` (relative above 1), shape ``(N,)``."""
+        size = self.norm(delta)
+        radius = each(self.radius, size)
+        return size <= radius + atol * (namespace(size).maximum(1, radius) if np.ndim(radius) else max(1.0, radius))
+
+    def rows(self, i):
+        """Δ of the examples ``x[i]``: the same for all but for a radius of each."""
+        return replace(self._cut(i, self.x), x=None if self.x is None else self.x[i])
+
+    def _and(self, other):
+        raise ValueError(
+            f"the intersection of the balls {self} and {other} cannot be solved exactly: intersect one ball with a "
+            "Box, a Range or a Mask"
+        )
+
+    def _key(self):
+        return key_of(self.radius)
+
+    def _fit(self, x):
+        if np.ndim(self.radius) and len(self.radius) != len(x):
+            raise ValueError(f"the threat has {len(self.radius)} radii for {len(x)} examples: one of each was expected")
+
+    def _bounds_at(self, x):
+        return -np.inf, np.inf
+
+    def _push(self, g, alpha):
+        return each(alpha, g) * namespace(g).sign(g)
+
+    def _sample_in(self, rng, x, cut):
+        return cut.project(self.sample(rng, x))
+
+    def _ascend_in(self, delta, g, alpha, cut):
+        return cut.project(delta + cut.shifted(delta).step(g, alpha))
+
+
+@dataclass(frozen=True, eq=False)
+class NormBall(Ball):
+    """A ball of a norm with radius ε >= 0.
+
+    Parameters
+    ----------
+    eps : float or array, shape (N,)
+        Radius, in the units of x; an array has one for each example.
+    """
+
+    eps: Any
+
+    def __post_init__(self):
+        # a Python float: a NumPy one would turn float32 images into float64
+        object.__setattr__(self, "eps", checks.sizes("eps", self.eps))
+
+    @property
+    def radius(self):
+        """ε."""
+        return self.eps
+
+    def scaled(self, alpha):
+        """The same shape with radius ``alpha``."""
+        return replace(self, eps=alpha)
+
+    def _cut(self, i, x):
+        return replace(self, eps=rows_of_each(self.eps, i)) if np.ndim(self.eps) else self
+
+    def _support(self, g):
+        """ε times the dual norm of g."""
+        dual = self.dual_norm(g)
+        return each(self.eps, dual) * dual
+
+    def _finite(self, b):
+        """No component is larger than ε, so an infinite side is no bound."""
+        xp = namespace(b)
+        return xp.where(xp.isinf(b), xp.asarray(each(self.eps, b), dtype=b.dtype), b)
