@@ -14,8 +14,8 @@ from scratchadv.backend import has_gpu
 from scratchadv.parallel import limit
 from scratchadv.testing.device import gpu
 
-# On a developer's machine every run draws new examples. In CI the examples are always the same, so that a failure is due
-# to the change. There is no deadline, since machines are busy at times.
+# On a developer's machine every run draws new examples. In CI the examples are always the same, so that a failure is
+# due to the change. There is no deadline, since machines are busy at times.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
