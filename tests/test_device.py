@@ -48,7 +48,7 @@ TARGETS = (CLASSES + 1) % K
 
 
 def moved(thing):
-    """The thing with all its arrays on the device."""
+    """The same object with all its arrays on the device."""
     if isinstance(thing, tuple | list):
         return type(thing)(map(moved, thing))
     if isinstance(thing, np.ndarray | dict) or hasattr(thing, "params"):
@@ -57,9 +57,9 @@ def moved(thing):
 
 
 def check_same(device, found, expected, where="the result"):
-    """Found = expected up to rounding, and what is an array there is one on the device here, of the same kind.
+    """The result equals the expected one up to rounding, with device arrays of the same kind in place of host arrays.
 
-    A GPU adds up in another order, which float32 shows.
+    A GPU sums in another order, which is visible in float32.
     """
     if isinstance(expected, np.ndarray | np.generic):
         assert isinstance(found, device.ndarray), f"{where} has left the device: {type(found)}"
@@ -87,7 +87,7 @@ def check_same(device, found, expected, where="the result"):
 
 
 def same(device, f, *args):
-    """f does the same on the device as on the host."""
+    """f returns the same on the device as on the host."""
     before = copy.deepcopy(args)
     on_device = moved(args)
     found = f(*on_device)
@@ -97,7 +97,7 @@ def same(device, f, *args):
 
 
 def test_the_helper_sees_what_has_left_the_device_and_what_differs(device):
-    """check_same() refuses host arrays, other values, other dtypes, and looks into containers"""
+    """check_same() refuses host arrays, other values and other dtypes, also inside containers"""
     same(device, lambda a: {"a": (a, [2.0 * a], float(a.sum()), "text", None)}, draw(3))
     one = to_device(np.ones(2))
     for found, expected in [
@@ -116,7 +116,7 @@ def test_the_helper_sees_what_has_left_the_device_and_what_differs(device):
         same(device, lambda a: a.fill(3), draw(3))
 
 
-# The pretended GPU is no more than the real one.
+# The simulated GPU allows no more than the real one.
 
 REFUSED = {
     "NumPy's view of it": (TypeError, lambda d, h, xp: np.asarray(d)),
@@ -150,7 +150,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("error", "f"), REFUSED.values(), ids=REFUSED)
 def test_a_device_refuses(error, f, device):
-    """What would go to the host unseen, or is not in CuPy, is an error"""
+    """An operation that would silently copy to the host, or that CuPy does not have, is an error"""
     h = np.array([1.0, 2.0, 3.0])
     d = to_device(h)
     with pytest.raises(error):
@@ -177,7 +177,7 @@ def test_the_pretended_gpu_refuses_what_cupy_takes_in_silence(f):
 
 
 def test_a_device_computes_as_numpy_does(device):
-    """Operators, functions of NumPy, methods, views, writing in place, numbers"""
+    """Operators, NumPy functions, methods, views, in-place writing and numbers behave as in NumPy"""
 
     def f(a, b):
         xp = namespace(a)
@@ -216,7 +216,7 @@ def test_a_device_computes_as_numpy_does(device):
 
 
 def test_adding_where_an_index_comes_twice(device):
-    """add.at(z, index, v) adds every v"""
+    """add.at(z, index, v) adds every entry of v"""
 
     def f(v, index):
         xp = namespace(v)
@@ -228,17 +228,17 @@ def test_adding_where_an_index_comes_twice(device):
 
 
 def test_of_equals_the_first_comes_first(device):
-    """Stable sorting and argmax keep the order of equals, for long rows too: L0 and max-pooling need it"""
+    """Stable sorting and argmax keep the order of equal entries, also in long rows, as L0 and max-pooling need"""
     a = np.random.default_rng(0).integers(0, 3, (3, 5000)).astype(float)
     same(device, lambda a: (namespace(a).argsort(a, axis=1, kind="stable"), a.argmax(axis=1)), a)
 
 
-# There and back.
+# To the device and back.
 
 
 @pytest.mark.parametrize("array", [draw(2, 3), CLASSES, np.float32(2), np.array(1.5), draw(4) > 0])
 def test_to_host_is_the_inverse_of_to_device(array, device):
-    """to_host(to_device(a)) = a, dtype and shape kept"""
+    """to_host(to_device(a)) = a, with the same dtype and shape"""
     there = to_device(array)
     assert isinstance(there, device.ndarray)
     np.testing.assert_array_equal(to_host(there), np.asarray(array), strict=True)
@@ -263,7 +263,7 @@ def test_a_dict_is_moved_entry_by_entry(device):
 
 
 def test_a_model_is_moved_as_a_copy(device):
-    """to_device(model) is a model of the same class with params on the device; the model stays as it was"""
+    """to_device(model) is a model of the same class with params on the device; the model itself does not change"""
     model = MLP((3, 4, 2), rng=np.random.default_rng(0))
     before = dict(model.params)
     there = to_device(model)
@@ -277,7 +277,7 @@ def test_a_model_is_moved_as_a_copy(device):
 
 
 def test_without_cupy_to_device_says_how_to_get_it(monkeypatch):
-    """No CuPy: ImportError with the command"""
+    """Without CuPy there is an ImportError with the command that installs it"""
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert not has_gpu()
     with pytest.raises(ImportError, match=r"pip install 'scratchadv\[gpu\]'"):
@@ -291,7 +291,7 @@ def refuse():
 
 @pytest.mark.parametrize("is_available", [lambda: False, refuse])
 def test_without_a_gpu_to_device_says_so(is_available, monkeypatch):
-    """CuPy without a GPU can be imported: RuntimeError before the first allocation"""
+    """CuPy can be imported without a GPU, so there is a RuntimeError before the first allocation"""
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(ndarray=gpu.ndarray, is_available=is_available))
     assert not has_gpu()
     with pytest.raises(RuntimeError, match="CuPy finds none"):
@@ -299,7 +299,7 @@ def test_without_a_gpu_to_device_says_so(is_available, monkeypatch):
 
 
 def test_a_gpu_is_found(device):
-    """has_gpu() where there is one"""
+    """has_gpu() is true if there is a GPU"""
     assert has_gpu()
 
 
@@ -384,7 +384,7 @@ def test_all_losses_are_here():
     [(loss, SIGNS, draw(N)) for loss in BINARY] + [(loss, CLASSES, draw(N, K)) for loss in MULTI],
 )
 def test_a_loss_is_the_same_on_a_device(loss, y, z, device):
-    """Value and gradient, of the targeted objective too"""
+    """Value and gradient are the same, also those of the targeted objective"""
 
     def f(z, y, target):
         asked = [losses.objective(loss, y, target)]
@@ -398,7 +398,7 @@ def test_a_loss_is_the_same_on_a_device(loss, y, z, device):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_careful_formulas_are_the_same_on_a_device(dtype, device):
-    """softplus, sigmoid, log-sum-exp and entropy, where they are difficult too"""
+    """softplus, sigmoid, log-sum-exp and entropy are the same, also where they are difficult"""
 
     def f(z, a):
         return numerics.softplus(z), numerics.sigmoid(z), numerics.log_sum_exp(z), numerics.binary_entropy(a)
@@ -451,7 +451,7 @@ def test_all_models_and_layers_are_here():
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_a_model_is_the_same_on_a_device(model, device):
-    """Logits, predictions, and the gradients by x and by the parameters"""
+    """Logits, predictions and the gradients in x and in the parameters are the same"""
 
     def f(model, x, y):
         (z_x, pull_x), (z_theta, pull_theta) = model.vjp_x(x), model.vjp_theta(x)
@@ -464,7 +464,7 @@ def test_a_model_is_the_same_on_a_device(model, device):
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_float32_stays_float32_on_a_device(model, device):
-    """Logits and gradients have the dtype of x; the parameters' gradients that of the parameters"""
+    """Logits and gradients in x have the dtype of x; gradients in the parameters have that of the parameters"""
     there, x = to_device(model), to_device(X.astype(np.float32))
     z, pull = there.vjp_x(x)
     assert z.dtype == pull(z).dtype == np.float32
@@ -472,7 +472,7 @@ def test_float32_stays_float32_on_a_device(model, device):
 
 
 def test_dropout_drops_the_same_on_a_device(device):
-    """The same seeds, the same noise"""
+    """The same seeds give the same noise"""
 
     def f(model, x, y):
         z, pull = model.noisy(np.arange(len(x))).vjp_theta(x)
@@ -719,7 +719,7 @@ RUNS = {
 
 @pytest.mark.parametrize(("name", "options"), RUNS.values(), ids=RUNS)
 def test_training_is_the_same_on_a_device(name, options, device):
-    """History and parameters of two epochs"""
+    """History and parameters of two epochs are the same"""
 
     def f(model, x, y):
         model = copy.copy(model)
@@ -730,7 +730,7 @@ def test_training_is_the_same_on_a_device(name, options, device):
 
 
 def test_an_interrupted_run_goes_on_on_a_device(device, tmp_path):
-    """One epoch, a checkpoint, one more = two epochs"""
+    """One epoch, a checkpoint and one more epoch are the same as two epochs"""
 
     def f(epochs, **options):
         model = to_device(MODELS["mlp"])
@@ -776,7 +776,7 @@ OPS = {
 
 @pytest.mark.parametrize(("f", "shapes"), [(f, shapes) for f, *shapes in OPS.values()], ids=OPS)
 def test_the_engine_is_the_same_on_a_device(f, shapes, device):
-    """Value, gradients, and the gradient of the squared gradient"""
+    """Value, gradients and the gradient of the squared gradient are the same"""
 
     def run(*primals):
         value, pull = vjp(f, *primals)
@@ -791,7 +791,7 @@ def test_the_engine_is_the_same_on_a_device(f, shapes, device):
 
 @pytest.mark.parametrize("ball", [Linf(0.1), L2(0.3), L1(0.5), *(ball.within(0, 1) for ball in BALLS)], ids=str)
 def test_the_robust_objective_is_the_same_on_a_device(ball, device):
-    """objective, gradient and worst margin"""
+    """The objective, its gradient and the worst margin are the same"""
 
     def f(theta, x, y):
         return [g(theta, 0.2, x, y, ball) for g in (robust_logistic.objective, robust_logistic.gradient)], (
@@ -802,7 +802,7 @@ def test_the_robust_objective_is_the_same_on_a_device(ball, device):
 
 
 def test_the_exact_solvers_ask_for_host_arrays(device):
-    """robust_logistic.fit and critical_radius of device arrays are a TypeError that says what to do"""
+    """robust_logistic.fit and critical_radius of device arrays raise a TypeError that says what to do"""
     x, y = to_device(X), to_device(SIGNS)
     for solve in (robust_logistic.fit, robust_logistic.critical_radius):
         with pytest.raises(TypeError, match="runs on NumPy arrays only; move these with to_host first"):
@@ -828,7 +828,7 @@ MIX = "NumPy and CuPy arrays are mixed; move all of them to one side first"
 
 @pytest.mark.parametrize("name", ENTRANCES)
 def test_a_mix_of_host_and_device_is_refused(name, device):
-    """Model, x or y on another side than the rest: a TypeError that says so"""
+    """If one of model, x and y is not where the others are, there is a TypeError that says so"""
     model = MODELS["logistic" if name == "exact" else "mlp"]
     here = [model, X, labels(model)]
     there = list(moved(here))
@@ -841,7 +841,7 @@ def test_a_mix_of_host_and_device_is_refused(name, device):
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_a_model_refuses_x_from_the_other_side(model, device):
-    """logits, vjp_x and vjp_theta"""
+    """logits, vjp_x and vjp_theta refuse a mix of host and device"""
     for m, x in ((model, to_device(X)), (to_device(model), X)):
         for f in (m.logits, m.vjp_x, m.vjp_theta):
             with pytest.raises(TypeError, match=MIX):
@@ -873,7 +873,7 @@ MIXED = {
 
 @pytest.mark.parametrize("f", MIXED.values(), ids=MIXED)
 def test_a_mix_in_an_option_is_refused(f, device):
-    """Whatever else is an array must lie where x lies"""
+    """Every other array must be where x is"""
     with pytest.raises(TypeError, match=MIX):
         f(*moved((MODELS["mlp"], X, CLASSES)), X)
 

@@ -121,7 +121,7 @@ def test_cross_entropy_of_two_classes_is_logistic(seed):
 @few
 @given(seed=seeds, dtype=dtypes, shift=st.sampled_from([0, -1000, 1000]))
 def test_margin_is_positive_exactly_where_the_model_errs(seed, dtype, shift):
-    """margin(z, y) > 0 iff argmax z is not y, for logits all negative as well (torchattacks issue 184)"""
+    """margin(z, y) > 0 iff argmax z is not y, also if all logits are negative (torchattacks issue 184)"""
     z, y = draw(seed, binary=False, dtype=dtype, n=20)
     z += dtype(shift)
     z += np.arange(z.shape[1], dtype=dtype) / 8  # no ties after rounding either

@@ -183,10 +183,8 @@ def network(seed, dtype, classes=3):
 @given(seed=st.integers(0, 999), more=st.integers(1, 2), dtype=st.sampled_from([np.float32, np.float64]))
 def test_a_masked_class_changes_no_attack(name, seed, more, dtype):
     """attack(model with masked classes) = attack(model), for random networks"""
-    attack, (model, x, y) = (
-        ATTACKS[name],
-        network(seed, dtype, classes=4),
-    )  # standard uses DLR if there are at least four classes
+    attack = ATTACKS[name]
+    model, x, y = network(seed, dtype, classes=4)  # standard uses DLR if there are at least four classes
     threat = attack.ball.within(0, 1)
     found, expected = (attack(m, x, y, threat) for m in (Masked(model, more), Plain(model)))
     fooled = [labels_of(model.logits(x + delta)) != y for delta in (found, expected)]

@@ -1,4 +1,4 @@
-"""Laws of the package as a whole: what importing it loads, its version, its docstrings and their examples."""
+"""Laws of the package as a whole: what it imports, its version, its docstrings and their examples."""
 
 import ast
 import doctest
@@ -29,7 +29,7 @@ MODULES = {"scratchadv": scratchadv} | {
 
 
 def public(module):
-    """The public functions and classes that a module defines itself."""
+    """The public functions and classes that a module itself defines."""
     for name, thing in vars(module).items():
         own = getattr(thing, "__module__", None) == module.__name__ and getattr(thing, "__name__", None) == name
         if own and not name.startswith("_") and (inspect.isfunction(thing) or inspect.isclass(thing)):
@@ -41,7 +41,7 @@ by_name = {"ids": lambda thing: f"{thing.__module__}.{thing.__qualname__}"}
 
 
 def test_the_helper_finds_what_there_is():
-    """public() sees functions and classes of files in folders, and neither private nor imported names"""
+    """public() finds functions and classes of files in folders, but neither private nor imported names"""
     names = {f"{thing.__module__}.{thing.__name__}" for thing in DEFINED}
     assert {"scratchadv.attacks.gradient.pgd.pgd", "scratchadv.sets.norms.Linf"} <= names
     assert not names & {"scratchadv.attacks.pgd", "scratchadv.sets.Any", "scratchadv.training._step"}
@@ -65,7 +65,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_attacking_and_training_load_no_drawing_and_no_optional_package():
-    """The rooms below the drawing load no cupy, matplotlib, torch, hypothesis, pooch, tqdm"""
+    """The packages below the plots load no cupy, matplotlib, torch, hypothesis, pooch, tqdm"""
     rooms = "attacks, sets, datasets, evaluate, models, robust_logistic, training"
     loaded = loaded_by(f"from scratchadv import {rooms}")
     assert "scratchadv.attacks" in loaded
@@ -73,7 +73,7 @@ def test_attacking_and_training_load_no_drawing_and_no_optional_package():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    """scratchadv.__version__ = the version in the metadata, such as 0.1.0"""
+    """scratchadv.__version__ is the version in the metadata, such as 0.1.0"""
     assert metadata.version("scratchadv") == scratchadv.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+", scratchadv.__version__)
 
@@ -96,13 +96,13 @@ def test_no_name_is_a_module_and_an_export_of_one_package(name):
 
 
 def star(module):
-    """What ``from module import *`` brings."""
+    """The names that ``from module import *`` imports."""
     names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
     return {name: getattr(module, name) for name in names}
 
 
-# what a reader has typed before the examples: import numpy as np; from scratchadv.sets import *; and so on,
-# and last of all the same for the module with the example
+# The names that a reader has imported before the examples: import numpy as np; from scratchadv.sets import *; and so
+# on, and finally those of the module with the example.
 TYPED = {"np": np}
 for room in ("datasets", "models", "sets", "attacks", "robust_logistic"):
     TYPED |= star(MODULES[f"scratchadv.{room}"])
@@ -117,7 +117,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_the_examples_in_docstrings_say_what_happens(example):
-    """What stands below >>> is what is printed"""
+    """The examples print what the docstrings show"""
     runner = doctest.DocTestRunner(verbose=False)
     report = []
     runner.run(example, out=report.append)
@@ -125,7 +125,7 @@ def test_the_examples_in_docstrings_say_what_happens(example):
 
 
 def test_there_are_examples():
-    """The helper: examples of modules, functions and classes are all found"""
+    """The helper finds the examples of modules, functions and classes"""
     names = {example.name for example in EXAMPLES}
     assert {
         "scratchadv.datasets",
@@ -165,7 +165,7 @@ def arguments(thing):
 
 
 def test_the_helpers_read_sections():
-    """section() and documented() on a docstring with everything in it"""
+    """section() and documented() on a docstring with all sections"""
 
     def f(x, y, z, **more):
         """Do.
@@ -204,7 +204,7 @@ DOORS = {"attacks", "robust_logistic", "training", "evaluate", "transfer", "defe
 
 
 def handed_out(thing):
-    """Whether the room in which it is defined has it under its own name, and is one for visitors."""
+    """Whether its package exports it under its own name, and is one of the packages that users import from."""
     room = thing.__module__.split(".")[1]
     return room in DOORS and vars(MODULES[f"scratchadv.{room}"]).get(thing.__name__) is thing
 
@@ -215,14 +215,14 @@ CALLED.append(scratchadv.datasets.load)
 
 @pytest.mark.parametrize("thing", CALLED, **by_name)
 def test_functions_for_visitors_are_documented_whole(thing):
-    """Functions that are called from outside name every argument, in order, and say what they return"""
+    """The docstrings of functions for users name every argument, in order, and say what they return"""
     if "Parameters and errors as for" not in thing.__doc__:
         assert documented(thing) == arguments(thing)
     assert section(thing, "Returns") or section(thing, "Yields")
 
 
 def test_the_doors_are_found():
-    """The helper: attacks, training and evaluation are among the functions for visitors, and what they share is not"""
+    """The helper counts attacks, training and evaluation among the functions for users, but not their shared helpers"""
     names = {thing.__name__ for thing in CALLED}
     assert {"fit", "judge", "objective", "load", "pgd", "square", "universal", "train_atn"} <= names
     assert "boundaries" not in names

@@ -1,9 +1,9 @@
-"""Random wrong arguments to every public function: each is refused, in words that name it, before any work.
+"""Random wrong arguments to every public function are refused by name before any work.
 
-A call is a function with small valid arguments, of which one is replaced by a wrong value. It may succeed, for some
-values are right in some places; otherwise it must raise TypeError or ValueError with the name of the argument in its
-message, from a file of the package and not from inside NumPy. It changes no array of the caller's, warns of nothing and
-takes no time.
+A call is a function with small valid arguments, one of which is replaced by a wrong value. The call may succeed, since
+some values are valid in some places. Otherwise it must raise a TypeError or ValueError whose message has the name of
+the argument, from a file of the package and not from inside NumPy. It must not change an array of the caller, give a
+warning or take long.
 """
 
 import inspect
@@ -28,15 +28,15 @@ from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegr
 from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.training import optim, zoo
 
-pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")  # NumPy's word for the matrices of the pool
+pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")  # of the matrices among the values
 
 PACKAGE = str(Path(scratchadv.__file__).parent)
 PATHS = "path", "cache", "checkpoint"
-SLOWEST = 1.0  # seconds of the processor for a refusal; all of them together take milliseconds
+SLOWEST = 1.0  # processor seconds for one refusal; all of them together take milliseconds
 
 
 class Call(NamedTuple):
-    """A public function and what makes small valid arguments of it."""
+    """A public function and a function that makes small valid arguments for it."""
 
     family: str
     name: str
@@ -44,7 +44,7 @@ class Call(NamedTuple):
     arguments: Any
 
 
-# Valid arguments. They are made anew for every call, so that no call sees what another has done.
+# Valid arguments. They are made anew for every call, so that no call is affected by another.
 
 
 def classes():
@@ -60,7 +60,7 @@ def signs():
 
 
 def problem(norm=Linf, **more):
-    """The arguments of an attack in a set."""
+    """The arguments of an attack in a perturbation set."""
     return lambda: {**classes(), "threat": norm(0.2).within(0, 1), **_fresh(more)}
 
 
@@ -196,7 +196,7 @@ ATTACKS = {
 
 
 def _calls():
-    """Every public function, with what makes its arguments."""
+    """Every public function with the function that makes its arguments."""
     for name, arguments in ATTACKS.items():
         yield Call("attacks", name, getattr(attacks, name), arguments)
     yield Call("attacks", "bounded(fab)", attacks.bounded(attacks.fab), problem(steps=2))
@@ -343,7 +343,7 @@ def _calls():
     )
 
 
-# Wrong values, by what they are called in a failure. They are made anew for every call too.
+# Wrong values by their names in the messages of failures. They are made anew for every call too.
 
 
 class OnlyLogits:
@@ -425,7 +425,7 @@ POOL = {
 
 
 def variants(value):
-    """What is almost the valid value, by what it is called."""
+    """Values that are nearly the valid value, by name."""
     if isinstance(value, np.ndarray):
         yield from _arrays(value)
     elif isinstance(value, dict):
@@ -471,13 +471,13 @@ def _arrays(a):
 
 
 def parameters(call):
-    """The defaults of all parameters that have a name."""
+    """The defaults of all named parameters."""
     found = inspect.signature(call.function).parameters.values()
     return {p.name: p.default for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 def misuse(rng, calls):
-    """A call at random, with one wrong argument: the call, its arguments, the argument's name, the value's name."""
+    """A random call with one wrong argument: the call, its arguments, the name of the argument and of the value."""
     call = calls[rng.integers(len(calls))]
     given = call.arguments()
     names = list(dict.fromkeys([*given, *parameters(call)]))
@@ -494,11 +494,11 @@ def misuse(rng, calls):
     return call, {**given, name: make()}, name, what
 
 
-# What came of a call.
+# The outcome of a call.
 
 
 class Outcome(NamedTuple):
-    """``fault`` is empty where the call succeeded or was refused as it should be."""
+    """The outcome of a call; ``fault`` is empty if the call succeeded or was refused correctly."""
 
     call: Call
     argument: str
@@ -513,7 +513,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(call, given, argument, value):
-    """Make the call and say what came of it."""
+    """Make the call and return its outcome."""
     before = _copies(given)
     error, began = None, time.process_time()
     with warnings.catch_warnings(record=True) as heard:
@@ -545,17 +545,17 @@ def outcome(call, given, argument, value):
 
 
 def _is_refusal(error, argument, given):
-    """Whether the error is of a right kind."""
+    """Whether the error has a correct type."""
     return isinstance(error, TypeError | ValueError) or _is_of_a_file(error, argument, given)
 
 
 def _is_of_a_file(error, argument, given):
-    """Whether a path that is one cannot be read or written to: an OSError that has the path in its message."""
+    """Whether the error is an OSError about a path that cannot be read or written, with the path in its message."""
     return isinstance(error, OSError) and argument in PATHS and str(given[argument]) in str(error)
 
 
 def _is_named(argument, given, error):
-    """Whether the message has the name of the argument as a word."""
+    """Whether the message contains the name of the argument as a word."""
     found = re.search(rf"(?<!\w){re.escape(argument)}(?!\w)", str(error))
     return found is not None or _is_of_a_file(error, argument, given)
 
@@ -584,13 +584,13 @@ def _changed(copies):
 
 
 def fuzzed(seed, n):
-    """What came of n random misuses."""
+    """The outcomes of n random misuses."""
     rng, calls = np.random.default_rng(seed), list(_calls())
     return [outcome(*misuse(rng, calls)) for _ in range(n)]
 
 
 def summary(outcomes):
-    """The numbers of each family, a line each."""
+    """The numbers of each family, one line for each."""
     yield f"{'family':16} {'calls':>7} {'refused':>8} {'named':>8} {'by us':>8}"
     families = [*dict.fromkeys(o.call.family for o in outcomes)]
     for family in [*families, None]:
@@ -604,7 +604,7 @@ def summary(outcomes):
 
 
 def check(outcomes):
-    """At least 99 % of all calls that do not succeed are refused as they should be, and no success has a fault."""
+    """At least 99 % of all calls that do not succeed are refused correctly, and no successful call has a fault."""
     refused = [o for o in outcomes if o.refused]
     bad = [o for o in outcomes if o.fault]
     share = 1 - sum(o.refused for o in bad) / len(refused)
@@ -615,13 +615,13 @@ def check(outcomes):
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Some words of the pool are paths."""
+    """Some words among the wrong values are paths."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("call", [*_calls()], ids=lambda call: f"{call.family}-{call.name}")
 def test_the_arguments_of_the_table_are_valid(call):
-    """Every call of the table succeeds, with no word of warning"""
+    """Every call of the table succeeds without a warning"""
     given = call.arguments()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -636,13 +636,13 @@ def test_every_attack_is_called():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_wrong_arguments_are_refused_by_name(seed):
-    """f(argument = wrong) is TypeError or ValueError that names it, for 99 % of all calls that do not succeed"""
+    """f(argument = wrong) raises a TypeError or ValueError that names it, for 99 % of all calls that do not succeed"""
     check(fuzzed(seed, 250))
 
 
 @pytest.mark.slow
 def test_many_wrong_arguments_are_refused_by_name(capsys):
-    """The same for 30,000 calls, with the numbers of each family"""
+    """The same holds for 30,000 calls; the numbers of each family are printed"""
     outcomes = fuzzed(1000, 30_000)
     with capsys.disabled():
         print("", *summary(outcomes), sep="\n")

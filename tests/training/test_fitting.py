@@ -461,7 +461,7 @@ def cnn(seed=0):
 
 
 def test_the_attack_sees_no_dropout_and_the_step_does():
-    """The model that attacks see predicts the same twice; dropout trains another model (Foolbox issue 74)"""
+    """Attacks see a model without dropout, training one with dropout (compare Foolbox #74, torchattacks #21)"""
     x, y = digits()
     model, plain = dropout_net(), dropout_net()
     plain.layers = [layer for layer in plain.layers if not isinstance(layer, Dropout)]
