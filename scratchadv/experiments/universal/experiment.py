@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import datasets
-from ...attacks.one_for_all.perturbation import applied, fooling_rate, universal, universal_gradient
+from ...attacks.one_for_all.mean_gradient import universal_gradient
+from ...attacks.one_for_all.perturbation import applied, fooling_rate, universal
 from ...models.protocol import predict
 from ...sets import Linf
 from ...support.console import say
