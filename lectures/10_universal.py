@@ -19,7 +19,8 @@ import numpy as np
 
 from scratchadv import datasets
 from scratchadv.attacks import applied, exact, fooling_rate, pgd, universal, universal_gradient
-from scratchadv.attacks.one_for_all.perturbation import aggregate, in_box, summed_gradient
+from scratchadv.attacks.one_for_all.mean_gradient import summed_gradient
+from scratchadv.attacks.one_for_all.perturbation import aggregate, in_box
 from scratchadv.evaluate import judge
 from scratchadv.experiments.networks.training import quick
 from scratchadv.experiments.universal.experiment import LEVELS, groups_of, under

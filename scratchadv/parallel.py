@@ -109,7 +109,7 @@ def in_chunks(function):
         given = signature.bind(*args, **options)
         given.apply_defaults()
         values = given.arguments
-        if "threat" in values:
+        if values.get("threat") is not None:
             values["threat"] = values["threat"].at(values["x"])
         if hasattr(values.get("box"), "at"):
             values["box"] = values["box"].at(values["x"])

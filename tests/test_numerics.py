@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from scratchadv.numerics import binary_entropy, log_sum_exp, per_row, rows, sigmoid, softplus, solve_piecewise_linear
+from scratchadv.numerics import (
+    binary_entropy,
+    log_sum_exp,
+    only,
+    per_row,
+    rows,
+    sigmoid,
+    softplus,
+    solve_piecewise_linear,
+    take,
+)
+from scratchadv.sets import Linf
 
 few = settings(max_examples=60, deadline=None)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -242,3 +254,39 @@ def test_few_calls_and_knots_untouched(k):
     assert solve_piecewise_linear(phi, knots, 0.75).item() == 0.75
     assert len(calls) <= math.ceil(math.log2(k)) + 2
     np.testing.assert_array_equal(knots, before)
+
+
+# Rows
+
+
+class State(NamedTuple):
+    """Some rows of each kind."""
+
+    a: np.ndarray
+    none: object
+    share: float
+
+
+def test_take_cuts_arrays_sets_tuples_and_dicts():
+    """take(i, ...) has the rows i of arrays, of Δ(x), and of all that a tuple or dict holds; numbers and None stay"""
+    x, keep = np.linspace(0, 1, 8).reshape(4, 2), np.array([True, False, True, False])
+    found = take(keep, x, None, 3, np.array(5), State(x[:, 0], None, 0.5), {"w": x, "t": np.array(1)}, (x, 2.0))
+    a, none, number, zero_d, state, named, pair = found
+    np.testing.assert_array_equal(a, x[[0, 2]])
+    assert none is None
+    assert (number, int(zero_d)) == (3, 5)
+    assert isinstance(state, State)
+    np.testing.assert_array_equal(state.a, x[[0, 2], 0])
+    assert (state.none, state.share) == (None, 0.5)
+    np.testing.assert_array_equal(named["w"], x[[0, 2]])
+    assert int(named["t"]) == 1
+    np.testing.assert_array_equal(pair[0], x[[0, 2]])
+    (delta_set,) = take(keep, Linf(0.5).within(0, 1).at(x))
+    np.testing.assert_array_equal(delta_set.bounds()[0], -x[[0, 2]])
+
+
+def test_only_copies_nothing_where_all_go_on():
+    """only(all, state) is the state itself; else its rows"""
+    state = State(np.arange(3), None, 1.0)
+    assert only(np.ones(3, bool), state) is state
+    np.testing.assert_array_equal(only(np.array([False, True, True]), state).a, [1, 2])

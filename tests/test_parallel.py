@@ -1,9 +1,11 @@
 """Laws of chunks and threads: the result does not depend on them, order, exceptions, nesting, BLAS's own threads."""
 
+import inspect
 import subprocess
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from scratchadv.parallel import CACHE, limit, map_chunks
+from scratchadv.parallel import CACHE, in_chunks, limit, map_chunks
+from scratchadv.sets import Linf
 
 X, Y = np.random.default_rng(0).random((23, 4)), np.arange(23)
 
@@ -281,3 +284,60 @@ def test_a_limit_that_is_no_count_is_refused(name, wrong, error):
     """threads >= 1 and chunk >= 1, whole numbers"""
     with pytest.raises(error, match=name), limit(**{name: wrong}):
         pass
+
+
+# The decorator
+
+
+@in_chunks
+def parts_seen(model, x, y, threat=None, *, target=None, box=None, seen, callback=None):
+    """What an attack gets of each chunk: noted in ``seen``; returns x and y."""
+    seen.append((len(x), threat, target, box))
+    return x, y
+
+
+def test_in_chunks_cuts_what_each_example_has_and_nothing_else():
+    """x, y, target, Δ(x) and sides of the box in arrays have the chunk's rows; numbers and lists are passed on"""
+    seen, low = [], np.linspace(0, 0.1, 4)
+    with limit(threads=1, chunk=10):
+        x, y = parts_seen(Light, X, Y, Linf(0.1).within(0, 1), target=Y[::-1], box=(low, 1.0), seen=seen)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    assert [n for n, *_ in seen] == [10, 10, 3]
+    for start, (n, threat, target, box) in zip((0, 10, 20), seen, strict=True):
+        rows = slice(start, start + n)
+        np.testing.assert_array_equal(target, Y[::-1][rows])
+        np.testing.assert_array_equal(box[0], np.broadcast_to(low, (n, 4)))
+        assert box[1] == 1.0
+        np.testing.assert_array_equal(threat.bounds()[1], np.minimum(1 - X[rows], 1))
+
+
+def test_in_chunks_with_a_callback_is_one_call():
+    """A callback sees whole batches; without one, and without a threat, None stays None"""
+    seen = []
+    with limit(threads=1, chunk=10):
+        parts_seen(Light, X, Y, seen=seen, callback=print)
+        parts_seen(Light, X[:10], Y[:10], seen=seen)
+    assert seen == [(23, None, None, None), (10, None, None, None)]
+
+
+def test_in_chunks_puts_named_tuples_together_again():
+    """A NamedTuple of arrays comes back as one, with all rows; the signature is that of the function"""
+
+    @in_chunks
+    def pair(model, x, best=None):
+        return Pair(x + 1, x[:, 0] if best is None else best.first[:, 0])
+
+    with limit(threads=2, chunk=4):
+        once = pair(Light, X)
+        twice = pair(Light, X, once)
+    np.testing.assert_array_equal(once.first, X + 1)
+    np.testing.assert_array_equal(twice.second, X[:, 0] + 1)
+    assert list(inspect.signature(pair).parameters) == ["model", "x", "best"]
+
+
+class Pair(NamedTuple):
+    """Two arrays."""
+
+    first: np.ndarray
+    second: np.ndarray

@@ -33,7 +33,8 @@ from .gradient.fgsm import fgsm, fgsm_random_start
 from .gradient.iterated_fgsm import iterated_fgsm, momentum_fgsm
 from .gradient.pgd import pgd
 from .linear import exact
-from .one_for_all.perturbation import applied, fooling_rate, universal, universal_gradient
+from .one_for_all.mean_gradient import universal_gradient
+from .one_for_all.perturbation import applied, fooling_rate, universal
 from .one_for_all.transformation import ATN, atn_loss, rerank, train_atn
 from .unrecognisable.encodings import CPPN, Direct
 from .unrecognisable.gradient_ascent import gradient_ascent

@@ -34,7 +34,8 @@ from .gradient.fgsm import fgsm, fgsm_random_start
 from .gradient.iterated_fgsm import iterated_fgsm, momentum_fgsm
 from .gradient.pgd import pgd
 from .linear import exact
-from .one_for_all.perturbation import universal, universal_gradient
+from .one_for_all.mean_gradient import universal_gradient
+from .one_for_all.perturbation import universal
 from .one_for_all.transformation import train_atn
 from .unrecognisable.gradient_ascent import gradient_ascent
 from .unrecognisable.map_elites import map_elites

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...attacks.one_for_all.perturbation import applied, fooling_rate, universal, universal_gradient
+from ...attacks.one_for_all.mean_gradient import universal_gradient
+from ...attacks.one_for_all.perturbation import applied, fooling_rate, universal
 from ...models.protocol import predict
 from ...sets import Linf
 from ..experiment import Experiment, Measured, Setup

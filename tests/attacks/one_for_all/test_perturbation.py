@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv.attacks import deepfool
-from scratchadv.attacks.one_for_all.perturbation import applied, fooling_rate, universal, universal_gradient
+from scratchadv.attacks.one_for_all.mean_gradient import universal_gradient
+from scratchadv.attacks.one_for_all.perturbation import applied, fooling_rate, universal
 from scratchadv.losses import cross_entropy, logistic, margin
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of, predict

@@ -1,0 +1,166 @@
+"""One perturbation for many inputs, by gradient ascent on their mean loss."""
+
+import math
+from functools import partial
+
+from ...backend import namespace
+from ...checked import checked, in_norm, whole
+from ...losses import objective
+from ...models.protocol import loss_and_gradient, refuse_nan
+from ...numerics import take
+from ...parallel import map_chunks, sum_chunks
+from ...sets import L1, L2, Linf, Range
+from ...support.blas import one_blas_thread
+from ..callback import Iterate
+from ..gradient.best import KEEP, counted
+from .perturbation import batches, common_set, in_box
+
+
+@checked(threat=in_norm(Linf, L2, L1, Range), epochs=whole(1), keep=KEEP)
+def universal_gradient(
+    model,
+    x,
+    y,
+    threat,
+    *,
+    epochs=5,
+    batch_size=100,
+    alpha=None,
+    normalized=True,
+    target=None,
+    loss=None,
+    rng=None,
+    keep="success",
+    callback=None,
+):
+    r"""Ascend the mean loss over minibatches with one δ for all, and project it back onto the ball.
+
+    .. math::
+        \delta \leftarrow \mathcal{P}(\delta + \alpha g), \qquad
+        g = \frac1m \sum_{i=1}^m \nabla_\delta L(y_i, f(x_i + \delta))
+
+    Normalised steps replace :math:`\alpha g` by the best step of size α, as in ``pgd``. With a pixel range
+    :math:`x_i + \delta` is cut off at it, and what pushes a pixel of :math:`x_i` further out does not count in g.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (N, *D)
+        The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
+    y : array, shape (N,)
+        The true labels.
+    threat : Set
+        Linf, L2 or L1, that holds δ itself, with or without a box.
+    epochs : int
+        Passes through the examples.
+    batch_size : int
+        m; the last batch of an epoch may be smaller.
+    alpha : float, optional
+        Step size. Default 10 ε over the number of all steps.
+    normalized : bool
+        Whether steps have the same size whatever the gradient's.
+    target : array, shape (N,), optional
+        Labels to reach: L(y) − L(target) is maximised.
+    loss : Loss, optional
+        Default: the model's own.
+    rng : numpy.random.Generator, optional
+        Shuffles the examples before each epoch. Default: the order they come in.
+    keep : {"success", "loss"}
+        Which δ is best: the one that fools the most examples (or brings the most to their targets) and among equals the
+        one of the highest mean loss, or the one of the highest mean loss alone.
+    callback : callable, optional
+        Called with an ``Iterate`` (step, δ, mean loss on x) after every epoch, the first of which is step 1.
+
+    Returns
+    -------
+    delta : array, shape (1, *D)
+        The best δ after any epoch, δ = 0 included. In the ball. dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; before any step.
+
+    Source: slides "Universal adversarial examples"; Shafahi et al. (2020), "Universal adversarial training", algorithm
+    2, here with the best δ kept.
+
+    Examples
+    --------
+    On a linear model the worst δ for a class is the same for all its examples (slide "Linear Models").
+
+    >>> model, x = LogisticRegression(np.array([2.0, -1.0])), np.array([[1.0, 1.0], [3.0, 0.0], [0.0, -2.0]])
+    >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
+    array([[-0.5,  0.5]])
+    """
+    common, delta_set = common_set(threat), threat.at(x)
+    all_steps = epochs * -(-len(x) // batch_size)
+    alpha = 10 * threat.radius / all_steps if alpha is None else alpha
+    loss, labels = objective(loss or model.loss, y, target)
+    score = partial(_score, model, loss, keep, (x, y, target, labels, delta_set))
+    best = delta = namespace(x).zeros_like(x[:1])
+    best_score = score(delta)
+    for epoch in range(epochs):
+        with one_blas_thread():  # batches are small: BLAS's own threads would spin in between
+            for rows in batches(x, batch_size, rng):
+                g = _mean_gradient(model, loss, delta, *take(rows, x, labels, delta_set))
+                delta = common.ascend(delta, g, alpha) if normalized else common.project(delta + alpha * g)
+        found = score(delta)
+        if callback:
+            callback(Iterate(0, epoch + 1, delta, found[1]))
+        if found > best_score:
+            best, best_score = delta, found
+    return best
+
+
+def _mean_gradient(model, loss, delta, x, labels, delta_set):
+    """The mean over the examples of the gradient by δ, ``(1, *D)``."""
+    return sum_chunks(partial(summed_gradient, model, loss, delta), model, x, labels, delta_set)[1]["g"] / len(x)
+
+
+def summed_gradient(model, loss, delta, x, labels, delta_set):
+    """Return the sum over some examples of the gradient of the loss by the one δ, as ``sum_chunks`` adds it up.
+
+    Where the box cuts off x + δ, a gradient that leads further out does not count.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss
+    delta : array, shape (1, *D)
+    x : array, shape (n, *D)
+    labels : array, shape (n,) or (n, 2)
+        What the loss takes.
+    delta_set : Set
+        Δ(x).
+
+    Returns
+    -------
+    rows : tuple
+        Empty.
+    sums : dict
+        The sum, ``(1, *D)``, as ``"g"``.
+
+    Source: Shafahi et al. (2020), algorithm 2.
+    """
+    xp = namespace(x)
+    _, g = loss_and_gradient(model, loss, x + in_box(delta, x, delta_set), labels)
+    if delta_set.box is not None:
+        low, high = delta_set.bounds()
+        g = xp.where(xp.where(g > 0, delta >= high, delta <= low), 0, g)
+    return (), {"g": g.sum(axis=0, keepdims=True)}
+
+
+def _score(model, loss, keep, examples, delta):
+    """How good δ is on the examples (x, y, target, labels, Δ(x)): how many it fools, and the mean loss.
+
+    Where only the loss counts, the number of fooled examples is 0.
+    """
+
+    def of_each(x, y, target, labels, delta_set):
+        z = model.logits(x + in_box(delta, x, delta_set))
+        refuse_nan(model, x, z)
+        return counted(model, z, y, target, keep), loss.value(z, labels)
+
+    fooled, value = map_chunks(of_each, model, *examples)
+    mean = float(value.mean(dtype=float))
+    return int(fooled.sum()), -math.inf if math.isnan(mean) else mean  # a mean that is NaN is never the highest
