@@ -18,14 +18,14 @@
 from functools import partial
 
 import numpy as np
-from scratchadv.attacks.boundary import boundary, stepped_aside
-from scratchadv.attacks.genattack import fitness, genattack
-from scratchadv.attacks.hopskipjump import hopskipjump
-from scratchadv.attacks.one_pixel import one_pixel
 
 from scratchadv import datasets, training
 from scratchadv.attacks import fab, fgsm
 from scratchadv.attacks import hopskipjump as hopskipjump_file
+from scratchadv.attacks.black_box.boundary import boundary, stepped_aside
+from scratchadv.attacks.black_box.genattack import fitness, genattack
+from scratchadv.attacks.black_box.hopskipjump import hopskipjump
+from scratchadv.attacks.black_box.one_pixel import one_pixel
 from scratchadv.attacks.black_box.queries import BudgetError, LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.attacks.black_box.substitution import augmented, substitute
 from scratchadv.experiments.black_box import experiment as blackbox

@@ -15,11 +15,11 @@
 
 # %%
 import numpy as np
-from scratchadv.attacks.gradient_ascent import gradient_ascent
 
 from scratchadv import datasets
 from scratchadv.attacks.black_box.queries import oracle
 from scratchadv.attacks.unrecognisable.encodings import CPPN, FUNCTIONS, INPUTS, Direct, polynomial
+from scratchadv.attacks.unrecognisable.gradient_ascent import gradient_ascent
 from scratchadv.attacks.unrecognisable.map_elites import log_probabilities, map_elites, offspring, select
 from scratchadv.experiments.networks.experiment import quick
 from scratchadv.experiments.unrecognisable import experiment as unrecognisable
