@@ -257,3 +257,26 @@ def test_every_file_can_be_read(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
     assert [*crowded(text)] == []
+
+
+CHAPTERS = sorted((Path(__file__).parent.parent / "lectures").glob("[0-9]*.py"))
+
+
+def private_names(text):
+    """The private names of the library that a chapter imports or asks a module or class for."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names if alias.name.startswith("_"))
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            yield node.attr
+
+
+def test_private_names_are_found_where_there_are_some():
+    """The helper: imported or by attribute; what Python itself calls __name__ does not count"""
+    assert [*private_names("from scratchadv.attacks import _a, b\nshow(module._c, d.e, f.__doc__)")] == ["_a", "_c"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_no_chapter_needs_a_private_name(path):
+    """What a chapter shows or calls is public, so that its readers find it in the documentation"""
+    assert [*private_names(path.read_text(encoding="utf-8"))] == []
