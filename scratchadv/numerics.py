@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from .backend import like, namespace
+from .backend import host, like, namespace
 
 
 def softplus(z):
@@ -49,9 +47,14 @@ def per_row(values, x):
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
+def ndim(value):
+    """How many axes an array has, on the host or on a device; 0 for a number."""
+    return getattr(value, "ndim", 0)
+
+
 def each(value, x):
-    """A number as it is; one number for each example, ``(N,)`` on the host, so that it broadcasts along those of x."""
-    return per_row(like(value, x), x) if isinstance(value, np.ndarray) and value.ndim else value
+    """A number as it is; one number for each example, ``(N,)``, in the dtype of x and shaped to broadcast to x."""
+    return per_row(like(host(value), x), x) if ndim(value) else value
 
 
 def take(i, *things):

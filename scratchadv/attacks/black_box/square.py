@@ -10,7 +10,7 @@ from ... import checks
 from ...backend import like, namespace
 from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
-from ...numerics import per_row, rows
+from ...numerics import ndim, per_row, rows
 from ...parallel import map_chunks
 from ...seeded import seeds_of, spread, uniform
 from ...sets import L2, Linf, Range
@@ -91,7 +91,7 @@ def _window_of(threat):
 
 def _radius(threat):
     """ε; infinite for a Range, where the largest change of a component is its bound."""
-    if np.ndim(threat.radius):
+    if ndim(threat.radius):
         raise ValueError(f"square needs one radius for all examples; the threat {threat} has one of each")
     return math.inf if isinstance(threat.ball, Range) else threat.radius
 

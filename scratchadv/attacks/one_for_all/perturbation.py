@@ -13,7 +13,7 @@ from ...backend import namespace
 from ...checked import checked, in_norm, taking, whole
 from ...losses import objective
 from ...models.protocol import is_fooled, logits, loss_and_gradient, predict, refuse_nan
-from ...numerics import take
+from ...numerics import ndim, take
 from ...parallel import map_chunks, sum_chunks
 from ...sets import L1, L2, Linf, Range, bounds_of
 from ...support.blas import one_blas_thread
@@ -271,8 +271,8 @@ def fooling_rate(model, x, delta, box=None):
 def _common(threat):
     """The set that δ itself lies in, which is the same for all examples: the threat without its Box."""
     common = threat.everywhere
-    one = [side for side in common.bounds() if np.ndim(side) > 1 and len(side) > 1]
-    if one or np.ndim(threat.radius):
+    one = [side for side in common.bounds() if ndim(side) > 1 and len(side) > 1]
+    if one or ndim(threat.radius):
         raise ValueError(f"threat: one change for all examples needs a set that is the same for all, not {threat}")
     return common
 

@@ -288,7 +288,7 @@ def assert_evaluation_contract(evaluation, threat, *, max_examples=30, shrink=Tr
     evaluation : module or object
         With ``judge(model, x, y, delta, threat, *, target=None, bits=None)``, whose result has ``success``, and
         ``robust_accuracy(model, x, y, threat, attacks)``; such as ``scratchadv.evaluate``.
-    threat : Boxed
+    threat : Set
         With the box [0, 1].
     max_examples : int
         Cases a law.
