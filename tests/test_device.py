@@ -359,14 +359,12 @@ MADE = {
 
 @pytest.mark.parametrize("name", MADE)
 def test_an_intersection_is_the_same_on_a_device(name, device):
-    """norm, project, contains, support, linear_max, step, ascend, sample and rows, with masks and bounds where x lies"""
+    """All that a set answers, with masks and bounds where x lies, and radii on the host"""
 
     def f(x, v, g, where, most):
         delta_set = MADE[name](where, most).at(x)
         inside = delta_set.project(v)
-        some = delta_set.rows(
-            np.arange(N) % 2 == 0 if isinstance(x, np.ndarray) else device.asarray(np.arange(N) % 2 == 0)
-        )
+        some = delta_set.rows(namespace(x).arange(N) % 2 == 0)
         return (
             inside,
             delta_set.norm(inside),
