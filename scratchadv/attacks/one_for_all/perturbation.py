@@ -87,7 +87,7 @@ def universal(
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    common, delta_set = _common(threat), threat.at(x)
+    common, delta_set = _common(threat, x), threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
     add = partial(_aggregate, model, common, options)
@@ -185,7 +185,7 @@ def universal_gradient(
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    common, delta_set = _common(threat), threat.at(x)
+    common, delta_set = _common(threat, x), threat.at(x)
     all_steps = epochs * -(-len(x) // batch_size)
     alpha = 10 * threat.radius / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
@@ -268,11 +268,11 @@ def fooling_rate(model, x, delta, box=None):
     return float(is_fooled(logits(model, changed), predict(model, x)).mean())
 
 
-def _common(threat):
+def _common(threat, x):
     """The set that δ itself lies in, which is the same for all examples: the threat without its Box."""
     common = threat.everywhere
-    one = [side for side in common.bounds() if ndim(side) > 1 and len(side) > 1]
-    if one or ndim(threat.radius):
+    of_each = any(ndim(side) == x.ndim and len(side) > 1 for side in common.bounds())
+    if of_each or ndim(threat.radius):
         raise ValueError(f"threat: one change for all examples needs a set that is the same for all, not {threat}")
     return common
 
