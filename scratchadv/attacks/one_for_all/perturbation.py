@@ -215,8 +215,8 @@ def applied(delta, x, box=None):
     ----------
     delta : array, shape (1, *D) or (N, *D)
     x : array, shape (N, *D)
-    box : (lower, upper), optional
-        The pixel range. Default: none.
+    box : (lower, upper) or Set, optional
+        The pixel range, or a Box, a Mask, a Range or an intersection of them. Default: none.
 
     Returns
     -------
@@ -250,8 +250,9 @@ def fooling_rate(model, x, delta, box=None):
     model : Model
     x : array, shape (N, *D)
     delta : array, shape (1, *D) or (N, *D)
-    box : (lower, upper), optional
-        The pixel range, at which :math:`x + \delta` is cut off. Default: none.
+    box : (lower, upper) or Set, optional
+        The pixel range, or a Box, a Mask, a Range or an intersection of them, at which :math:`x + \delta` is cut off.
+        Default: none.
 
     Returns
     -------
