@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from .backend import host, like, namespace
 
 
@@ -57,9 +55,14 @@ def per_row(values, x):
     return values.reshape((-1,) + (1,) * (x.ndim - 1))
 
 
+def ndim(value):
+    """How many axes an array has, on the host or on a device; 0 for a number."""
+    return getattr(value, "ndim", 0)
+
+
 def each(value, x):
-    """Return a number unchanged, and an array of one number for each example in a shape that broadcasts along x."""
-    return per_row(like(value, x), x) if isinstance(value, np.ndarray) and value.ndim else value
+    """Return a number unchanged, and one number for each example, ``(N,)``, in the dtype of x, broadcasting to x."""
+    return per_row(like(host(value), x), x) if ndim(value) else value
 
 
 def take(i, *things):

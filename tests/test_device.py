@@ -25,7 +25,7 @@ from scratchadv.layers import AveragePool, Conv, Dense, Dropout, Flatten, MaxPoo
 from scratchadv.models import CNN, MLP, LogisticRegression, Network, SoftmaxRegression, Taped
 from scratchadv.models.protocol import loss_and_gradient, predict
 from scratchadv.models.weights import load, save
-from scratchadv.sets import L0, L1, L2, Linf, norms
+from scratchadv.sets import L0, L1, L2, Box, Linf, Mask, Range, norms
 from scratchadv.testing.device import gpu
 from scratchadv.training import fit
 from scratchadv.training.optim import SGD, Adam
@@ -343,6 +343,47 @@ def test_a_seed_gives_the_same_starts_on_a_device(threat, device):
     """sample(rng, x) on the device = sample(rng, x) on the host, for the same seed"""
     for dtype in (np.float64, np.float32):
         same(device, lambda x: threat.sample(np.random.default_rng(5), x), X.astype(dtype))
+
+
+MADE = {
+    "ball, box and mask": lambda where, most: Linf(0.3) & Box(0, 1) & Mask(where),
+    "ball and mask": lambda where, most: L2(1.0) & Mask(where),
+    "range": lambda where, most: Range(-most, 0.5 * most),
+    "range and box": lambda where, most: Range(-most, 0.5) & Box(0, 1),
+    "ball and range": lambda where, most: L1(1.5) & Range(-most, most) & Mask(where),
+    "components, range and box": lambda where, most: L0(3) & Range(-most, most) & Box(0, 1),
+    "radii": lambda where, most: L2(np.linspace(0.1, 1, N)) & Box(0, 1),
+    "radii alone": lambda where, most: L1(np.linspace(0.1, 1, N)),
+    "radii of a range": lambda where, most: Range(-most, most).scaled(np.linspace(0.1, 1, N)),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_an_intersection_is_the_same_on_a_device(name, device):
+    """All that a set answers, with masks and bounds where x lies, and radii on the host"""
+
+    def f(x, v, g, where, most):
+        delta_set = MADE[name](where, most).at(x)
+        inside = delta_set.project(v)
+        some = delta_set.rows(namespace(x).arange(N) % 2 == 0)
+        return (
+            inside,
+            delta_set.norm(inside),
+            delta_set.contains(v),
+            delta_set.linear_max(g),
+            delta_set.support(g),
+            delta_set.support(g[:, None]),
+            delta_set.step(g, 0.1),
+            delta_set.ascend(inside, g, 0.1),
+            delta_set.sample(np.random.default_rng(5), x),
+            some.linear_max(g[::2]),
+            *some.bounds(),
+        )
+
+    where = draw(*SHAPE, seed=5) > 0
+    for dtype in (np.float64, np.float32):
+        given = (a.astype(dtype) for a in (X, TIES, draw(N, *SHAPE, seed=4)))
+        same(device, f, *given, where, abs(draw(*SHAPE, seed=6)).astype(dtype))
 
 
 @pytest.mark.parametrize("ball", BALLS, ids=str)

@@ -22,12 +22,9 @@ def bounds(name, value):
         if value.box != value:
             raise TypeError(f"{name} = {shown(value)} holds the ball of a norm: pass its part without it, threat.box")
         return value
-    try:
-        return pixel_range(name, value)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be a pair (lower, upper), a Box, Mask or Range, or None, not {shown(value)}"
-        ) from None
+    if value is not None and (not isinstance(value, tuple | list) or len(value) != 2):
+        raise TypeError(f"{name} must be a pair (lower, upper), a Box, a Mask, a Range or None, not {shown(value)}")
+    return pixel_range(name, value)
 
 
 def inside_bounds(x, value):

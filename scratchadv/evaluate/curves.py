@@ -6,7 +6,7 @@ from typing import Any
 from .. import checks
 from ..backend import namespace
 from ..checked import checked, each, taking
-from ..numerics import take
+from ..numerics import ndim, take
 from ..support.progress import progress as bar
 from .judging import judge
 from .worst import attacks_of, stands
@@ -92,11 +92,13 @@ def check_growth(threats):
     if not threats:
         raise ValueError("threats is empty: at least one radius was expected")
     radii = [threat.radius for threat in threats]
+    if any(ndim(radius) for radius in radii):
+        raise ValueError("threats: one radius for all examples was expected in each of them, not one of each example")
     if sorted(set(radii)) != radii:
         raise ValueError(f"threats: the radii {radii} do not grow; smallest first, each once, was expected")
-    kinds = {str(threat.scaled(1)) for threat in threats}
+    kinds = {threat.scaled(1) for threat in threats}
     if len(kinds) > 1:
-        raise ValueError(f"threats: they differ by more than their radius: {sorted(kinds)}")
+        raise ValueError(f"threats: they differ by more than their radius: {sorted(map(str, kinds))}")
 
 
 @dataclass(frozen=True)

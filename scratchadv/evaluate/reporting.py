@@ -10,7 +10,7 @@ from ..attacks import pgd
 from ..backend import host
 from ..checked import checked, each, taking, whole
 from ..models.protocol import logits, predict
-from ..numerics import take
+from ..numerics import ndim, take
 from ..support import files
 from . import page
 from .curves import OverEps, OverSteps, accuracy_over_eps, check_growth, over_steps
@@ -163,6 +163,8 @@ def _names(names, task):
 
 def _radii(threat):
     """Nine radii from 0 to twice that of the threat; whole numbers from 1 where it counts components."""
+    if ndim(threat.radius):
+        raise ValueError(f"the curve over the radius needs one radius for all examples: pass eps for {threat}")
     if isinstance(threat.radius, int):
         return np.unique(np.rint(np.linspace(1, max(1, 2 * threat.radius), 9))).tolist()
     return np.unique(np.linspace(0, 2 * threat.radius, 9)).tolist()

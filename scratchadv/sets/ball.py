@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import namespace
-from ..numerics import each
+from ..numerics import each, ndim
 from .box import Box
 from .intersection import Set, key_of, rows_of_each
 
@@ -18,7 +18,7 @@ class Ball(Set):
     place = 0
 
     def __str__(self):
-        if np.ndim(self.radius):
+        if ndim(self.radius):
             return f"{self.name} ≤ {min(self.radius, default=0):g} to {max(self.radius, default=0):g}"
         return f"{self.name} ≤ {self.radius:g}"
 
@@ -40,7 +40,7 @@ class Ball(Set):
         """Whether each row lies in the set, up to ``atol`` (relative above 1), shape ``(N,)``."""
         size = self.norm(delta)
         radius = each(self.radius, size)
-        return size <= radius + atol * (namespace(size).maximum(1, radius) if np.ndim(radius) else max(1.0, radius))
+        return size <= radius + atol * (namespace(size).maximum(1, radius) if ndim(radius) else max(1.0, radius))
 
     def rows(self, i):
         """Δ of the examples ``x[i]``: the same for all but for a radius of each."""
@@ -56,7 +56,7 @@ class Ball(Set):
         return key_of(self.radius)
 
     def _fit(self, x):
-        if np.ndim(self.radius) and len(self.radius) != len(x):
+        if ndim(self.radius) and len(self.radius) != len(x):
             raise ValueError(f"the threat has {len(self.radius)} radii for {len(x)} examples: one of each was expected")
 
     def _bounds_at(self, x):
@@ -98,7 +98,7 @@ class NormBall(Ball):
         return replace(self, eps=alpha)
 
     def _cut(self, i, x):
-        return replace(self, eps=rows_of_each(self.eps, i)) if np.ndim(self.eps) else self
+        return replace(self, eps=rows_of_each(self.eps, i)) if ndim(self.eps) else self
 
     def _support(self, g):
         """ε times the dual norm of g."""

@@ -16,11 +16,9 @@ Numbers and arrays of shape D hold for all examples; arrays of shape ``(N, *D)``
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from .. import checks
 from ..backend import like, namespace
-from ..numerics import per_row, rows
+from ..numerics import ndim, per_row, rows
 from .intersection import Set, key_of, rows_of_each
 
 
@@ -118,7 +116,7 @@ class Range(Set):
             raise ValueError(f"the range [{_shown(lower)}, {_shown(upper)}] of δ must hold 0: lower <= 0 <= upper")
 
     def __str__(self):
-        scale = "" if np.ndim(self.radius) == 0 and self.radius == 1 else f", times {_shown(self.radius)}"
+        scale = "" if ndim(self.radius) == 0 and self.radius == 1 else f", times {_shown(self.radius)}"
         return f"{_shown(self.lower)} ≤ δ ≤ {_shown(self.upper)}{scale}"
 
     @property
@@ -157,11 +155,11 @@ class Range(Set):
 
     def _cut(self, i, x):
         low, high = (_rows_of(side, i, x) for side in (self.lower, self.upper))
-        radius = rows_of_each(self.radius, i) if np.ndim(self.radius) else self.radius
+        radius = rows_of_each(self.radius, i) if ndim(self.radius) else self.radius
         return replace(self, lower=low, upper=high, radius=radius)
 
     def _bounds_at(self, x):
-        if np.ndim(self.radius) == 0 and self.radius == 1:
+        if ndim(self.radius) == 0 and self.radius == 1:
             return self.lower, self.upper
         return tuple(_times(self.radius, side, x) for side in (self.lower, self.upper))
 
@@ -256,29 +254,29 @@ def bounds_of(box, x):
 
 def _shown(side):
     """A number, or the ends of an array, in words."""
-    if np.ndim(side) == 0:
+    if ndim(side) == 0:
         return f"{side}"
     return f"({float(side.min()):g} to {float(side.max()):g})"
 
 
 def _larger(a, b):
-    return max(a, b) if np.ndim(a) == np.ndim(b) == 0 else namespace(a, b).maximum(a, b)
+    return max(a, b) if ndim(a) == ndim(b) == 0 else namespace(a, b).maximum(a, b)
 
 
 def _smaller(a, b):
-    return min(a, b) if np.ndim(a) == np.ndim(b) == 0 else namespace(a, b).minimum(a, b)
+    return min(a, b) if ndim(a) == ndim(b) == 0 else namespace(a, b).minimum(a, b)
 
 
 def _rows_of(side, i, x):
     """The side of the examples ``x[i]``: its own rows, if it has one for each of the examples x."""
-    return side[i] if np.ndim(side) == x.ndim and len(side) == len(x) > 1 else side
+    return side[i] if ndim(side) == x.ndim and len(side) == len(x) > 1 else side
 
 
 def _times(radius, side, x):
     """The side times the radius, in float64; an infinite side stays what it is."""
     xp = namespace(side, x)
     side = xp.asarray(side, dtype=float)
-    if np.ndim(radius):
+    if ndim(radius):
         if x is None:
             raise ValueError("a range with a radius of each example must be at examples: call .at(x) first")
         radius = per_row(xp.asarray(radius), x)

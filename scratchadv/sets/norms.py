@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..backend import like, namespace
-from ..numerics import each, per_row, put_in_rows, rows, solve_piecewise_linear
+from ..backend import host, like, namespace
+from ..numerics import each, ndim, per_row, put_in_rows, rows, solve_piecewise_linear
 from .ball import Ball, NormBall
 from .intersection import rows_of_each
 
@@ -283,7 +283,7 @@ class L0(Ball):
 
     def scaled(self, alpha):
         """The same shape with ``alpha`` components, rounded, at least one."""
-        return replace(self, k=np.maximum(1, np.rint(alpha)).astype(int) if np.ndim(alpha) else max(1, round(alpha)))
+        return replace(self, k=np.maximum(1, np.rint(host(alpha))).astype(int) if ndim(alpha) else max(1, round(alpha)))
 
     @staticmethod
     def norm(delta):
@@ -300,7 +300,7 @@ class L0(Ball):
         raise ValueError(f"the threat {self} alone does not bound <g, delta>: {self._advice}")
 
     def _cut(self, i, x):
-        return replace(self, k=rows_of_each(self.k, i)) if np.ndim(self.k) else self
+        return replace(self, k=rows_of_each(self.k, i)) if ndim(self.k) else self
 
     def _support(self, g):
         """Infinite unless g = 0."""

@@ -94,6 +94,15 @@ def test_one_change_for_all_needs_one_set_for_all():
             universal(NETWORK, X, threat)
 
 
+def test_one_change_for_all_pictures_with_a_mask():
+    """A mask of the shape of one picture is the same for all"""
+    model, glasses = SmallNetwork((3, 2, 1), 3, seed=3), GLASSES.reshape(3, 2, 1)
+    x = X.reshape(-1, 3, 2, 1)
+    delta = universal_gradient(model, x, labels_of(model.logits(x)), L2(0.8) & Box(0, 1) & Mask(glasses))
+    assert delta.any()
+    assert (delta[:, ~glasses] == 0).all()
+
+
 @threats
 def test_the_exact_attack_is_the_support(threat):
     """On a linear model exact loses support(−y θ) of the margin, pgd as much, and worst_margin says so"""

@@ -56,8 +56,9 @@ def boundary(
     target : array, shape (N,), optional
         Labels to reach. Noise hardly ever does: give a start or a pool.
     norm : {L2}
-    box : (lower, upper) or None
-        The range of x + δ, and of all that the model is asked about: δ' is cut off there.
+    box : (lower, upper), Set or None
+        The range of x + δ, and of all that the model is asked about: δ' is cut off there. Or a Box, a Mask, a Range or
+        an intersection of them.
     queries : int
         The most queries of an example: x is the first, and the overshoot the last. More of them never give a longer δ
         (but for the overshoot).

@@ -56,8 +56,9 @@ def hopskipjump(
     target : array, shape (N,), optional
         Labels to reach. Noise hardly ever does: give a start or a pool.
     norm : {L2, Linf}
-    box : (lower, upper) or None
-        The range of x + δ, and of all that the model is asked about.
+    box : (lower, upper), Set or None
+        The range of x + δ, and of all that the model is asked about; or a Box, a Mask, a Range or an intersection of
+        them.
     queries : int
         The most queries of an example: x is the first, and the overshoot the last. More of them never give a longer δ
         (but for the overshoot).

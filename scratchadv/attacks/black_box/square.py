@@ -10,7 +10,7 @@ from ... import checks, tasks
 from ...backend import like, namespace
 from ...checked import checked, in_norm
 from ...losses import margin, objective, target_margin
-from ...numerics import only, per_row, rows
+from ...numerics import ndim, only, per_row, rows
 from ...seeded import seeds_of, spread, uniform
 from ...sets import L2, Linf, Range
 from .queries import Examples, first_scores, ranked, search_in_chunks
@@ -90,8 +90,8 @@ def _window_of(threat):
 
 def _radius(threat):
     """Return ε, or infinity for a Range, where the bounds limit the change of each component."""
-    if np.ndim(threat.radius):
-        raise ValueError(f"square needs one radius for all examples; the threat {threat} has one for each")
+    if ndim(threat.radius):
+        raise ValueError(f"square needs one radius for all examples; the threat {threat} has one of each")
     return math.inf if isinstance(threat.ball, Range) else threat.radius
 
 

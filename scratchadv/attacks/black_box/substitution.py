@@ -43,6 +43,7 @@ class Substitute:
 
 @checked(
     victim=checks.black_box,
+    box=checks.pixel_range,
     model=checks.trainable,
     train=taking("model", "x", "y"),
     step=checks.signed,
@@ -101,6 +102,7 @@ def substitute(victim, model, x, train, *, rounds=6, step=0.1, box=(0, 1), sigma
     """
     if sigma is not None and rng is None:
         raise ValueError(f"sigma = {sigma}: which {kappa} points are moved is random: pass rng")
+    checks.inside_bounds(x, box)
     oracle = LabelOracle(victim)
     points, labels, sizes = x[:0], None, []
     new = _new(x, points)

@@ -63,9 +63,9 @@ def carlini_wagner(
         The ball class whose norm is made small.
     confidence : float
         κ >= 0: by how much the wrong logit has to win.
-    box : pair or None
-        The lowest and the highest value of x + δ; None: unbounded, and w is δ. Where a side is infinite, w is δ too,
-        cut off at the other side.
+    box : (lower, upper), Set or None
+        The range of x + δ, or a Box, a Mask, a Range or an intersection of them. Without one w is δ; where a side is
+        infinite, w is δ too, cut off at the other side.
     steps : int
         Of Adam, at most, in one run.
     searches : int

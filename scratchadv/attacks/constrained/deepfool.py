@@ -36,8 +36,8 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     target : array, shape (N,), optional
         Labels to reach; the boundary is then the one between the target and the best other class.
     norm : {L2, Linf}
-    box : (lower, upper) or None
-        The range of x + δ.
+    box : (lower, upper), Set or None
+        The range of x + δ; or a Box, a Mask, a Range or an intersection of them.
     steps : int
         At most so many.
     overshoot : float

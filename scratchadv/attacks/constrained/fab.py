@@ -56,8 +56,8 @@ def fab(
         Look at the boundary between y and this class only, and be content with any wrong prediction: one gradient a
         step. This is the targeted FAB of AutoAttack.
     norm : {L2, Linf, L1}
-    box : (lower, upper) or None
-        The range of x + δ.
+    box : (lower, upper), Set or None
+        The range of x + δ; or a Box, a Mask, a Range or an intersection of them.
     steps : int
         Of each run.
     alpha_max, eta, beta : float

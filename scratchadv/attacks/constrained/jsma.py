@@ -48,8 +48,9 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
         steps.
     norm : {L0}
         There is no other; it is here because all attacks of this kind have it.
-    box : pair or None
-        The lowest and the highest value of x + δ; None: unbounded, and no component ever leaves the search.
+    box : (lower, upper), Set or None
+        The range of x + δ, or a Box, a Mask, a Range or an intersection of them. Without one no component ever leaves
+        the search.
     of : {"logits", "probabilities"}
         What F is. The default is the paper's choice for its experiments, since the softmax distorts the derivatives of
         what it is sure of. Probabilities sum to one: with them β = −α, and the pair is that of the largest α alone.

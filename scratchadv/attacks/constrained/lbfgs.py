@@ -41,8 +41,8 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
         Labels to reach.
     norm : {L2}
         There is no other; it is here because all attacks of this kind have it.
-    box : (lower, upper) or None
-        The range of x + r.
+    box : (lower, upper), Set or None
+        The range of x + r; or a Box, a Mask, a Range or an intersection of them.
     c : float
         The first weight.
     searches : int

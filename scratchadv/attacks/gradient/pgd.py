@@ -37,7 +37,7 @@ def pgd(
 
     Normalised steps replace :math:`\alpha g` by the best step in the set scaled to radius α,
     :math:`\arg\max \langle g, v \rangle`: for ℓ∞ :math:`\alpha\, \mathrm{sign}(g)`, for ℓ2
-    :math:`\alpha g / \lVert g \rVert_2`. With a pixel range the step uses only what is left of it at x + δ.
+    :math:`\alpha g / \lVert g \rVert_2`. Between bounds the step uses only what they leave at x + δ.
 
     Parameters
     ----------

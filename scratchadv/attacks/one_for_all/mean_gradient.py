@@ -92,7 +92,7 @@ def universal_gradient(
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    common, delta_set = common_set(threat), threat.at(x)
+    common, delta_set = common_set(threat, x), threat.at(x)
     all_steps = epochs * -(-len(x) // batch_size)
     alpha = 10 * threat.radius / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)

@@ -9,7 +9,7 @@ from ... import checks, tasks
 from ...backend import namespace
 from ...checked import checked, in_norm
 from ...models.protocol import logits, predict
-from ...numerics import only, take
+from ...numerics import ndim, only, take
 from ...sets import L1, L2, Linf, Range, bounds_of
 from ...support.blas import one_blas_thread
 from ..callback import Iterate
@@ -82,7 +82,7 @@ def universal(
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    common, delta_set = common_set(threat), threat.at(x)
+    common, delta_set = common_set(threat, x), threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
     best = delta = namespace(x).zeros_like(x[:1])
@@ -111,8 +111,8 @@ def applied(delta, x, box=None):
     ----------
     delta : array, shape (1, *D) or (N, *D)
     x : array, shape (N, *D)
-    box : (lower, upper), optional
-        The pixel range. Default: none.
+    box : (lower, upper) or Set, optional
+        The pixel range, or a Box, a Mask, a Range or an intersection of them. Default: none.
 
     Returns
     -------
@@ -146,8 +146,9 @@ def fooling_rate(model, x, delta, box=None):
     model : Model
     x : array, shape (N, *D)
     delta : array, shape (1, *D) or (N, *D)
-    box : (lower, upper), optional
-        The pixel range, at which :math:`x + \delta` is cut off. Default: none.
+    box : (lower, upper) or Set, optional
+        The pixel range, or a Box, a Mask, a Range or an intersection of them, at which :math:`x + \delta` is cut off.
+        Default: none.
 
     Returns
     -------
@@ -165,11 +166,11 @@ def fooling_rate(model, x, delta, box=None):
     return float(tasks.of(model, z).is_fooled(z, predict(model, x)).mean())
 
 
-def common_set(threat):
+def common_set(threat, x):
     """Return the set in which δ itself lies, which is the same for all examples: the threat without its Box."""
     common = threat.everywhere
-    one = [side for side in common.bounds() if np.ndim(side) > 1 and len(side) > 1]
-    if one or np.ndim(threat.radius):
+    of_each = any(ndim(side) == x.ndim and len(side) > 1 for side in common.bounds())
+    if of_each or ndim(threat.radius):
         raise ValueError(f"threat: one change for all examples needs a set that is the same for all, not {threat}")
     return common
 
