@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .backend import host, like, namespace
 
 
