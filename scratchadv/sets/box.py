@@ -19,7 +19,8 @@ from typing import Any
 from .. import checks
 from ..backend import like, namespace
 from ..numerics import ndim, per_row, rows
-from .intersection import Set, key_of, rows_of_each
+from .intersection import Set
+from .numbers import key_of, rows_of_each
 
 
 @dataclass(frozen=True, eq=False)

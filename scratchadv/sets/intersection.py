@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from .. import checks
-from ..backend import host, like, namespace
+from ..backend import like, namespace
 from ..numerics import rows
 
 
@@ -393,14 +391,3 @@ class Intersection(Set):
 
 def _joined(parts):
     return parts[0] if len(parts) == 1 else Intersection(tuple(parts))
-
-
-def rows_of_each(radius, i):
-    """The radii, on the host, of the examples ``x[i]``."""
-    return radius[i if isinstance(i, slice) else host(i)]
-
-
-def key_of(*values):
-    """Numbers and arrays as something to compare and to hash; −0 and 0 are equal."""
-    arrays = [np.asarray(host(value), float) + 0.0 for value in values]
-    return tuple((a.shape, a.tobytes()) for a in arrays)
