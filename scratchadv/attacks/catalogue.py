@@ -250,6 +250,17 @@ def cells(attack):
     return [f"`{attack.name}`", attack.summary, norms, attack.knows, attack.source or "–"]
 
 
+def families():
+    """Return the catalogue in brief as a table in Markdown: one row for each family, for the front page."""
+    rows = []
+    for family, summary in FAMILIES.items():
+        members = by_family(family)
+        names = ", ".join(f"`{attack.name}`" for attack in members)
+        knowledge = ", ".join(dict.fromkeys(attack.knows for attack in members))
+        rows.append([family, summary, names, knowledge])
+    return table({}, ["family", "what it does", "attacks", "it sees"], rows).lstrip("\n")
+
+
 def markdown(attacks=CATALOGUE):
     """Return rows of the catalogue, by default all, as a table in Markdown.
 
