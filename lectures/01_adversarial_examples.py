@@ -344,11 +344,10 @@ for eps in (0.02, 0.05, 0.1):
 
 # %%
 rows = []
-for name in attacks.__all__:
-    attack = getattr(attacks, name)
-    folder = attack.__module__.removeprefix("scratchadv.attacks.").split(".")[0]
-    rows.append([f"`{folder}`", f"`{name}`", attack.__doc__.strip().splitlines()[0]])
-show.table(["folder or file", "attack", "what it does"], sorted(rows))
+for attack in attacks.CATALOGUE:
+    folder = attack.function.__module__.removeprefix("scratchadv.attacks.").split(".")[0]
+    rows.append([f"`{folder}`", f"`{attack.name}`", attack.summary])
+show.table(["folder or file", "attack", "what it does"], rows)
 
 # %% [markdown]
 # ## What is measured

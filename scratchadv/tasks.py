@@ -159,11 +159,11 @@ class Binary(Task):
 
     def runner_up(self, z, y):
         """Return the other label, ``(N,)``."""
-        return -y
+        return -y.astype(np.int64)
 
     def rivals(self, z, y, candidates=None):
         """Return the other label, ``(N, 1)``."""
-        return -y[:, None]
+        return self.runner_up(z, y)[:, None]
 
     def possible(self, z, labels):
         """Return True for each of the labels, ``(N, C)``: neither can be masked out."""
@@ -242,6 +242,7 @@ class Classes(Task):
     def runner_up(self, z, y):
         """Return the class with the largest logit other than y, ``(N,)``."""
         best = self._others(z, y).argmax(axis=1)
+        y = y.astype(best.dtype)  # unsigned labels beside signed ones would become floats
         return namespace(z).where(best == y, (y + 1) % self.k, best)  # y itself where all others are masked out
 
     def rivals(self, z, y, candidates=None):

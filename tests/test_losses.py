@@ -437,3 +437,17 @@ def test_the_target_margin_is_positive_exactly_where_the_target_is_predicted(see
     z, y = draw(seed, binary, n=20)
     t = -y if binary else (y + 1) % z.shape[1]
     np.testing.assert_array_equal(target_margin.value(z, np.stack([y, t], axis=1)) > 0, labels_of(z) == t)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int8, np.int32])
+def test_any_integer_type_of_labels_gives_the_same_loss(kind):
+    """L(y, z) does not depend on the dtype of y; unsigned labels do not wrap around and index nothing as floats"""
+    z, y = draw(0, binary=False, n=20)
+    for loss in (cross_entropy, margin):
+        np.testing.assert_array_equal(loss.value(z, y.astype(kind)), loss.value(z, y))
+        np.testing.assert_array_equal(loss.grad(z, y.astype(kind)), loss.grad(z, y))
+    z, y = draw(0, binary=True, n=20)
+    right = y == 1
+    for loss in (logistic, margin):
+        np.testing.assert_array_equal(loss.value(z[right], y[right].astype(kind)), loss.value(z[right], y[right]))
+        np.testing.assert_array_equal(loss.grad(z[right], y[right].astype(kind)), loss.grad(z[right], y[right]))
