@@ -9,7 +9,8 @@ from .. import checks
 from ..backend import namespace
 from ..numerics import each, ndim
 from .box import Box
-from .intersection import Set, key_of, rows_of_each
+from .intersection import Set
+from .part import key_of, rows_of_each
 
 
 class Ball(Set):
