@@ -10,7 +10,7 @@ from ..backend import namespace
 from ..numerics import each, ndim
 from .box import Box
 from .intersection import Set
-from .numbers import key_of, rows_of_each
+from .part import key_of, rows_of_each
 
 
 class Ball(Set):

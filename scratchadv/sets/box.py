@@ -20,7 +20,7 @@ from .. import checks
 from ..backend import like, namespace
 from ..numerics import ndim, per_row, rows
 from .intersection import Set
-from .numbers import key_of, rows_of_each
+from .part import key_of, rows_of_each
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class Range(Set):
 
 @dataclass(frozen=True, eq=False)
 class Mask(Set):
-    r"""Only some features may change: :math:`\Delta = \{\delta : \delta_j = 0 \text{ where the mask is false}\}`.
+    r"""Only some features may change: :math:`\delta_j = 0` where the mask is false.
 
     Parameters
     ----------

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from .. import checks
-from ..backend import like, namespace
+from ..backend import namespace
 from ..numerics import rows
+from .part import Part
 
 
 @dataclass(frozen=True, eq=False)
-class Set:
+class Set(Part):
     """A perturbation set Δ(x); what is written here holds for sets that are given by their bounds alone.
 
     Parameters
@@ -28,8 +28,6 @@ class Set:
     """
 
     x: Any = field(default=None, kw_only=True, repr=False)
-
-    place = None  # where a part of this kind stands in an intersection
 
     # Algebra
 
@@ -180,73 +178,6 @@ class Set:
     def ascend(self, delta, g, alpha):
         """One iteration of normalised PGD: P(δ + the steepest step from there)."""
         return self.project(delta + self.step(g, alpha))
-
-    # What an intersection asks of its first part; ``cut`` is that intersection
-
-    def _project_capped(self, a, b):
-        return namespace(a).minimum(a, b)
-
-    def _max_capped(self, a, b):
-        b = namespace(a).where(a > 0, b, 0)
-        checks.finite_box("the maximum over the threat", 0, b, self)
-        return b
-
-    def _finite(self, b):
-        """Bounds on magnitudes without infinite ones, where the set itself is bounded."""
-        return b
-
-    def _sample_in(self, rng, x, cut):
-        xp = namespace(x)
-        low, high = cut.bounds()
-        checks.finite_box("a sample of the threat", low, high, self)
-        u = like(rng.random(x.shape, dtype=x.dtype), x)
-        return xp.asarray(low + u * (high - low), dtype=x.dtype)
-
-    def _ascend_in(self, delta, g, alpha, cut):
-        return cut.project(delta + self.step(g, alpha))
-
-    def _step_in(self, g, alpha, cut):
-        """The best step of size alpha between the bounds, and a push against them where they leave nothing.
-
-        The bounds cut the push off; without it the projection would take back from the components at the edge what
-        others gain, and PGD would stop short of the best point of the intersection.
-        """
-        xp = namespace(g)
-        low, high = cut.bounds()
-        blocked = xp.where(g > 0, high, -low) <= 0
-        return xp.where(blocked, self._push(g, alpha), cut.scaled(alpha).linear_max(g))
-
-    def _push(self, g, alpha):
-        return self.step(g, alpha)
-
-    # How a kind of set says what it is
-
-    def _and(self, other):
-        """The intersection with a set of the same kind."""
-        raise NotImplementedError
-
-    def _key(self):
-        """What makes two sets of a kind equal, as something to compare and to hash."""
-        raise NotImplementedError
-
-    def _fit(self, x):
-        """Refuse examples at which the set cannot be."""
-
-    def _cut(self, i, x):
-        """The set with those of its own rows that belong to ``x[i]``."""
-        return self
-
-    def _bounds_at(self, x):
-        """The lowest and the highest δ at x; of Δ(0) for None."""
-        raise NotImplementedError
-
-    def _bounds_for(self, v):
-        """The bounds as they broadcast to v, whose rows belong to the examples of the set."""
-        return self._bounds
-
-    def _shifted(self, delta):
-        """The further changes that the set allows after delta, but for what a Box says at x + delta."""
-        return self
 
     def _support(self, g):
         return rows(g * self.linear_max(g)).sum(axis=1)

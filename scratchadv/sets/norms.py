@@ -36,7 +36,7 @@ from .. import checks
 from ..backend import host, like, namespace
 from ..numerics import each, ndim, per_row, put_in_rows, rows, solve_piecewise_linear
 from .ball import Ball, NormBall
-from .numbers import rows_of_each
+from .part import rows_of_each
 
 
 class Linf(NormBall):
