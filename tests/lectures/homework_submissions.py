@@ -177,7 +177,7 @@ MISTAKES = {
         "the formula as it stands on the slide": (
             "risk",
             "float(softplus(-worst_margin(theta, theta0, x, y, ball)).mean())",
-            "float(np.log(1 + np.exp(-worst_margin(theta, theta0, x, y, ball))).mean())",
+            "(xp := namespace(x), float(xp.log(1 + xp.exp(-worst_margin(theta, theta0, x, y, ball))).mean()))[1]",
             ("test_objective_at_large_margins",),
         ),
         "a gradient without 1/N": (
