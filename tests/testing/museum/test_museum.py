@@ -48,5 +48,5 @@ def test_the_command_prints_number_thread_law_and_sentence(monkeypatch, capsys):
     monkeypatch.setattr("scratchadv.testing.museum.exhibit.EXHIBITS", [e for e in EXHIBITS if e.number == 3])
     assert cli.main(["museum"]) == 0
     out = capsys.readouterr().out
-    assert " 3  There is no clip to the box at all (ART #148)\n    inside the set: δ is not in Δ(x)" in out
+    assert " 3  The image is never clipped to the box (ART #148)\n    inside the set: δ is not in Δ(x)" in out
     assert out.endswith("1 bugs killed\n")
