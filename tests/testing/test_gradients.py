@@ -207,7 +207,7 @@ def test_planted_errors_in_layers_are_found(layer, x, where, known):
     number = r"-?[0-9.e+-]+"
     engine = f"{number} by the engine, " if known else ""
     sentence = (
-        f"^{type(layer).__name__}: the gradient by {where}.* is {number} by hand, {engine}"
+        f"^{type(layer).__name__}: the gradient in {where}.* is {number} by hand, {engine}"
         rf"{number} by central differences: relative error {number}, over 1e-06$"
     )
     with pytest.raises(AssertionError, match=sentence):
@@ -223,9 +223,9 @@ class WrongLoss(losses.CrossEntropy):
 
 def test_planted_errors_in_losses_are_found():
     """Of a loss itself, and of the loss of a model"""
-    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient by z at \[\d, \d\] is"):
+    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient in z at \[\d, \d\] is"):
         check_gradients(WrongLoss(), X, Y)
-    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient by z at \[\d, \d\] is"):
+    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient in z at \[\d, \d\] is"):
         check_gradients(network([Dense(3)], X), X, Y, loss=WrongLoss())
 
 
@@ -243,7 +243,7 @@ def test_a_shift_of_all_classes_is_seen():
         z, pull = Network.vjp_theta(self, x)
         return z, lambda dz: pull(dz) | {"0.bias": pull(dz)["0.bias"] + dz.sum()}
 
-    with pytest.raises(AssertionError, match=r"Spoiled: the gradient by params\['0.bias'\] at \[\d\]"):
+    with pytest.raises(AssertionError, match=r"Spoiled: the gradient in params\['0.bias'\] at \[\d\]"):
         check_gradients(spoiled([Dense(3)], X, vjp_theta=vjp_theta), X, Y)
 
 
@@ -293,9 +293,9 @@ def _other_z(self, x):
 PROTOCOL = [
     (_dz_in_place, "Spoiled: dz is changed in place"),
     (_x_in_place, "Spoiled: x is changed in place by vjp_x"),
-    (_adds_up, "Spoiled: the gradient by x is another one when it is asked for again"),
-    (_flat, r"Spoiled: the gradient by x has shape \(20,\); \(4, 5\) was expected"),
-    (_nan, r"Spoiled: the gradient by x at \[0, 3\] is nan by hand"),
+    (_adds_up, "Spoiled: the gradient in x differs when the pullback is called again"),
+    (_flat, r"Spoiled: the gradient in x has shape \(20,\); \(4, 5\) was expected"),
+    (_nan, r"Spoiled: the gradient in x at \[0, 3\] is nan by hand"),
     (_other_z, r"Spoiled: z by vjp_x at \[0, 0\] is .*, by logits "),
 ]
 
@@ -314,7 +314,7 @@ def test_a_missing_gradient_is_found():
         z, pull = Network.vjp_theta(self, x)
         return z, lambda dz: {"0.weight": pull(dz)["0.weight"]}
 
-    with pytest.raises(AssertionError, match=r"gradients by \['0.weight'\]; by \['0.bias', '0.weight'\] were expected"):
+    with pytest.raises(AssertionError, match=r"gradients in \['0.weight'\]; in \['0.bias', '0.weight'\] were expected"):
         check_gradients(spoiled([Dense(3)], X, vjp_theta=vjp_theta), X)
 
 
@@ -356,7 +356,7 @@ def test_near_a_kink_the_step_is_shortened(distance):
 
 def test_where_all_is_kink_the_check_says_so():
     """A check that compares nothing is not passed"""
-    with pytest.raises(AssertionError, match="ReLU: f has kinks in all 11 directions of x; move it away"):
+    with pytest.raises(AssertionError, match="ReLU: f has kinks in all 11 directions of x; choose another x"):
         check_gradients(ReLU(), np.zeros((4, 5)))
 
 
@@ -391,7 +391,7 @@ def test_what_is_neither_model_nor_layer_nor_loss_is_refused():
     """Type and expectation are named"""
     with pytest.raises(TypeError, match="a model, a layer or a loss was expected, not 3"):
         check_gradients(3, X)
-    with pytest.raises(TypeError, match="CrossEntropy is a loss; labels y were expected"):
+    with pytest.raises(TypeError, match="CrossEntropy is a loss, so labels y were expected"):
         check_gradients(cross_entropy, X)
 
 
