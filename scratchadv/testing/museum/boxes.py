@@ -65,6 +65,7 @@ def candidates_out_of_range(bug):
     """Candidates outside the pixel range are tried, and only the best one is projected back into it."""
 
     def run(model, x, y, threat):
+        x, y, _ = check_attack(model, x, y, threat)
         delta_set = threat.at(x)
         best = fgsm(model, x, y, threat)
         candidates = [best, 2 * best]

@@ -37,7 +37,7 @@ def a_view_for_a_copy(bug):
     """A view is used instead of a copy, so DeepFool's overshoot is lost."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         image = x.copy()
         start = image if bug else image.copy()
@@ -53,7 +53,7 @@ def wrong_class_index(bug):
     """DeepFool's class index comes from a list that leaves out the label."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         if z.ndim == 1:
             f, g = boundary(model, x, y)
@@ -75,7 +75,7 @@ def misclassified_is_attacked(bug):
     """An input that is already misclassified is attacked."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         return kept(1.02 * step_to(-abs(f), g, np.full(len(x), True) if bug else f < 0), threat)
 
@@ -114,7 +114,7 @@ def budget_is_ignored(bug):
     """JSMA's budget is ignored, because the pixels are counted in a copy made by fancy indexing."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_budget=bug)
 
     return run
@@ -125,7 +125,7 @@ def all_zero_map(bug):
     """A saliency map of zeros makes JSMA choose pixel 0 for ever."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_map=bug)
 
     return run
