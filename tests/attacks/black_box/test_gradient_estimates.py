@@ -61,7 +61,7 @@ def test_on_a_linear_function_it_is_a_projection(kind):
 
 
 def test_the_expectation_of_spsa_is_the_gradient():
-    """The mean over all 16 corners is θ up to rounding, with room on both sides, on one, a little on one, and on none"""
+    """The mean over all 16 corners is θ up to rounding, with room on both sides, on one, little on one, and none"""
     theta, sigma = rng(1).standard_normal((1, 4)), 0.1
     corners = np.array(list(itertools.product([-1, 1], repeat=4)))
     low = np.array([[-1.0, 0.0, -0.03, 0.0]])
@@ -210,7 +210,7 @@ def test_probes_stay_in_the_box(net, attack, threat):
 
 @on_both
 def test_targets_are_reached_and_other_losses_climbed(net, attack):
-    """With a target the search goes on until the prediction is the target; with loss=… no loss is below the clean one"""
+    """With a target the search goes on until the prediction is the target; with loss=… no loss is below clean"""
     model, x, y = net
     target = np.argsort(model.logits(x), axis=1)[:, -2]
     delta = attack(model, x, y, Linf(0.5), queries=1000, target=target, rng=rng())
