@@ -1,7 +1,7 @@
 """Laws of arrays on a device: everything that runs on NumPy arrays runs there, stays there, and gives the same.
 
-On every machine the fixture ``device`` is a simulated GPU (``scratchadv.testing.device``), which refuses operations that
-would leak to the host. Where there is a GPU, it is also CuPy itself: ``pytest -m gpu``.
+On every machine the fixture ``device`` is a simulated GPU (``scratchadv.testing.device``), which refuses whatever would
+leak to the host. Where there is a GPU, it is also CuPy itself: ``pytest -m gpu``.
 """
 
 import copy

@@ -208,7 +208,7 @@ def test_history_is_measured_before_each_step_and_averaged_over_examples():
 
 
 def test_history_is_measured_at_the_attacked_examples():
-    """With step size 0 on a model without a clean error, the loss is the robust objective, the error that under attack"""
+    """With step size 0 and no clean error: the loss is the robust objective, and the error is that under attack"""
     model, ball = LogisticRegression(np.array([1.0, -1.0])), Linf(0.1)
     x = rng().random((40, 2))
     y = predict(model, x)
@@ -576,7 +576,7 @@ def train(run, path, epochs=EPOCHS, wrap=lambda attack: attack, model=None, **ch
 
 @pytest.mark.parametrize("run", RUNS)
 def test_a_run_that_is_resumed_is_the_run_that_was_not_interrupted(run, tmp_path):
-    """Stopped after e epochs, for every e: parameters, history, generator and checkpoint are the same to the last bit"""
+    """Stopped after e epochs, for every e, a run ends with the same parameters, history, generator and checkpoint"""
     expected = train(run, tmp_path / "whole.npz")
     assert expected == train(run, None)
     for epochs in range(EPOCHS + 1):
