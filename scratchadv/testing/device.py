@@ -259,7 +259,9 @@ def _add_at(a, index, values):
 
 
 gpu = ModuleType("gpu", "A simulation of CuPy; see the docstring of this file.")
-gpu.ndarray, gpu.asarray, gpu.is_available = ndarray, _asarray, lambda: True
+gpu.ndarray = ndarray
+gpu.asarray = _asarray
+gpu.is_available = lambda: True
 gpu.array = lambda obj, dtype=None, copy=True: _asarray(obj, dtype).copy() if copy else _asarray(obj, dtype)
 gpu.asnumpy = lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a)
 gpu.lib = SimpleNamespace(stride_tricks=SimpleNamespace())

@@ -32,8 +32,8 @@ def assert_attack_contract(
     r"""Check an attack against the laws that follow from its promises, on small models whose worst case is known.
 
     All laws are in the table ``LAWS``. Every attack must keep the conventions: δ is an array like x inside Δ(x),
-    nothing is changed in place, no example depends on the others in its batch, invalid arguments are refused, and δ
-    makes no linear model better. The cases are the same at each call, and nothing is written to disk.
+    nothing is changed in place, no example depends on the others in its batch, invalid arguments are refused, and
+    on linear models δ is no worse than no attack. The cases are the same at each call, and nothing is written to disk.
 
     Parameters
     ----------

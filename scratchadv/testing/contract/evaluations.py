@@ -87,9 +87,10 @@ def success_is_another_label_inside_the_set(subject, tried):
 def a_target_is_that_label_and_no_other(subject, tried):
     """success_i = [label(x_i + δ_i) = target_i and δ_i ∈ Δ(x_i)], for every target."""
     case = tried.case
+    delta = tried.deltas[0]
     k = case.model.logits(case.x).shape[1]
     for shift in range(k):
-        target, delta = (case.y + shift) % k, tried.deltas[0]
+        target = (case.y + shift) % k
         found = subject.evaluation.judge(case.model, case.x, case.y, delta, subject.threat, target=target).success
         _compare(subject, case, delta, found, _fallen(subject, case, delta, reached=target))
 
@@ -110,7 +111,8 @@ def rounding_comes_before_the_judgement(subject, tried):
 @law(EVALUATION_LAWS, _tried)
 def what_is_not_a_number_is_no_perturbation(subject, tried):
     """judge(δ with NaN) raises a ValueError."""
-    case, delta = tried.case, tried.deltas[0].copy()
+    case = tried.case
+    delta = tried.deltas[0].copy()
     delta.ravel()[0] = math.nan
     try:
         subject.evaluation.judge(case.model, case.x, case.y, delta, subject.threat)
@@ -122,7 +124,8 @@ def what_is_not_a_number_is_no_perturbation(subject, tried):
 @law(EVALUATION_LAWS, _tried)
 def robust_accuracy_is_the_worst_case(subject, tried):
     """Robust accuracy = mean over examples of min over attacks, where δ = 0 counts as an attack."""
-    case, attacks = tried.case, [_fixed(tried.case, delta) for delta in tried.deltas]
+    case = tried.case
+    attacks = [_fixed(case, delta) for delta in tried.deltas]
     falls = np.any([_fallen(subject, case, delta) for delta in tried.deltas], axis=0)
     expected = float((~falls & (labels_of(case.model.logits(case.x)) == case.y)).mean())
     found = float(subject.evaluation.robust_accuracy(case.model, case.x, case.y, subject.threat, attacks))
@@ -134,7 +137,8 @@ def robust_accuracy_is_the_worst_case(subject, tried):
 @law(EVALUATION_LAWS, _tried)
 def logits_that_are_nan_have_no_accuracy(subject, tried):
     """robust_accuracy(model whose logits are NaN) raises a ValueError."""
-    case, model = tried.case, NotANumber(tried.case.model)
+    case = tried.case
+    model = NotANumber(case.model)
     try:
         found = subject.evaluation.robust_accuracy(model, case.x, case.y, subject.threat, [_fixed(case, 0 * case.x)])
     except ValueError:

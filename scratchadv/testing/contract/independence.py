@@ -19,7 +19,7 @@ def the_same_again(promise, case):
 
 @law(LAWS, ordinary, "restarts")
 def more_restarts_are_not_weaker(promise, case):
-    """L(δ of three restarts) >= L(δ of one), or only the former fools the model; the first start is the same."""
+    """L(δ of three restarts) >= L(δ of one), unless only the former fools the model; the first start is the same."""
     one, three = promise(case, restarts=1), promise(case, restarts=3)
     before, after = value(promise, case, one), value(promise, case, three)
     worse = some((after < before - slack(case, before)) & ~now_fooled(case, one, three))

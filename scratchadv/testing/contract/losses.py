@@ -84,7 +84,8 @@ def shifted_logits_give_the_same_loss(subject, case):
 def the_gradient_is_the_slope(subject, case):
     """<grad, v> = (L(z + hv) − L(z − hv)) / 2h for small h."""
     z, y = case
-    g, h = subject.loss.grad(z, y), 1e-5
+    g = subject.loss.grad(z, y)
+    h = 1e-5
     for v in np.eye(math.prod(z.shape[1:])).reshape(-1, *z.shape[1:]):
         slope = (subject.loss.value(z + h * v, y) - subject.loss.value(z - h * v, y)) / (2 * h)
         wrong = some(~np.isclose(rows(g * v).sum(axis=1), slope, rtol=1e-3, atol=1e-6))
@@ -109,7 +110,8 @@ def a_masked_class_does_not_count(subject, case):
 @law(LOSS_LAWS, _logits)
 def float32_is_kept(subject, case):
     """Value and gradient have the dtype of z."""
-    z, y = case[0].astype(np.float32), case[1]
+    z, y = case
+    z = z.astype(np.float32)
     kept = {subject.loss.value(z, y).dtype, subject.loss.grad(z, y).dtype}
     if kept != {np.dtype(np.float32)}:
         raise Broken(f"z is float32, but value and gradient are {', '.join(map(str, kept))}", z=z, y=y)
@@ -120,14 +122,14 @@ def confident_logits_have_a_gradient(subject, case):
     """In float32, ∂L/∂z_y < 0 even if the logit of the label leads by 60."""
     _, y = case
     if subject.binary:
-        z, sign = 60 * y.astype(np.float32), y
+        z = 60 * y.astype(np.float32)
     else:
         k = max(3, subject.classes)
         y = y % k
-        z, sign = np.arange(k, dtype=np.float32) - 60 * (np.arange(k) != y[:, None]), 1
+        z = np.arange(k, dtype=np.float32) - 60 * (np.arange(k) != y[:, None])
         z = z.astype(np.float32)
     g = subject.loss.grad(z, y)
-    slope = g * sign if subject.binary else g[np.arange(len(y)), y]
+    slope = g * y if subject.binary else g[np.arange(len(y)), y]
     lost = some(~(slope < 0))
     if lost:
         why = "the label leads by 60, and the loss does not fall as its logit rises"

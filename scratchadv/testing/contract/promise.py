@@ -53,7 +53,7 @@ class Promise:
         return {"rng": np.random.default_rng(case.seed)} if self.random else {}
 
     def __call__(self, case, **options):
-        """Return δ for a copy of the case; raise ``Broken`` if the attack fails or δ has not the shape of x."""
+        """Return δ for a copy of the case; raise ``Broken`` if the attack fails or δ does not have the shape of x."""
         return self.run(copied(case), **options)
 
     def run(self, case, **options):

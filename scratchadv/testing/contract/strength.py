@@ -23,13 +23,13 @@ def misclassified_inputs(promise, case):
 
 @law(LAWS, linear)
 def no_worse_than_no_attack_on_linear_models(promise, case):
-    """L(x + δ) >= L(x) on linear models, or x + δ fools the model and x does not."""
+    """L(x + δ) >= L(x) on linear models, unless x + δ fools the model and x does not."""
     not_worse(promise, case, promise(case))
 
 
 @law(LAWS, ordinary, "keeps_best")
 def no_worse_than_no_attack(promise, case):
-    """L(x + δ) >= L(x) on every model, or x + δ fools it and x does not; no success at δ = 0 is lost."""
+    """L(x + δ) >= L(x) on every model, unless x + δ fools it and x does not; no success at δ = 0 is lost."""
     not_worse(promise, case, promise(case))
 
 
@@ -47,8 +47,8 @@ def success_is_predicting_again(promise, case):
 def the_closed_form(promise, case):
     """margin(x + δ) = margin(x) + max over Δ(x) of <∇ margin, v> on linear models, for every ball and ball ∩ box.
 
-    It holds up to rounding for exact attacks, and up to the tolerance for iterated ones. With ``reach``, an attack has
-    only to fool every example that the closed form fools with that fraction of the radius.
+    It holds up to rounding for exact attacks, and up to the tolerance for iterated ones. With ``reach``, an attack
+    only has to fool every example that the closed form fools with that fraction of the radius.
     """
     _reaches_the_closed_form(promise, case)
 

@@ -30,7 +30,10 @@ class Comparison:
     """The comparison of a case with the derivatives of S(x, θ) = <dz, f(x, θ)>."""
 
     def __init__(self, case, z, dz, tol):
-        self.case, self.z, self.dz, self.tol = case, z, dz, tol
+        self.case = case
+        self.z = z
+        self.dz = dz
+        self.tol = tol
 
     def array(self, i, hand, engine, samples, rng):
         """Compare the gradients in primal i."""
@@ -95,7 +98,8 @@ class Comparison:
 
     def _difference(self, i, v, size):
         """Return the derivative of S in primal i along v and its rounding error; None for both at a kink."""
-        before, at, after = self.case.primals[:i], self.case.primals[i], self.case.primals[i + 1 :]
+        primals = self.case.primals
+        before, at, after = primals[:i], primals[i], primals[i + 1 :]
         for h in STEPS:
             h *= max(1.0, abs(at).max())
             with np.errstate(all="ignore"):  # a long step may leave the domain of f; shorter ones follow

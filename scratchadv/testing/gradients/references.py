@@ -45,7 +45,8 @@ def _taps(x, size, stride):
 
 
 def _conv(layer, params, x):
-    (n, h, wide, c), q = x.shape, layer.padding
+    n, h, wide, c = x.shape
+    q = layer.padding
     inside = slice(None), slice(q, q + h), slice(q, q + wide)
     x = ops.scatter_add(x, inside, (n, h + 2 * q, wide + 2 * q, c))
     kernel = params["weight"].reshape(layer.size**2, c, layer.features)
