@@ -263,8 +263,8 @@ for one in shown:
 show.source(shown[0].make)
 
 # %% [markdown]
-# **Exercise 9.5.** "The class index is that in a list without the label": which exhibit has this bug, and which law
-# catches it? Why do tests with two classes never find it?
+# **Exercise 9.5.** "The class index comes from a list that leaves out the label": which exhibit has this bug, and which
+# law catches it? Why do tests with two classes never find it?
 
 # %% tags=["answer"]
 one = next(one for one in EXHIBITS if "class index" in one.wrong)

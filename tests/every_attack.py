@@ -1,4 +1,4 @@
-"""Every attack of the library in quick settings, all called alike: what is promised for all of them is tried on all."""
+"""Every attack of the library in quick settings, called in the same way, to test what is promised for all of them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -45,9 +45,9 @@ class Trial:
         Its row in the catalogue.
     function : callable
     ball : Ball
-        A radius at which it has something to do in the unit cube.
+        A ball whose radius leaves the attack something to do in the unit cube.
     random : bool
-        Whether it draws random numbers in these settings; without ``rng`` and ``seeds`` it is called with the seed 0.
+        Whether it draws random numbers in these settings. Without ``rng`` and ``seeds`` it is called with the seed 0.
     """
 
     row: Attack
@@ -57,12 +57,12 @@ class Trial:
 
     @property
     def needs(self):
-        """What it asks of the model: "gradients", "scores" or "labels"."""
+        """What it needs from the model: "gradients", "scores" or "labels"."""
         return self.row.knows
 
     @property
     def seeded(self):
-        """Whether it takes ``seeds``, so that an example has the same draws in any batch."""
+        """Whether it takes ``seeds``, so that an example gets the same draws in every batch."""
         return "seeded" in self.row.promises
 
     @property
@@ -77,13 +77,13 @@ class Trial:
 
 
 def trial(name, function, ball):
-    """The trial of this name: that of the attack, then perhaps a comma and what is special about it."""
+    """The trial of this name: the name of the attack, then perhaps a comma and what is special about it."""
     row = find(name.split(",")[0])
     return Trial(row, function, ball, random="random" in row.promises or name.endswith(", restarts"))
 
 
 def smallest(attack, **settings):
-    """A smallest-change attack in the norm and the box of the threat; its radius does not count."""
+    """A smallest-change attack in the norm and the box of the threat; the radius is not used."""
 
     def run(model, x, y, threat, **options):
         return attack(model, x, y, norm=type(threat.ball), box=threat.box, **settings, **options)
@@ -92,7 +92,7 @@ def smallest(attack, **settings):
 
 
 def opposite(model, x, y, *, target=None, **options):
-    """L-BFGS, which needs a target: the runner-up by default."""
+    """L-BFGS, which needs a target; by default the runner-up."""
     if target is None:
         images, labels = check_examples(model, x, y)
         z = model.logits(images)
@@ -101,7 +101,7 @@ def opposite(model, x, y, *, target=None, **options):
 
 
 def _universal(model, x, y, threat, **options):
-    """Universal perturbations look at the model's own predictions, not at labels."""
+    """Universal perturbations use the model's own predictions, not the labels."""
     return universal(model, x, threat, passes=2, rate=1.0, **options)
 
 
@@ -146,5 +146,5 @@ BLACK_BOXES = SCORES | LABELS
 ONE_PIXEL = {"one_pixel": trial("one_pixel", partial(one_pixel, queries=60, population=10), L0(1))}  # only in a box
 EXACT = trial("exact", exact, L2(0.5))  # on linear models only
 
-# The attacks of the catalogue that take a model, x and y, and give a δ for x: all of them need a trial.
+# The attacks of the catalogue that take a model, x and y and return a δ for x: each of them needs a trial.
 OF_EXAMPLES = {attack.name for attack in CATALOGUE if attack.gives in ("δ", "one δ") and attack.knows != "the tree"}

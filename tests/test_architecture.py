@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md is true: its floors are those of the test, and the paths that it names are there."""
+"""ARCHITECTURE.md is true: its floors are those of the test, and the paths in it exist."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def plan():
 
 
 def recipes():
-    """What each recipe touches: a line, its paths, and whether it is planned only."""
+    """The lines of each recipe: a line, its paths, and whether it is only planned."""
     table = PAGE.partition("| to add | touch |")[2]
     for line in re.findall(r"^\| (?!---)(.*?) \| (.*) \|$", table, re.MULTILINE):
         yield line[0], PATH.findall(line[1]), line[1].startswith("planned")
@@ -36,7 +36,7 @@ def test_the_floors_are_those_that_the_test_holds():
 
 
 def test_the_plan_is_the_package():
-    """Every file and folder of the package stands in the drawing, and nothing else does"""
+    """Every file and folder of the package appears in the drawing, and nothing else does"""
     there = {f"{p.name}/" if p.is_dir() else p.name for p in (ROOT / "scratchadv").iterdir()}
     there -= {"__pycache__/", "__init__.py", "__main__.py"}
     assert set(plan()) == there
@@ -44,13 +44,13 @@ def test_the_plan_is_the_package():
 
 @pytest.mark.parametrize("path", sorted(set(PATH.findall(PAGE.partition("## Recipes")[0]))))
 def test_the_paths_in_the_text_exist(path):
-    """What stands in backquotes before the recipes is a file or a folder, of the repository or of the package"""
+    """Each name in backquotes before the recipes is a file or a folder of the repository or of the package"""
     assert (ROOT / path).exists() or (ROOT / "scratchadv" / path).exists()
 
 
 @pytest.mark.parametrize(("what", "paths", "planned"), [*recipes()], ids=[what for what, *_ in recipes()])
 def test_a_recipe_names_files_that_exist(what, paths, planned):
-    """Every path of a recipe exists; where it is planned, the first does not, so that the mark has to go in time"""
+    """Every path of a recipe exists; if it is planned, the first does not exist yet, so the mark has to go in time"""
     assert paths
     if planned:
         assert not (ROOT / paths[0]).exists()

@@ -37,14 +37,14 @@ def test_what_comes_in_is_converted():
 
 
 def test_what_is_converted_already_is_not_copied():
-    """Plain arrays are passed on as they are"""
+    """Plain arrays are passed on unchanged"""
     _, x, y, *_ = example(NETWORK, X, Y)
     assert x is X
     assert np.shares_memory(y, Y)
 
 
 def test_defaults_are_not_checked():
-    """A default that its own rule would refuse is passed on: steps=-3 and scale="none" here"""
+    """A default that its own rule would refuse is accepted: steps=-3 and scale="none" here"""
     *_, steps, rng, scale, _, _ = example(NETWORK, X, Y)
     assert (steps, rng, scale) == (-3, None, "none")
     with pytest.raises(ValueError, match="steps = -4 must be >= 1"):
@@ -52,7 +52,7 @@ def test_defaults_are_not_checked():
 
 
 def test_arguments_that_have_no_rule_are_passed_on():
-    """A name that is in no vocabulary takes anything"""
+    """A name that is in no vocabulary accepts anything"""
     thing = object()
     assert example(NETWORK, X, Y, more=thing)[-1] is thing
 
@@ -70,13 +70,13 @@ def test_arguments_that_have_no_rule_are_passed_on():
     ],
 )
 def test_wrong_names_of_arguments_name_the_function(call, words):
-    """A misspelt, missing or surplus argument: a TypeError with the function's name and the argument's"""
+    """A misspelt, missing or extra argument: a TypeError with the names of the function and the argument"""
     with pytest.raises(TypeError, match=f"^{words}"):
         call()
 
 
 def test_a_rule_for_no_parameter_is_refused_when_decorating():
-    """@checked(stpes=...) is an error at once, not when the function is called"""
+    """@checked(stpes=...) is an error at definition, not when the function is called"""
     with pytest.raises(TypeError, match="f has no parameter stpes"):
 
         @checked(stpes=whole(1))
@@ -85,7 +85,7 @@ def test_a_rule_for_no_parameter_is_refused_when_decorating():
 
 
 def test_own_rules_come_before_the_vocabulary():
-    """A rule that is given to the decorator replaces that of the vocabulary; ``anything`` takes it away"""
+    """A rule given to the decorator replaces that of the vocabulary; ``anything`` removes it"""
 
     @checked(steps=whole(5), x=anything)
     def f(x, *, steps=None, keep="a"):
@@ -98,7 +98,7 @@ def test_own_rules_come_before_the_vocabulary():
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"], np.array(["a", "b"]), np.array([1.0, 2.0])], ids=repr)
 def test_one_of_a_few(value):
-    """one_of("a", Linf) takes its own values only, and says which; arrays are compared without an error"""
+    """one_of("a", Linf) accepts only its values, and lists them in the error; arrays are compared without an error"""
     check = one_of("a", Linf)
     assert check("kind", "a") == "a"
     assert check("kind", Linf) is Linf
@@ -114,7 +114,7 @@ def test_what_a_function_looks_like_stays():
 
 
 def test_checks_come_before_any_work():
-    """No wrong argument is found after the model has done more than one example, and after x"""
+    """Every wrong argument is found before the model has evaluated more than one example"""
     asked = []
 
     class Counting(SmallNetwork):
@@ -144,7 +144,7 @@ FUNCTIONS = [name for name in scratchadv.attacks.__all__ if inspect.isfunction(g
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_public_attack_is_checked(name):
-    """Every public attack has a check for each of its arguments but a few, which it says itself"""
+    """Every public attack has a check for each argument, except a few that it checks itself"""
     function = getattr(scratchadv.attacks, name)
     assert hasattr(function, "__wrapped__") or name == "bounded"
     with pytest.raises(TypeError, match=name if name != "bounded" else "attack"):
@@ -153,11 +153,11 @@ def test_every_public_attack_is_checked(name):
 
 @pytest.mark.parametrize("name", VOCABULARY)
 def test_every_rule_of_the_vocabulary_refuses_nonsense(name):
-    """Each rule gives a TypeError or ValueError that begins with the name, for objects that mean nothing"""
+    """Each rule refuses objects without a meaning by a TypeError or ValueError that begins with the name"""
     meant = {
         "rng": (10**400,),
         **dict.fromkeys(("path", "cache", "checkpoint"), ("nonsense",)),
-    }  # a seed, a file's name
+    }  # a seed, a file name
     for nonsense in (object(), "nonsense", 10**400, {1, 2}):
         if nonsense in meant.get(name, ()):
             continue
@@ -166,7 +166,7 @@ def test_every_rule_of_the_vocabulary_refuses_nonsense(name):
 
 
 def test_numbers_of_other_kinds_are_numbers():
-    """NumPy scalars, 0-d arrays where a number is asked for, and fractions become Python's floats and ints"""
+    """NumPy scalars, 0-d arrays where a number is expected, and fractions become Python's floats and ints"""
     from fractions import Fraction
 
     assert type(checks.size("eps", np.float32(0.5))) is float
@@ -183,7 +183,7 @@ def test_a_partial_of_a_checked_function_is_checked():
 
 
 def test_labels_follow_the_model():
-    """A binary model asks for −1 and +1, one of K classes for 0 to K − 1: each refuses the labels of the other"""
+    """A binary model expects −1 and +1, one with K classes 0 to K − 1: each refuses the labels of the other"""
     binary = LogisticRegression(np.ones(4))
     with pytest.raises(ValueError, match="y holds 0"):
         example(binary, X, Y)

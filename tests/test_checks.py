@@ -1,4 +1,4 @@
-"""Every refusal: the kind of error, the value and what was expected in its words, and no work before it."""
+"""Every refusal: the kind of error, the value and the expected value in its message, before any work is done."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ SIGNS, CLASSES = np.array([1, -1, 1]), np.array([0, 2, 1])
 
 @dataclass
 class Recorder:
-    """A model that counts the examples it is asked about, with K logits or a single one."""
+    """A model with K logits or one that counts the examples that it evaluates."""
 
     k: int = 0
     asked: list = field(default_factory=list)
@@ -33,7 +33,7 @@ class Recorder:
 
 
 class Untouchable:
-    """A model that must not be asked at all."""
+    """A model that must not be called at all."""
 
     def logits(self, x):
         raise AssertionError("the model was asked before its input was checked")
@@ -42,12 +42,12 @@ class Untouchable:
 
 
 def refused(error, *words):
-    """Expect this error with all these words in its message."""
+    """Expect this error, with all these words in its message."""
     return pytest.raises(error, match="".join(f"(?=.*{re.escape(word)})" for word in words))
 
 
 def test_refused_asks_for_every_word():
-    """The helper: a missing word, or another error, does not pass"""
+    """The helper fails if a word is missing or the error is another one"""
     with refused(ValueError, "b", "a"):
         raise ValueError("a and b")
     with pytest.raises(AssertionError), refused(ValueError, "a", "c"):
@@ -82,7 +82,7 @@ def test_size_is_a_python_float(value):
     ],
 )
 def test_size_refuses_what_is_no_finite_number_from_zero(value, error, words):
-    """size(v) is an error unless 0 <= v < inf; so is a ball of it, but that an array has a radius of each example"""
+    """size(v) is an error unless 0 <= v < inf; so is a ball of size v, except that an array has a radius per example"""
     with refused(error, *words):
         checks.size("eps", value)
     if not isinstance(value, np.ndarray):
@@ -100,7 +100,7 @@ def test_size_refuses_what_is_no_finite_number_from_zero(value, error, words):
     ],
 )
 def test_sizes_of_each_example_are_finite_numbers_from_zero(value, error, words):
-    """sizes(v) is an error unless all of v are finite and >= 0; so is a ball of it"""
+    """sizes(v) is an error unless all entries of v are finite and >= 0; so is a ball of these sizes"""
     for refusing in (lambda: checks.sizes("eps", value), lambda: Linf(value)):
         with refused(error, *words):
             refusing()
@@ -144,7 +144,7 @@ def test_an_empty_box_is_refused(lower, upper):
 
 @pytest.mark.parametrize(("lower", "upper"), [(0, 1), (0, 0), (-np.inf, np.inf), (np.zeros(2), np.ones(2))])
 def test_a_box_that_is_none_is_accepted(lower, upper):
-    """box(l, u) is silent where l <= u"""
+    """box(l, u) accepts l <= u"""
     checks.box(lower, upper)
 
 
@@ -162,7 +162,7 @@ def test_x_outside_the_box_is_refused_by_its_value(value, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rounding_at_the_border_is_forgiven(dtype):
-    """inside_box forgives one unit in the last place on either side"""
+    """inside_box allows one unit in the last place on either side"""
     one, eps = dtype(1), np.finfo(dtype).eps
     checks.inside_box(np.array([[0, 1, one + eps, -eps / 2, 0.5]], dtype), 0, 1)
 
@@ -213,7 +213,7 @@ def test_bad_images_are_refused_before_the_model_is_asked(x, error, words):
 
 @pytest.mark.parametrize("x", [X, X.astype(np.float32), np.zeros((1, 2, 3, 1)), np.zeros((1, 1), np.float32)])
 def test_good_images_are_accepted(x):
-    """images(x) is silent on finite floats, (N, *D)"""
+    """images(x) accepts finite floats of shape (N, *D)"""
     checks.images(x)
 
 
@@ -242,7 +242,7 @@ BAD_CLASSES = BAD_SHAPES | {
 
 @pytest.mark.parametrize(("y", "error", "words"), BAD_SIGNS.values(), ids=BAD_SIGNS)
 def test_labels_of_a_binary_model_are_minus_one_and_one(y, error, words):
-    """labels(y, z of shape (N,)) is an error unless y is one of -1, +1 an example; it costs one example's logits"""
+    """labels(y, z of shape (N,)) is an error unless each y is -1 or +1; it evaluates the model on one example"""
     with refused(error, *words):
         Binary().check_labels(y, 3)
     model = Recorder()
@@ -253,7 +253,7 @@ def test_labels_of_a_binary_model_are_minus_one_and_one(y, error, words):
 
 @pytest.mark.parametrize(("y", "error", "words"), BAD_CLASSES.values(), ids=BAD_CLASSES)
 def test_labels_of_other_models_are_integers_below_k(y, error, words):
-    """labels(y, z of shape (N, K)) is an error unless y is one integer in 0..K - 1 an example"""
+    """labels(y, z of shape (N, K)) is an error unless each y is an integer in 0..K - 1"""
     with refused(error, *words):
         Classes(3).check_labels(y, 3)
     model = Recorder(k=3)
@@ -264,18 +264,18 @@ def test_labels_of_other_models_are_integers_below_k(y, error, words):
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float64])
 def test_good_signs_are_accepted(dtype):
-    """labels(y, z) is silent for -1/+1 of any dtype"""
+    """labels(y, z) accepts -1/+1 of any dtype"""
     Binary().check_labels(SIGNS.astype(dtype), 3)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.uint64])
 def test_good_classes_are_accepted(dtype):
-    """labels(y, z) is silent for 0..K - 1 of any integer dtype"""
+    """labels(y, z) accepts 0..K - 1 of any integer dtype"""
     Classes(3).check_labels(CLASSES.astype(dtype), 3)
 
 
 def test_the_target_is_checked_like_the_labels_and_named():
-    """attack(..., target) refuses targets as labels, by the name target"""
+    """attack(..., target) refuses targets like labels, under the name target"""
     for target, words in [(np.array([0, 1, 3]), ["target holds 3", "0..2"]), (CLASSES[:2], ["target has shape (2,)"])]:
         with refused(ValueError, *words):
             check_attack(Recorder(k=3), X, CLASSES, Linf(0.1), target)
@@ -290,14 +290,14 @@ def test_the_threat_is_asked_whether_x_is_in_its_box():
 
 
 def test_good_input_costs_the_logits_of_one_example():
-    """attack(...) asks the model about x[:1] and nothing else"""
+    """The checks of attack(...) evaluate the model on x[:1] and nothing else"""
     for model, y in [(Recorder(), SIGNS), (Recorder(k=3), CLASSES)]:
         check_attack(model, X, y, Linf(0.1).within(0, 1))
         assert model.asked == [1]
 
 
 def test_another_shape_than_that_of_x_is_refused():
-    """same_shape(a, x) is an error unless the shapes are equal: broadcasting is none"""
+    """same_shape(a, x) is an error unless the shapes are equal: broadcasting is not allowed"""
     checks.same_shape(X, X, "delta")
     for a in (X[:1], X[0], X[..., None], X.T):
         with refused(ValueError, f"delta has shape {a.shape}", "(3, 2)"):

@@ -1,4 +1,4 @@
-"""Laws of the command line: help, exit status, one-line errors before any work, and no bar in a pipe."""
+"""Laws of the command line: help, exit status, one-line errors before any work, and no progress bar in a pipe."""
 
 import inspect
 import os
@@ -23,7 +23,7 @@ def nothing_is_loaded(monkeypatch):
 
 
 def leave(argv):
-    """The exit status of argparse."""
+    """The exit status that argparse ends with."""
     with pytest.raises(SystemExit) as caught:
         cli.main(argv)
     return caught.value.code
@@ -31,7 +31,7 @@ def leave(argv):
 
 @pytest.mark.parametrize("argv", [["--help"], ["reproduce", "--help"], ["reproduce", "linear", "--help"]])
 def test_help_shows_examples_that_the_parser_accepts(argv, capsys):
-    """--help exits with 0 and shows the examples; each is a command line that can be parsed"""
+    """--help exits with 0 and shows the examples, each of which is a command line that can be parsed"""
     assert leave(argv) == 0
     out = capsys.readouterr().out
     assert cli.EXAMPLES.strip() in out
@@ -45,7 +45,7 @@ def test_help_shows_examples_that_the_parser_accepts(argv, capsys):
 
 
 def test_the_help_of_the_experiment_states_its_defaults(capsys):
-    """Every option of ``reproduce linear`` and its default stand in its help"""
+    """Every option of ``reproduce linear`` and its default appear in its help"""
     leave(["reproduce", "linear", "--help"])
     out = " ".join(capsys.readouterr().out.split())
     defaults = vars(cli.parser().parse_args(["reproduce", "linear"]))
@@ -63,7 +63,7 @@ def test_the_help_of_the_experiment_states_its_defaults(capsys):
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_the_command_has_the_defaults_of_the_experiment(name):
-    """ε is the experiment's own, data and seed are those of every run, --quick is there where there is a quick plan"""
+    """ε is the experiment's own, every run has data and seed, --quick exists where there is a quick plan"""
     arguments = vars(cli.parser().parse_args(["reproduce", name]))
     run, experiment = inspect.signature(shared.run).parameters, experiments.load(name)
     assert arguments["eps"] == experiment.about.eps
@@ -73,7 +73,7 @@ def test_the_command_has_the_defaults_of_the_experiment(name):
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_the_help_of_an_experiment_is_its_own_description(name, capsys):
-    """What --help says, the line in the list, and what --quick does are those of the experiment"""
+    """The text of --help, the line in the list, and the effect of --quick are those of the experiment"""
     about = experiments.about_of(name)
     leave(["reproduce", name, "--help"])
     told = " ".join(capsys.readouterr().out.split())
@@ -85,7 +85,7 @@ def test_the_help_of_an_experiment_is_its_own_description(name, capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["reproduce", "transfer", "--help"]])
 def test_help_loads_neither_numpy_nor_matplotlib(arguments):
-    """It answers at once: whatever is heavy is loaded by the experiment that runs"""
+    """The help is fast, because slow imports wait until an experiment runs"""
     code = "import sys\nfrom scratchadv import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n    print(*sys.modules)"
     loaded = set(python("-c", code, *arguments).stdout.split())
     assert {"scratchadv.cli", "scratchadv.experiments.linear"} <= loaded
@@ -112,7 +112,7 @@ def test_version(capsys):
     ],
 )
 def test_a_command_line_that_makes_no_sense_exits_with_two(argv, word, capsys, nothing_is_loaded):
-    """Exit status 2, and the error stream names what was not understood"""
+    """Exit status 2, and the error stream names what was wrong"""
     assert leave(argv) == 2
     assert word in capsys.readouterr().err
 
@@ -130,7 +130,7 @@ def test_a_command_line_that_makes_no_sense_exits_with_two(argv, word, capsys, n
 def test_a_bad_value_is_one_line_and_exit_status_one_before_any_work(
     option, message, tmp_path, capsys, nothing_is_loaded
 ):
-    """One line that names the value, no traceback, no data loaded, no folder made"""
+    """One line that names the value, without a traceback; no data are loaded, no folder is made"""
     assert cli.main(["reproduce", "linear", *option, "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr() == ("", f"scratchadv: error: {message}\n")
     assert list(tmp_path.iterdir()) == []
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path, capsys, 
 def test_every_experiment_refuses_a_folder_that_cannot_be_written_before_any_work(
     name, place, tmp_path, capsys, nothing_is_loaded
 ):
-    """A file in the way, a file above, a folder in the place of the table: exit status 1, one line with the path"""
+    """A file in the way, a file above, a folder with the name of the table: exit status 1, one line with the path"""
     (tmp_path / "file").write_text("")
     (tmp_path / "folder" / "table.md").mkdir(parents=True)
     assert cli.main(["reproduce", name, "--out", str(tmp_path / place)]) == 1
@@ -164,7 +164,7 @@ def test_every_experiment_refuses_a_folder_that_cannot_be_written_before_any_wor
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_every_experiment_refuses_bad_values_before_any_work(name, tmp_path, capsys, nothing_is_loaded):
-    """ε < 0: exit status 1, no data loaded, no folder made"""
+    """ε < 0: exit status 1, and no data are loaded and no folder is made"""
     assert cli.main(["reproduce", name, "--eps", "-2", "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr() == ("", "scratchadv: error: eps = -2.0 must be finite and >= 0\n")
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_every_experiment_refuses_bad_values_before_any_work(name, tmp_path, cap
     ids=repr,
 )
 def test_what_goes_wrong_is_one_line_and_an_exit_status(error, status, line, monkeypatch, capsys):
-    """Errors of the user's making, and Ctrl-C, show no traceback"""
+    """Errors caused by the user, and Ctrl-C, show no traceback"""
 
     def fail(*args, **options):
         raise error
@@ -230,7 +230,7 @@ def test_python_m_scratchadv_is_the_command():
     assert python("-m", "scratchadv").returncode == 2
 
 
-# Output that goes nowhere
+# Output that cannot be written
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
@@ -254,7 +254,7 @@ sys.exit(cli.main(["reproduce", "linear"]))
     ids=["while it works", "at the end", "help"],
 )
 def test_a_reader_that_goes_away_ends_the_command_in_silence(command):
-    """As with ``| head``: exit status 141, as of any command there, and nothing on the error stream"""
+    """As with ``| head``: exit status 141, as for other commands, and nothing on the error stream"""
     ours, theirs = os.pipe()
     os.close(ours)
     with subprocess.Popen([sys.executable, *command], stdout=theirs, stderr=subprocess.PIPE, env=BUFFERED) as process:
@@ -266,7 +266,7 @@ def test_a_reader_that_goes_away_ends_the_command_in_silence(command):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
 @pytest.mark.parametrize("command", [["-c", LINES, "buffered"], ["-m", "scratchadv", "--version"]])
 def test_output_that_cannot_be_written_is_one_line_and_exit_status_one(command):
-    """A full disk behind the output: no traceback, neither now nor when Python ends"""
+    """If the disk is full there is no traceback, neither at once nor when Python exits"""
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, *command], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED)
     assert done.returncode == 1
@@ -283,7 +283,7 @@ def test_ctrl_c_is_one_line_and_exit_status_130():
 
 # Progress
 
-# the whole command on few digits, with bars that do not wait two seconds
+# the whole command on a few digits, with bars that appear without the delay of two seconds
 RUN = """
 import dataclasses, sys, tqdm
 tqdm.tqdm = lambda *args, patient=tqdm.tqdm, **options: patient(*args, **options | {"delay": 0})
@@ -297,7 +297,7 @@ sys.exit(cli.main(["reproduce", "linear", "--data", "strokes", "--out", sys.argv
 
 
 def test_a_pipe_sees_no_bar(tmp_path):
-    """Where the error stream is no terminal nothing is written to it; the table goes to the output"""
+    """If the error stream is not a terminal, nothing is written to it; the table goes to the output"""
     done = python("-c", RUN, str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith((tmp_path / "table.md").read_text(encoding="utf-8"))
@@ -305,7 +305,7 @@ def test_a_pipe_sees_no_bar(tmp_path):
 
 
 def test_a_terminal_sees_a_bar(tmp_path):
-    """Where the error stream is a terminal the same run shows what it is doing, and cleans up behind it"""
+    """If the error stream is a terminal, the same run shows its progress and removes it at the end"""
     pty, termios = (pytest.importorskip(name, reason="no pseudo-terminals here") for name in ("pty", "termios"))
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
@@ -315,7 +315,7 @@ def test_a_terminal_sees_a_bar(tmp_path):
         while True:
             try:
                 piece = os.read(ours, 4096)
-            except OSError:  # how Linux says that the other end is closed
+            except OSError:  # on Linux, the error for a closed other end
                 break
             if not piece:
                 break

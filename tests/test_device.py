@@ -1,7 +1,7 @@
-"""Laws of arrays on a device: whatever runs on NumPy arrays runs there, stays there, and gives the same.
+"""Laws of arrays on a device: everything that runs on NumPy arrays runs there, stays there, and gives the same.
 
-The fixture ``device`` is a pretended GPU on any machine (``scratchadv.testing.device``), which refuses what would leak
-to the host; and CuPy itself where there is a GPU: ``pytest -m gpu``.
+On every machine the fixture ``device`` is a simulated GPU (``scratchadv.testing.device``), which refuses whatever would
+leak to the host. Where there is a GPU, it is also CuPy itself: ``pytest -m gpu``.
 """
 
 import copy
@@ -44,7 +44,7 @@ CLASSES = np.array([0, 3, 1, 2, 1, 0])
 TARGETS = (CLASSES + 1) % K
 
 
-# The helpers.
+# Helpers.
 
 
 def moved(thing):
@@ -57,7 +57,7 @@ def moved(thing):
 
 
 def check_same(device, found, expected, where="the result"):
-    """The result equals the expected one up to rounding, with device arrays of the same kind in place of host arrays.
+    """Check that the result equals the expected one up to rounding, with device arrays in place of host arrays.
 
     A GPU sums in another order, which is visible in float32.
     """
@@ -116,7 +116,7 @@ def test_the_helper_sees_what_has_left_the_device_and_what_differs(device):
         same(device, lambda a: a.fill(3), draw(3))
 
 
-# The simulated GPU allows no more than the real one.
+# The simulated GPU accepts no more than a real one.
 
 REFUSED = {
     "NumPy's view of it": (TypeError, lambda d, h, xp: np.asarray(d)),
@@ -150,7 +150,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("error", "f"), REFUSED.values(), ids=REFUSED)
 def test_a_device_refuses(error, f, device):
-    """An operation that would silently copy to the host, or that CuPy does not have, is an error"""
+    """An operation that would silently copy to the host, or that does not exist in CuPy, is an error"""
     h = np.array([1.0, 2.0, 3.0])
     d = to_device(h)
     with pytest.raises(error):
@@ -170,7 +170,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("f", HIDDEN.values(), ids=HIDDEN)
-def test_the_pretended_gpu_refuses_what_cupy_takes_in_silence(f):
+def test_the_simulated_gpu_refuses_what_cupy_silently_accepts(f):
     """Hidden copies from the host and undefined results are errors"""
     with pytest.raises((TypeError, IndexError)):
         f(gpu.asarray(np.ones(3)))
@@ -233,7 +233,7 @@ def test_of_equals_the_first_comes_first(device):
     same(device, lambda a: (namespace(a).argsort(a, axis=1, kind="stable"), a.argmax(axis=1)), a)
 
 
-# To the device and back.
+# To the device and back again.
 
 
 @pytest.mark.parametrize("array", [draw(2, 3), CLASSES, np.float32(2), np.array(1.5), draw(4) > 0])
@@ -307,11 +307,11 @@ def test_a_gpu_is_found(device):
 
 BALLS = [Linf(0.3), L2(1.0), L1(1.5), L0(3)]
 BOXED = [ball.within(0, 1) for ball in BALLS]
-TIES = np.round(draw(N, *SHAPE, seed=3), 1)  # with equals and zeros among them
+TIES = np.round(draw(N, *SHAPE, seed=3), 1)  # with ties and zeros
 
 
 def test_all_balls_are_here():
-    """The list is whole"""
+    """The list is complete"""
     assert {type(ball) for ball in BALLS} == set(norms.NormBall.__subclasses__()) | {L0}
 
 
@@ -329,7 +329,7 @@ def test_a_set_is_the_same_on_a_device(threat, device):
             delta_set.contains(inside),
             delta_set.scaled(0.5).norm(v),
         )
-        if threat == BALLS[-1]:  # bounds nothing
+        if threat == BALLS[-1]:  # no bound
             return (*results, delta_set.support(g))
         best = delta_set.linear_max(g), delta_set.support(g)
         return (*results, *best, delta_set.step(g, 0.1), delta_set.ascend(inside, g, 0.1))
@@ -388,13 +388,13 @@ def test_an_intersection_is_the_same_on_a_device(name, device):
 
 @pytest.mark.parametrize("ball", BALLS, ids=str)
 def test_a_box_of_arrays_lies_where_x_lies(ball, device):
-    """Bounds a pixel, on the device"""
+    """Bounds for each pixel, on the device"""
     lower, upper = np.zeros(SHAPE), np.ones(SHAPE)
     same(device, lambda x, v, lower, upper: ball.within(lower, upper).at(x).project(v), X, TIES, lower, upper)
 
 
 def test_a_box_that_is_left_is_refused_on_a_device(device):
-    """x outside the box, an empty box, a box that does not hold 0"""
+    """x outside the box, an empty box, and a box that does not contain 0 are refused"""
     x = to_device(X)
     with pytest.raises(ValueError, match="outside the box"):
         Linf(0.1).within(0, 0.5).at(x)
@@ -412,7 +412,7 @@ MULTI = [losses.cross_entropy, losses.margin, losses.dlr, losses.targeted_dlr, *
 
 
 def test_all_losses_are_here():
-    """The lists are whole"""
+    """The lists are complete"""
     have = {type(loss) for loss in BINARY + MULTI} | {losses.Targeted}
     found = [
         c for n, c in inspect.getmembers(losses, inspect.isclass) if c.__module__ == losses.__name__ and n[0] != "_"
@@ -425,7 +425,7 @@ def test_all_losses_are_here():
     [(loss, SIGNS, draw(N)) for loss in BINARY] + [(loss, CLASSES, draw(N, K)) for loss in MULTI],
 )
 def test_a_loss_is_the_same_on_a_device(loss, y, z, device):
-    """Value and gradient are the same, also those of the targeted objective"""
+    """Value and gradient are the same, as are those of the targeted objective"""
 
     def f(z, y, target):
         asked = [losses.objective(loss, y, target)]
@@ -439,7 +439,7 @@ def test_a_loss_is_the_same_on_a_device(loss, y, z, device):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_careful_formulas_are_the_same_on_a_device(dtype, device):
-    """softplus, sigmoid, log-sum-exp and entropy are the same, also where they are difficult"""
+    """softplus, sigmoid, log-sum-exp and entropy are the same, even for extreme arguments"""
 
     def f(z, a):
         return numerics.softplus(z), numerics.sigmoid(z), numerics.log_sum_exp(z), numerics.binary_entropy(a)
@@ -483,7 +483,7 @@ def targets(model):
 
 
 def test_all_models_and_layers_are_here():
-    """The table is whole"""
+    """The table is complete"""
     assert {type(m).__name__ for m in MODELS.values()} == set(models.__all__) - {"Model", "SoftNeighbours"}
     have = {type(layer) for m in MODELS.values() for layer in getattr(m, "layers", [])}
     found = [c for _, c in inspect.getmembers(layers, inspect.isclass) if hasattr(c, "forward")]
@@ -537,7 +537,7 @@ def generator():
 
 
 def seeded(attack, **fixed):
-    """The attack with fixed options and luck."""
+    """The attack with fixed options and random numbers."""
     return lambda *args, **options: attack(*args, rng=generator(), **fixed, **options)
 
 
@@ -564,11 +564,11 @@ ATTACKS = {
     "bounded, fab": attacks.bounded(partial(attacks.fab, steps=3)),
 }
 THREATS = [*BALLS[:-1], *BOXED]
-KNOWN = {"bounded": {Linf, L2, L1}}  # as FAB, which it is tried with
+KNOWN = {"bounded": {Linf, L2, L1}}  # like FAB, with which it is tried
 
 
 def known(name, threats):
-    """Those of the threats that the attack knows"""
+    """The threats in the list that the attack supports"""
     name = name.split(",")[0]
     balls = KNOWN.get(name, find(name).norms)
     return [threat for threat in threats if type(threat.ball) in balls]
@@ -588,14 +588,14 @@ SMALLEST = {
 
 
 def test_all_attacks_are_here():
-    """The tables are whole; two have tests of their own"""
+    """The tables are complete; two attacks have tests of their own"""
     have = {name.split(",")[0] for name in [*ATTACKS, *SMALLEST]} | {"lbfgs", "universal", "universal_gradient"}
     assert have - {"bounded"} == OF_EXAMPLES
 
 
 @pytest.mark.parametrize(("name", "threat"), AGAINST, ids=str)
 def test_an_attack_is_the_same_on_a_device(name, threat, device):
-    """δ, and the judgement of it, on a linear model; and on a network, with a target too"""
+    """δ and its judgement are the same on a linear model, and on a network, with a target too"""
 
     def f(model, x, y, target=None):
         options = {} if target is None else {"target": target}
@@ -610,12 +610,12 @@ def test_an_attack_is_the_same_on_a_device(name, threat, device):
         compare(device, f, MODELS["mlp"], X, CLASSES, TARGETS)
 
 
-# Where the last bit of a pixel sends the attack another way: CuPy adds up in another order. In a box only.
+# CuPy sums in another order, and the last bit of a pixel sends these attacks another way. Tried in a box only.
 ROUNDING_DECIDES = [("pgd", BOXED[2]), ("apgd", BOXED[2]), ("carlini_wagner", Linf)]
 
 
 def same_loss(device, f, model, x, y, *target):
-    """There the attack reaches the same mean loss on the device and on the host, to 5 %."""
+    """On the device these attacks reach the same mean loss as on the host, to 5 %."""
     delta = f(*moved((model, x, y, *target)))[0]
     assert isinstance(delta, device.ndarray)
     assert loss_at(model, x, y, host(delta)) == pytest.approx(
@@ -629,7 +629,7 @@ def loss_at(model, x, y, delta):
 
 @pytest.mark.parametrize(("name", "where"), ROUNDING_DECIDES, ids=str)
 def test_there_rounding_decides_on_the_host_too(name, where):
-    """Pixels that differ in their last bit have another δ, and the same mean loss to 5 %"""
+    """Pixels that differ in their last bit lead to another δ, but to the same mean loss, to 5 %"""
     rng, differ = np.random.default_rng(0), []
     for model, y, target in (("logistic", SIGNS, None), ("mlp", CLASSES, TARGETS)):
         if name == "carlini_wagner":
@@ -655,7 +655,7 @@ def test_there_rounding_decides_on_the_host_too(name, where):
     ],
 )
 def test_a_smallest_change_is_the_same_on_a_device(attack, norm, box, device):
-    """δ, and the prediction at x + δ, of which one is misclassified already; float32 stays float32"""
+    """δ, and the prediction at x + δ; one example is misclassified already; float32 stays float32"""
 
     def f(model, x, y, target=None):
         delta = attack(model, x, y, target=target, box=box, norm=norm)
@@ -678,19 +678,19 @@ def test_a_smallest_change_is_the_same_on_a_device(attack, norm, box, device):
 @pytest.mark.parametrize("of", ["logits", "probabilities"])
 @pytest.mark.parametrize("theta", [1, -1])
 def test_a_saliency_map_is_the_same_on_a_device(of, theta, device):
-    """S+ and S-"""
+    """S+ and S- are the same"""
     for model in (MODELS["logistic"], MODELS["cnn"]):
         same(device, partial(attacks.saliency_map, theta=theta, of=of), model, X, targets(model))
 
 
 def test_lbfgs_asks_for_host_arrays(device):
-    """SciPy minimises on the host: a TypeError that says what to do"""
+    """SciPy minimises on the host: a TypeError says what to do"""
     with pytest.raises(TypeError, match="lbfgs runs on NumPy arrays only; move these with to_host first"):
         attacks.lbfgs(*moved((MODELS["mlp"], X, CLASSES)), target=to_device(TARGETS))
 
 
 def test_pgd_begins_where_it_is_told_on_a_device(device):
-    """start of shape (restarts, N, *D), and the callback sees arrays of the device"""
+    """start has the shape (restarts, N, *D), and the callback gets arrays of the device"""
 
     def f(model, x, y, start):
         seen = []
@@ -702,7 +702,7 @@ def test_pgd_begins_where_it_is_told_on_a_device(device):
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_the_worst_case_over_attacks_is_the_same_on_a_device(model, device):
-    """Who stands against one attack, then against another"""
+    """Which examples stand against one attack, and then against another"""
 
     def f(model, x, y):
         y = predict(model, x)  # all stand at first
@@ -716,7 +716,7 @@ def test_the_worst_case_over_attacks_is_the_same_on_a_device(model, device):
 @pytest.mark.parametrize("chunk", [1, 4, 100])
 @pytest.mark.parametrize("name", [name for name, threat in AGAINST if threat == BOXED[1] and name != "exact"])
 def test_chunks_change_nothing_on_a_device(name, chunk, device):
-    """An attack in chunks = the attack"""
+    """An attack in chunks = the attack on the whole batch"""
 
     def f(model, x, y):
         with parallel.limit(chunk=chunk):
@@ -726,7 +726,7 @@ def test_chunks_change_nothing_on_a_device(name, chunk, device):
 
 
 def test_a_device_is_given_what_fits_its_memory(device, monkeypatch):
-    """Chunks on a device are as large as its memory says, and each comes after the one before"""
+    """Chunks on a device are as large as its memory allows, and run one after the other"""
     x, sizes = to_device(X), []
     threads = set()
 
@@ -742,7 +742,7 @@ def test_a_device_is_given_what_fits_its_memory(device, monkeypatch):
 
     assert run() == [N]
     monkeypatch.setattr(parallel, "memory", lambda cupy: 4 * (10 * X[0].nbytes) / parallel.DEVICE)
-    assert run() == [3, 3]  # at most four, as even as can be
+    assert run() == [3, 3]  # at most four, of sizes as equal as possible
     assert threads == {threading.get_ident()}
 
 
@@ -827,7 +827,7 @@ def test_the_engine_is_the_same_on_a_device(f, shapes, device):
     same(device, run, *(draw(*shape, seed=i) for i, shape in enumerate(shapes)))
 
 
-# The linear chapter.
+# The linear experiment.
 
 
 @pytest.mark.parametrize("ball", [Linf(0.1), L2(0.3), L1(0.5), *(ball.within(0, 1) for ball in BALLS)], ids=str)
@@ -851,7 +851,7 @@ def test_the_exact_solvers_ask_for_host_arrays(device):
     assert robust_logistic.critical_radius(to_host(x), to_host(y), Linf) > 0
 
 
-# Mixes.
+# Host and device mixed.
 
 ENTRANCES = {
     **{
@@ -869,7 +869,7 @@ MIX = "NumPy and CuPy arrays are mixed; move all of them to one side first"
 
 @pytest.mark.parametrize("name", ENTRANCES)
 def test_a_mix_of_host_and_device_is_refused(name, device):
-    """If one of model, x and y is not where the others are, there is a TypeError that says so"""
+    """If one of model, x and y is not where the others are, a TypeError says so"""
     model = MODELS["logistic" if name == "exact" else "mlp"]
     here = [model, X, labels(model)]
     there = list(moved(here))
@@ -882,7 +882,7 @@ def test_a_mix_of_host_and_device_is_refused(name, device):
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_a_model_refuses_x_from_the_other_side(model, device):
-    """logits, vjp_x and vjp_theta refuse a mix of host and device"""
+    """logits, vjp_x and vjp_theta refuse arrays from both host and device"""
     for m, x in ((model, to_device(X)), (to_device(model), X)):
         for f in (m.logits, m.vjp_x, m.vjp_theta):
             with pytest.raises(TypeError, match=MIX):

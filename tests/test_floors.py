@@ -1,4 +1,4 @@
-"""The plan of the house: a file imports only from floors below its own, and the test that says so is tested too."""
+"""The plan of the package: a file imports only from floors below its own; the test of this rule is tested, too."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -28,7 +28,7 @@ DRAWING = FLOOR["support.plots"]  # the lowest floor that may import matplotlib
 
 
 def read_house(root):
-    """The parsed files below ``root`` by their dotted names; a package goes by the name of its folder."""
+    """The parsed files below ``root`` by dotted name; a package has the name of its folder."""
     house = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root.parent).with_suffix("").parts
@@ -38,7 +38,7 @@ def read_house(root):
 
 
 def imports_of(name, house):
-    """Whatever the file imports, anywhere in it, as absolute dotted names: a file of the house, or a foreign module."""
+    """All imports of a file, wherever they are, as absolute dotted names: files of the package, or foreign modules."""
     is_package, tree = house[name]
     found = set()
     for node in ast.walk(tree):
@@ -56,7 +56,7 @@ def imports_of(name, house):
 
 
 def broken_rules(root):
-    """What breaks the plan in the package at ``root``, a line each."""
+    """The violations of the plan in the package at ``root``, one line each."""
     house = read_house(root)
     package = root.name
     imports = {name: imports_of(name, house) for name in house}
@@ -66,7 +66,7 @@ def broken_rules(root):
 
 
 def _room(name):
-    """The file or folder of the top level that the file belongs to, or one inside that has a floor of its own."""
+    """The top-level file or folder of a file, or a part of a folder that has a floor of its own."""
     top, inner = (".".join(name.split(".")[1:end]) for end in (2, 3))
     return (inner if inner in FLOOR else top) or None
 
@@ -118,14 +118,14 @@ def _matplotlib(package, house, imports, inside):
 
 
 def test_the_house_follows_its_plan():
-    """No file imports from its own floor (but its own folder) or from above, no circles, one file knows of cupy"""
+    """No file imports from its own floor (except its own folder) or above, without circles; one file imports cupy"""
     root = Path(scratchadv.__file__).parent
     assert len(read_house(root)) > 20
     assert broken_rules(root) == []
 
 
 def test_the_files_are_those_that_python_imports():
-    """The helper reads the relative imports of the real package rightly"""
+    """The helper resolves the relative imports of the real package"""
     house = read_house(Path(scratchadv.__file__).parent)
     assert {"scratchadv", "scratchadv.attacks", "scratchadv.attacks.gradient.pgd"} <= set(house)
     assert "scratchadv.models.logistic" in imports_of("scratchadv.models", house)
@@ -135,7 +135,7 @@ def test_the_files_are_those_that_python_imports():
     )
 
 
-# The test of the test: small houses that break one rule each.
+# The test of the test: small packages that break one rule each.
 
 SOUND = {
     "__init__": '__version__ = "1"',
@@ -166,7 +166,7 @@ def build(folder, files):
 
 
 def test_a_sound_house_breaks_no_rule(tmp_path):
-    """No rule is broken where none is"""
+    """The package without violations breaks no rule"""
     assert broken_rules(build(tmp_path, SOUND)) == []
 
 
@@ -227,7 +227,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("name", "text", "expected"), BROKEN.values(), ids=BROKEN)
 def test_each_broken_rule_is_found(tmp_path, name, text, expected):
-    """One file changed, and the rule it breaks is named, with the file"""
+    """After one file is changed, the broken rule is reported, with the file"""
     found = broken_rules(build(tmp_path, SOUND | {name: text}))
     for line in expected:
         assert any(line in one for one in found), found

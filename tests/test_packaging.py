@@ -1,4 +1,4 @@
-"""What is handed out: a wheel and a source distribution that hold all they need, and files that agree on versions."""
+"""What is distributed: a complete wheel and source distribution, and files that agree about versions."""
 
 import importlib
 import os
@@ -27,7 +27,7 @@ TOP = {
     *(path.name for path in ROOT.glob("*.md")),
 }
 
-pytestmark = pytest.mark.xdist_group("packaging")  # so that the packages are built once
+pytestmark = pytest.mark.xdist_group("packaging")  # so that the packages are built only once
 
 
 def files_below(folder):
@@ -51,7 +51,7 @@ def test_the_changelog_ends_with_this_version():
 
 
 def test_the_citation_is_of_this_version():
-    """CITATION.cff has what the format 1.2.0 requires, and the version, the date and the license of the others"""
+    """CITATION.cff has what format 1.2.0 requires, and the same version, date and license as the other files"""
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     cited = yaml.safe_load(read("CITATION.cff"))
     assert cited["cff-version"] == "1.2.0"
@@ -68,7 +68,7 @@ MOVES = re.findall(r"^\| ([^|]*`scratchadv\.[^|]*) \| ([^|]*) \|$", read("CHANGE
 
 @pytest.mark.parametrize(("before", "now"), MOVES)
 def test_moved_modules_are_where_the_changelog_says(before, now):
-    """Each new name can be imported, and no old one is a module any more"""
+    """Each new name can be imported, and no old name is a module any more"""
     for name in re.findall(r"`(scratchadv\.[\w.]+)`", now):
         importlib.import_module(name)
     for name in re.findall(r"`(scratchadv\.[\w.]+)`", before):
@@ -94,7 +94,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
-    """A new environment with the wheel; the packages that it needs are those of this one."""
+    """A new environment with the wheel, which takes the packages that it needs from this environment."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
@@ -106,14 +106,14 @@ def installed(built, tmp_path_factory):
 
 
 def run(folder, *command):
-    """What a command prints in an empty folder, without this checkout in its way."""
+    """The output of a command in an empty folder, where this checkout cannot be imported."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(list(command), cwd=folder, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(built):
-    """Its files are those of scratchadv/ and the metadata, with the license"""
+    """Its files are those of scratchadv/ and the metadata, including the license"""
     names = set(zipfile.ZipFile(built[1]).namelist())
     metadata = {name for name in names if ".dist-info/" in name}
     assert names - metadata == files_below("scratchadv")
@@ -122,7 +122,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
 
 @pytest.mark.slow
 def test_the_source_distribution_holds_the_project(built):
-    """The package, its tests, the lectures with the homework, the benchmarks, and what stands beside them"""
+    """The package, its tests, the lectures with the homework, the benchmarks, and the files next to them"""
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     folders = "scratchadv", "tests", "lectures", "benchmarks"
@@ -133,7 +133,7 @@ def test_the_source_distribution_holds_the_project(built):
 
 @pytest.mark.slow
 def test_tests_run_from_the_source_distribution(built, tmp_path):
-    """A file of tests and the hand-out of a homework, in the unpacked archive"""
+    """A test file and the hand-out of a homework work in the unpacked archive"""
     with tarfile.open(built[0]) as archive:
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
@@ -146,7 +146,7 @@ def test_tests_run_from_the_source_distribution(built, tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_runs_in_an_empty_folder(installed, tmp_path):
-    """The version, and the linear experiment on digits that are drawn by code, with its table and figures"""
+    """The version, and the linear experiment on digits drawn by code, with its table and figures"""
     code = "import scratchadv; print(scratchadv.__file__)"
     where = run(tmp_path, installed / "python", "-c", code).stdout
     assert Path(where).is_relative_to(installed.parent)
@@ -161,7 +161,7 @@ def test_the_wheel_runs_in_an_empty_folder(installed, tmp_path):
 
 @pytest.mark.slow
 def test_the_museum_says_what_to_install(installed, tmp_path):
-    """Without hypothesis ``scratchadv museum`` ends with one line that has the command"""
+    """Without hypothesis ``scratchadv museum`` ends with one line that contains the command to install it"""
     code = "import sys; sys.modules['hypothesis'] = None; from scratchadv.cli import main; sys.exit(main(['museum']))"
     done = run(tmp_path, installed / "python", "-c", code)
     assert done.returncode

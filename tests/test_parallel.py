@@ -1,4 +1,4 @@
-"""Laws of chunks and threads: the result does not depend on them, order, exceptions, nesting, BLAS's own threads."""
+"""Laws of chunks and threads: results do not depend on them; order, exceptions, nesting, and the threads of BLAS."""
 
 import inspect
 import subprocess
@@ -26,13 +26,13 @@ class Light:
 
 
 class Heavy:
-    """A model of which one example fills the cache."""
+    """A model for which one example fills the cache."""
 
     activations = CACHE
 
 
 def sizes_seen(model, *arrays):
-    """How many examples each call got."""
+    """Record how many examples each call gets."""
     sizes = []
 
     def f(x, *rest):
@@ -44,7 +44,7 @@ def sizes_seen(model, *arrays):
 
 
 def blas_threads():
-    """What BLAS would use now."""
+    """The number of threads that BLAS would use now."""
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
@@ -54,7 +54,7 @@ limits = st.none() | st.integers(1, 30)
 @settings(deadline=None, max_examples=60)
 @given(limits, limits)
 def test_the_result_depends_neither_on_chunks_nor_on_threads(threads, chunk):
-    """map_chunks(f, x, y) = f(x, y), rows in their order, dtypes and shapes kept"""
+    """map_chunks(f, x, y) = f(x, y), with the order of the rows, dtypes and shapes kept"""
 
     def f(x, y):
         return x**2 + y[:, None], y, x.astype(np.float32)[:, None, :2]
@@ -69,23 +69,23 @@ def test_the_result_depends_neither_on_chunks_nor_on_threads(threads, chunk):
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 30))
 def test_every_example_is_seen_once_in_chunks_of_the_size_asked_for(chunk):
-    """⌊n / chunk⌋ chunks, and the rest"""
+    """⌊n / chunk⌋ chunks, and one for the rest"""
     with limit(chunk=chunk):
         assert sizes_seen(Light, X) == [chunk] * (23 // chunk) + [23 % chunk] * (23 % chunk > 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_the_chunk_is_chosen_by_threads_and_cache(threads):
-    """A light model: as many chunks as threads. A heavy one: one example at a time"""
+    """A light model: as many chunks as threads. A heavy one: one example in each chunk"""
     with limit(threads=threads):
         assert sizes_seen(Light, X)[0] == -(-23 // threads)
         assert len(sizes_seen(Light, X)) == threads
         assert sizes_seen(Heavy, X) == [1] * 23
-        assert sizes_seen(object(), X) == sizes_seen(Light, X)  # activations are not known
+        assert sizes_seen(object(), X) == sizes_seen(Light, X)  # the number of activations is not known
 
 
 def test_chunks_keep_their_order_whichever_is_ready_first():
-    """The first chunk takes longest"""
+    """The order is kept although the first chunk takes longest"""
 
     def f(x):
         time.sleep(0.02 if x[0, 0] == X[0, 0] else 0)
@@ -96,7 +96,7 @@ def test_chunks_keep_their_order_whichever_is_ready_first():
 
 
 def test_none_stays_none():
-    """An array that is None is None in each chunk"""
+    """None in place of an array is None in each chunk"""
 
     def f(x, nothing, y):
         assert nothing is None
@@ -108,7 +108,7 @@ def test_none_stays_none():
 
 
 def test_one_chunk_is_a_plain_call():
-    """n <= chunk: f gets the arrays themselves, in the caller's thread"""
+    """For n <= chunk: f gets the arrays themselves, in the caller's thread"""
     caller = threading.current_thread()
 
     def f(x, y):
@@ -135,7 +135,7 @@ def test_threads_work_at_the_same_time():
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_there_are_no_more_threads_than_asked_for(threads):
-    """Never more calls at once than threads"""
+    """There are never more calls at once than threads"""
     lock, now, most = threading.Lock(), 0, 0
 
     def f(x):
@@ -157,7 +157,7 @@ def test_there_are_no_more_threads_than_asked_for(threads):
 
 
 def test_blas_is_held_to_one_thread_inside_and_let_go_after():
-    """One thread each inside; before = after"""
+    """One thread in each call; before = after"""
     before, inside = blas_threads(), []
 
     def f(x):
@@ -173,7 +173,7 @@ def test_blas_is_held_to_one_thread_inside_and_let_go_after():
 
 @pytest.mark.parametrize("chunk", [5, 23])
 def test_exceptions_come_out_and_blas_is_let_go(chunk):
-    """The exception of f itself; and the next call works as if nothing had been"""
+    """The exception of f itself is raised; the next call works as usual"""
     before = blas_threads()
 
     def f(x):
@@ -221,8 +221,8 @@ assert blas_threads() == before, (before, blas_threads())
 
 
 def test_blas_is_let_go_by_the_last_of_several_callers():
-    """A begins, B begins, A ends, B ends: one thread until B's end, then as before"""
-    # in a fresh interpreter: OpenBLAS does not listen to other threads once the main thread has set its number
+    """A begins, B begins, A ends, B ends: one thread until B ends, then as before"""
+    # in a new interpreter: once the main thread has set its number, OpenBLAS ignores the other threads
     subprocess.run([sys.executable, "-W", "error", "-c", SEVERAL_CALLERS], check=True)
 
 
@@ -249,14 +249,14 @@ def test_inside_a_chunk_nothing_is_cut_again():
 
 
 def test_after_a_nested_call_the_caller_is_cut_again():
-    """That a thread was busy is forgotten in the caller's own thread"""
+    """In the caller's own thread, the mark of a busy thread is removed at the end"""
     with limit(threads=2, chunk=6):
         map_chunks(lambda x: map_chunks(lambda x: (x,), Light, x), Light, X)
         assert sizes_seen(Light, X) == [6, 6, 6, 5]
 
 
 def test_limits_nest_and_end():
-    """The inner limit holds inside, the outer one after it, none at the end, also after an exception"""
+    """The inner limit holds inside, the outer one after it, and none at the end, even after an exception"""
     free = sizes_seen(Light, X)
     with limit(chunk=10):
         with limit(chunk=20):
@@ -269,7 +269,7 @@ def test_limits_nest_and_end():
 
 
 def test_limits_are_of_one_thread():
-    """Another thread of the caller is not limited by this one's block"""
+    """The block of one thread does not limit another thread of the caller"""
     found = []
     with limit(chunk=1):
         thread = threading.Thread(target=lambda: found.append(sizes_seen(Light, X)))
@@ -281,7 +281,7 @@ def test_limits_are_of_one_thread():
 @pytest.mark.parametrize(("wrong", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError)])
 @pytest.mark.parametrize("name", ["threads", "chunk"])
 def test_a_limit_that_is_no_count_is_refused(name, wrong, error):
-    """threads >= 1 and chunk >= 1, whole numbers"""
+    """threads >= 1 and chunk >= 1 must be whole numbers"""
     with pytest.raises(error, match=name), limit(**{name: wrong}):
         pass
 
@@ -291,13 +291,13 @@ def test_a_limit_that_is_no_count_is_refused(name, wrong, error):
 
 @in_chunks
 def parts_seen(model, x, y, threat=None, *, target=None, box=None, seen, callback=None):
-    """What an attack gets of each chunk: noted in ``seen``; returns x and y."""
+    """An attack that records in ``seen`` what it gets of each chunk; returns x and y."""
     seen.append((len(x), threat, target, box))
     return x, y
 
 
 def test_in_chunks_cuts_what_each_example_has_and_nothing_else():
-    """x, y, target, Δ(x) and sides of the box in arrays have the chunk's rows; numbers and lists are passed on"""
+    """x, y, target, Δ(x) and bounds in arrays have the rows of the chunk; numbers and lists are passed on unchanged"""
     seen, low = [], np.linspace(0, 0.1, 4)
     with limit(threads=1, chunk=10):
         x, y = parts_seen(Light, X, Y, Linf(0.1).within(0, 1), target=Y[::-1], box=(low, 1.0), seen=seen)
@@ -313,7 +313,7 @@ def test_in_chunks_cuts_what_each_example_has_and_nothing_else():
 
 
 def test_in_chunks_with_a_callback_is_one_call():
-    """A callback sees whole batches; without one, and without a threat, None stays None"""
+    """A callback gets whole batches; without a callback or a threat, None stays None"""
     seen = []
     with limit(threads=1, chunk=10):
         parts_seen(Light, X, Y, seen=seen, callback=print)
@@ -322,7 +322,7 @@ def test_in_chunks_with_a_callback_is_one_call():
 
 
 def test_in_chunks_puts_named_tuples_together_again():
-    """A NamedTuple of arrays comes back as one, with all rows; the signature is that of the function"""
+    """A NamedTuple of arrays is returned as one, with all rows; the signature is that of the function"""
 
     @in_chunks
     def pair(model, x, best=None):
@@ -337,7 +337,7 @@ def test_in_chunks_puts_named_tuples_together_again():
 
 
 class Pair(NamedTuple):
-    """Two arrays."""
+    """Two arrays, as a NamedTuple."""
 
     first: np.ndarray
     second: np.ndarray

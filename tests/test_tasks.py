@@ -1,4 +1,4 @@
-"""Laws of the tasks: what logits and labels mean, label by label, and that nothing else needs to know."""
+"""Laws of the tasks: what logits and labels mean, label by label, and that no other code needs to know."""
 
 import math
 import re
@@ -39,12 +39,12 @@ def problems(draw, entries=finite):
 
 
 def column(task, z, label):
-    """The logits of one label, ``(N,)``, by the table in the words of ``tasks``."""
+    """The logits of one label, ``(N,)``, as the table in ``tasks`` says."""
     return label * z / 2 if task == Binary() else z[:, label]
 
 
 def reference_label(task, z):
-    """The label of one example, as it was before there were tasks."""
+    """The label of one example, as it was computed before there were tasks."""
     if task == Binary():
         return NO_LABEL if math.isnan(z) else 1 if z >= 0 else -1
     return NO_LABEL if any(map(math.isnan, z)) else max(range(len(z)), key=lambda k: (z[k], -k))
@@ -56,7 +56,7 @@ def reference_label(task, z):
 @few
 @given(problems(unusual))
 def test_decoding_is_the_largest_logit_and_none_for_nan(problem):
-    """label(z) = the first argmax_k z_k, the sign of one logit with label(0) = +1, and no label where a logit is NaN"""
+    """label(z) = the first argmax_k z_k, or the sign of one logit with label(0) = +1; no label where a logit is NaN"""
     task, z, _, _ = problem
     found = task.decode(z)
     assert found.dtype.kind == "i"
@@ -66,7 +66,7 @@ def test_decoding_is_the_largest_logit_and_none_for_nan(problem):
 @few
 @given(problems())
 def test_labels_go_round(problem):
-    """label(c ∂z_y/∂z) = y for c > 0: the logits that speak for y alone are decoded as y"""
+    """label(c ∂z_y/∂z) = y for c > 0: if only the logits of y are positive, the label is y"""
     task, z, y, _ = problem
     np.testing.assert_array_equal(task.decode(3 * task.unit(z, y)), y)
     np.testing.assert_array_equal(task.check_labels(y, len(z)), y)
@@ -75,7 +75,7 @@ def test_labels_go_round(problem):
 @few
 @given(problems(), st.integers(-8, 8))
 def test_a_shift_of_all_logits_changes_no_label(problem, shift):
-    """label(z + c) = label(z) for classes, where the sum is exact; label(2 z) = label(z) for all"""
+    """label(z + c) = label(z) for classes, where the sum is exact; label(2 z) = label(z) for all tasks"""
     task, z, _, _ = problem
     if task != Binary():
         z = np.rint(z)
@@ -101,7 +101,7 @@ def test_fooled_is_another_label_or_the_target(problem):
 @few
 @given(problems())
 def test_fooled_where_the_advantage_is_positive(problem):
-    """advantage > 0 ⇒ fooled, advantage < 0 ⇒ not; at 0 the two labels are equal, and the first one is decoded"""
+    """advantage > 0 ⇒ fooled, advantage < 0 ⇒ not; at 0 the two labels tie, and the first one is decoded"""
     task, z, y, target = problem
     for aim in (None, target):
         lead, fooled = task.advantage(z, y, aim), task.is_fooled(z, y, aim)
@@ -114,19 +114,19 @@ def test_fooled_where_the_advantage_is_positive(problem):
 
 @pytest.mark.parametrize("task", [Binary(), Classes(3)])
 def test_every_label_can_be_decoded(task):
-    """``every`` lists the labels, each once, and +1 first of a binary task: the label of a tie"""
+    """``every`` lists each label once; a binary task begins with +1, the label of a tie"""
     z = np.array([3.0, -3.0]) if task == Binary() else 3 * np.eye(3)
     assert tuple(task.decode(z)) == task.every
     assert (tasks.task_of(z), task.models) == (task, {2: "binary models", 3: "models of 3 classes"}[len(z)])
 
 
-# Labels that compete
+# Competing labels
 
 
 @few
 @given(problems(st.floats(-30, 30, width=32) | st.just(-math.inf)))
 def test_the_rivals_are_all_other_labels_largest_first(problem):
-    """rivals: each label but y once, z falling; the runner-up is the first of them; candidates counts the label too"""
+    """rivals: each label but y once, with z falling; the runner-up comes first; candidates also count the label"""
     task, z, y, _ = problem
     rivals = task.rivals(z, y)
     for i, own in enumerate(y):
@@ -145,7 +145,7 @@ def test_the_rivals_are_all_other_labels_largest_first(problem):
 @few
 @given(problems(), st.data())
 def test_differences_are_linear_and_their_derivative_is_the_direction(problem, data):
-    """z_a − z_b = <∂, z> with ∂ = unit(a) − unit(b) in the dtype of z; the rest is what is left of all logits"""
+    """z_a − z_b = <∂, z> with ∂ = unit(a) − unit(b) in the dtype of z; the rest is the remaining share of all logits"""
     task, z, a, b = problem
     direction = task.direction(z, a, b)
     assert direction.dtype == z.dtype
@@ -161,7 +161,7 @@ def test_differences_are_linear_and_their_derivative_is_the_direction(problem, d
 @few
 @given(problems())
 def test_the_advantage_is_the_margin_and_its_derivative(problem):
-    """advantage = the margin of the losses, with a target the target's; so are the derivatives, to the last bit"""
+    """advantage = the margin of the losses, or of the target; so are the derivatives, to the last bit"""
     task, z, y, target = problem
     pairs = np.stack([y, target], axis=1)
     np.testing.assert_array_equal(task.advantage(z, y), margin.value(z, y))
@@ -171,7 +171,7 @@ def test_the_advantage_is_the_margin_and_its_derivative(problem):
 
 
 def test_masked_classes_compete_last():
-    """z_y alone is finite: another class is the runner-up, −∞ behind; −∞ − (−∞) = −∞; no rest at a masked class"""
+    """If only z_y is finite, another class is the runner-up, at −∞; −∞ − (−∞) = −∞; masked classes have no rest"""
     z, task = np.array([[1.0, -math.inf, -math.inf]]), Classes(3)
     for y, expected in ((0, -math.inf), (1, math.inf)):
         assert task.runner_up(z, np.array([y])) != y
@@ -186,7 +186,7 @@ def test_masked_classes_compete_last():
 @few
 @given(problems())
 def test_probabilities_and_logits_say_the_same(problem):
-    """Softmax: sum 1; log p; log p/(1 − p); the scores of p are z up to a shift, and p has the label of z"""
+    """Softmax: the sum is 1; log p; log p/(1 − p); the scores of p are z up to a shift, and p has the label of z"""
     task, z, y, target = problem
     z = z.astype(float)
     p, log_p = task.probabilities(z), task.log_probabilities(z)
@@ -204,7 +204,7 @@ def test_probabilities_and_logits_say_the_same(problem):
 
 
 def test_the_log_loss_is_that_of_the_task():
-    """Logistic for one logit, cross-entropy for several"""
+    """Logistic loss for one logit, cross-entropy for several"""
     assert log_loss(np.zeros(2)) is logistic
     assert log_loss(np.zeros((2, 3))) is cross_entropy
 
@@ -214,7 +214,7 @@ def test_the_log_loss_is_that_of_the_task():
 
 @pytest.mark.parametrize("z", [np.zeros(()), np.zeros((2, 1)), np.zeros((2, 3, 4)), [0.0, 1.0], None])
 def test_logits_that_may_mean_anything_are_refused(z):
-    """task_of: (N,) or (N, K) with K > 1, else an error that says so and names the shape"""
+    """task_of: (N,) or (N, K) with K > 1; otherwise an error that says so and names the shape"""
     with pytest.raises(ValueError, match=re.escape(f"have shape {getattr(z, 'shape', None)}; (N,) for a binary model")):
         task_of(z)
 
@@ -231,7 +231,7 @@ WRONG_LABELS = {
 
 @pytest.mark.parametrize(("task", "y", "error", "words"), WRONG_LABELS.values(), ids=WRONG_LABELS)
 def test_wrong_labels_are_named(task, y, error, words):
-    """check_labels(y, n, name) says which label, under which name, and what was expected"""
+    """check_labels(y, n, name) says which label is wrong, under which name, and what was expected"""
     with pytest.raises(error, match=re.escape(words)):
         task.check_labels(y, 2, "target")
 
@@ -251,7 +251,7 @@ def test_labels_of_an_unknown_task_are_whole_numbers(y, words):
 
 
 def test_every_model_has_its_task():
-    """Binary for one logit; the number of classes for several; Taped has the one that it is given"""
+    """Binary for one logit; the number of classes for several; Taped has the task that it is given"""
     rng, weight = np.random.default_rng(0), {"weight": np.ones((4, 3))}
     found = {
         LogisticRegression(np.ones(4)): Binary(),
@@ -270,13 +270,13 @@ def test_every_model_has_its_task():
 
 
 def test_a_model_without_a_task_is_read_by_its_logits():
-    """A class with logits and vjp_x: one logit or K"""
+    """A class with logits and vjp_x: one logit or K logits"""
     assert tasks.of(object(), np.zeros(3)) == Binary()
     assert tasks.of(object(), np.zeros((3, 4))) == Classes(4)
 
 
 def test_logits_that_are_not_those_of_the_task_are_refused():
-    """A model that says Classes(3) and gives 4 logits: an error before any attack, with both in it; so with NaN"""
+    """A model that claims Classes(3) but returns 4 logits: an error with both before any attack, even with NaN"""
     model = SimpleNamespace(task=Classes(3), logits=lambda x: np.zeros((len(x), 4)), vjp_x=None, loss=cross_entropy)
     for ask in (
         lambda: check_attack(model, np.ones((2, 4)), [0, 1], Linf(0.1)),
@@ -288,7 +288,7 @@ def test_logits_that_are_not_those_of_the_task_are_refused():
         Classes(2).check_logits(np.array([[0.0, 1.0], [math.nan, 1.0]]), "pictures")
 
 
-# A task of another kind: nothing outside of it knows what its logits look like.
+# A task of another kind: no code outside of it knows what its logits look like.
 
 
 class TwoDigits(Task):
@@ -325,7 +325,7 @@ class TwoDigits(Task):
 
     @staticmethod
     def of_pairs(z):
-        """The logit of each label is the sum of those of its digits."""
+        """The logit of each label is the sum of the logits of its digits."""
         return (z[:, 0, :, None] + z[:, 1, None, :]).reshape(len(z), 9)
 
 
@@ -368,7 +368,7 @@ class Digits:
 
 @pytest.fixture
 def digits():
-    """The model with logits (N, 2, 3), the same with the nine sums as logits, inputs, and their labels."""
+    """The model with logits (N, 2, 3), the same model with the nine sums as logits, inputs, and their labels."""
     rng = np.random.default_rng(4)
     weight, x = rng.standard_normal((5, 6)), rng.random((12, 5))
     structured, flat = Digits(weight, flat=False), Digits(weight, flat=True)
@@ -388,7 +388,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_serve_any_task(digits, name):
-    """The log-probability of a pair is the sum of those of its digits: the same δ from both models"""
+    """The log-probability of a pair is the sum over its digits, so both models get the same δ"""
     structured, flat, x, y = digits
     threat = L2(0.3).within(0, 1)
     found, expected = (ATTACKS[name](model, x, y, threat) for model in (structured, flat))

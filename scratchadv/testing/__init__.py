@@ -1,10 +1,10 @@
-"""Tools to test models and attacks with, for this library's own tests and for anyone's.
+"""Tools for testing models and attacks: this library's and your own.
 
-``check_gradients`` holds gradients written by hand against the engine's and against differences;
-``assert_attack_contract`` holds an attack against the laws that follow from what it promises, and there are contracts
-for balls, losses and evaluations; ``museum`` has the bugs that these contracts were made for; ``device`` pretends to
-be a GPU, to find what would leak from one to NumPy; ``strategies`` are for property tests. Contracts, museum and
-strategies need ``hypothesis`` (``pip install 'scratchadv[test]'``).
+``check_gradients`` compares gradients written by hand with the engine's and with finite differences.
+``assert_attack_contract`` checks an attack against the laws that follow from its promises; perturbation sets, losses
+and evaluations have contracts too. ``museum`` contains the bugs that these contracts were written for. ``device``
+simulates a GPU, to find arrays that would leak from a GPU to NumPy. ``strategies`` generates data for property tests.
+The contracts, the museum and the strategies need ``hypothesis`` (``pip install 'scratchadv[test]'``).
 """
 
 from importlib import import_module
@@ -22,7 +22,7 @@ __all__ = [*CONTRACTS, "check_gradients"]  # noqa: PLE0604, RUF100
 
 
 def __getattr__(name):
-    """The contracts, loaded when they are asked for: without hypothesis the rest can be had."""
+    """Return a contract, imported only when it is asked for, so that the rest works without hypothesis."""
     if name in CONTRACTS:
         return getattr(import_module(".contract", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

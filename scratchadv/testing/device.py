@@ -1,16 +1,18 @@
-"""A pretended GPU: on it, code that would leak from a device to NumPy fails on any machine.
+"""A simulated GPU, on which code that would leak from a device to NumPy fails on any machine.
 
-``gpu`` stands in for the module CuPy: ``monkeypatch.setitem(sys.modules, "cupy", gpu)``. Its arrays hold a NumPy array
-and do with it what CuPy does, and no more. They have CuPy's names and keywords (of 13.6, the oldest version that this
-package asks for), take nothing but arrays of the device and numbers beside them, and do not become NumPy arrays except
-by ``get``, ``item``, ``tolist`` and what Python asks of a single number. In two things they are stricter:
+``gpu`` takes the place of the module CuPy: ``monkeypatch.setitem(sys.modules, "cupy", gpu)``. Each of its arrays holds
+a NumPy array and does with it what CuPy does, and no more. Names and keywords are those of CuPy 13.6, the oldest
+version that this package supports. The arrays can be combined only with arrays of the device and with numbers. They
+leave the device only by ``get``, ``item``, ``tolist`` and Python's conversions of a single number, such as ``float``.
+The simulation is stricter than CuPy in two ways:
 
-- arrays and lists of the host as indices, and arrays of the host as values for chosen entries, are refused; CuPy takes
-  them, but copies them from the host each time;
-- an index out of bounds, and two values for one entry, are errors; with CuPy the index wraps round, and which of the
-  values is kept is undefined.
+- Arrays and lists of the host are refused as indices, and arrays of the host as values for chosen entries. CuPy accepts
+  them, but copies them from the host each time.
+- An index out of bounds is an error, and so are two values for one entry. In CuPy the index wraps round, and it is
+  undefined which of the two values is kept.
 
-It knows as much of CuPy as this package needs: for what is missing, look into CuPy's reference and add a line below.
+The simulation covers the part of CuPy that this package needs. If something is missing, look it up in CuPy's reference
+and add a line below.
 """
 
 import inspect
@@ -28,7 +30,7 @@ UFUNCS = """
 
 
 class _Functions:
-    """Functions by their signatures in CuPy."""
+    """Functions, with their signatures in CuPy."""
 
     # fmt: off
     def all(a, axis=None, out=None, keepdims=False): ...
@@ -82,7 +84,7 @@ class _Functions:
 
 
 class _Methods:
-    """Methods whose signatures are others than those of the functions."""
+    """Methods whose signatures differ from those of the functions."""
 
     # fmt: off
     def argsort(a, axis=-1): ...
@@ -97,13 +99,14 @@ class _Methods:
     # fmt: on
 
     def view(a, dtype=None):
-        """Its numbers as others; not of another size where they do not lie together."""
+        """Read the bytes as another dtype; one of another size needs contiguous numbers."""
 
 
 class ndarray:
-    """An array of the pretended GPU, made by ``gpu.asarray`` and the like."""
+    """An array of the simulated GPU, made by ``gpu.asarray`` and similar functions."""
 
-    __hash__, __array_priority__ = None, 100
+    __hash__ = None
+    __array_priority__ = 100
     shape, strides, ndim, size, dtype, itemsize, nbytes, flags = (
         property(operator.attrgetter(f"_host.{name}"))
         for name in ("shape", "strides", "ndim", "size", "dtype", "itemsize", "nbytes", "flags")
@@ -115,18 +118,18 @@ class ndarray:
             raise TypeError(f"Unsupported dtype {host.dtype}")
         self._host = host
 
-    # The ways to the host.
+    # Conversions to the host.
 
     def get(self):
-        """A copy on the host."""
+        """Return a copy on the host."""
         return self._host.copy()
 
     def item(self):
-        """The number in an array that holds one."""
+        """Return the number in an array of one number."""
         return self._host.item()
 
     def tolist(self):
-        """The numbers in lists."""
+        """Return the numbers in nested lists."""
         return self._host.tolist()
 
     __bool__, __int__, __float__, __repr__, __str__ = (
@@ -137,7 +140,7 @@ class ndarray:
     def __array__(self, *args, **options):
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
-    # NumPy's functions hand over to those of the device.
+    # NumPy's functions call those of the device.
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or ufunc.__name__ not in UFUNCS.split():
@@ -151,7 +154,7 @@ class ndarray:
             return NotImplemented
         return getattr(gpu, function.__name__)(*args, **options)
 
-    # A container.
+    # Length, iteration and indexing.
 
     def __len__(self):
         return len(self._host)
@@ -165,7 +168,8 @@ class ndarray:
         return _on_device(self._host[_index(index)])
 
     def __setitem__(self, index, value):
-        index, value = _index(index), _operand(value)
+        index = _index(index)
+        value = _operand(value)
         if any(isinstance(i, np.ndarray) for i in (index if isinstance(index, tuple) else (index,))):
             times = np.zeros(self.shape, int)
             np.add.at(times, index, 1)
@@ -178,14 +182,14 @@ class ndarray:
 
 
 def _on_device(result):
-    """What NumPy gives, with arrays and numbers on the device."""
+    """Return a result of NumPy, with its arrays and numbers moved to the device."""
     if isinstance(result, tuple):
         return tuple(map(_on_device, result))
     return ndarray(np.asarray(result)) if isinstance(result, np.ndarray | np.generic) else result
 
 
 def _on_host(argument):
-    """What NumPy may be given."""
+    """Return the argument with its arrays moved to the host, for NumPy; refuse arrays that are already there."""
     if isinstance(argument, np.ndarray):
         raise TypeError(f"Unsupported type {np.ndarray}")
     if isinstance(argument, tuple | list):
@@ -194,7 +198,7 @@ def _on_host(argument):
 
 
 def _operand(argument):
-    """The same for what stands beside an array: another one, or a number."""
+    """Return an operand, which must be an array of the device or a number, moved to the host."""
     if not isinstance(argument, ndarray | bool | int | float | complex | np.generic):
         raise TypeError(f"Unsupported type {type(argument)}")
     return _on_host(argument)
@@ -215,7 +219,7 @@ def _ufunc(name):
 
 
 def _function(stub, call):
-    """What ``call`` does on the host, for arguments that the stub takes."""
+    """Return a function of the device that takes the stub's arguments and calls ``call`` on the host."""
     signature = inspect.signature(stub)
     array = {"a", "array", "condition", "prototype"} & set(signature.parameters)
 
@@ -228,14 +232,15 @@ def _function(stub, call):
             raise ValueError("kind can only be None or 'stable'")
         return _on_device(call(*_on_host(args), **{name: _on_host(value) for name, value in options.items()}))
 
-    function.__name__, function.__doc__ = stub.__name__, f"``{stub.__name__}`` as CuPy has it."
+    function.__name__ = stub.__name__
+    function.__doc__ = f"Do what ``{stub.__name__}`` does in CuPy."
     return function
 
 
 def _operator(ufunc, swapped=False):
     def operate(x, y):
         if not isinstance(y, ndarray) and getattr(y, "__array_ufunc__", ufunc) is None:
-            return NotImplemented  # y wants no array beside it
+            return NotImplemented  # y refuses to be an operand of an array
         return ufunc(y, x) if swapped else ufunc(x, y)
 
     return operate
@@ -249,12 +254,14 @@ def _asarray(a, dtype=None, order=None):
 
 def _add_at(a, index, values):
     if a.dtype not in ("float32", "float64", "int32", "uint32", "uint64"):
-        raise TypeError(f"add.at supports no {a.dtype}")
+        raise TypeError(f"add.at does not support {a.dtype}")
     np.add.at(_on_host(a), _index(index), _operand(values))
 
 
-gpu = ModuleType("gpu", "What CuPy would be, see the docstring of this file.")
-gpu.ndarray, gpu.asarray, gpu.is_available = ndarray, _asarray, lambda: True
+gpu = ModuleType("gpu", "A simulation of CuPy; see the docstring of this file.")
+gpu.ndarray = ndarray
+gpu.asarray = _asarray
+gpu.is_available = lambda: True
 gpu.array = lambda obj, dtype=None, copy=True: _asarray(obj, dtype).copy() if copy else _asarray(obj, dtype)
 gpu.asnumpy = lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a)
 gpu.lib = SimpleNamespace(stride_tricks=SimpleNamespace())
@@ -265,7 +272,7 @@ vars(gpu).update({name: getattr(np, name) for name in CONSTANTS.split()})
 vars(gpu).update({name: _ufunc(name) for name in UFUNCS.split()})
 gpu.add.at = _add_at
 
-for _stubs in (_Functions, _Methods):  # the methods of the second come last, and stay
+for _stubs in (_Functions, _Methods):  # the second comes last, so its methods replace those of the first
     for _name, _stub in inspect.getmembers(_stubs, inspect.isfunction):
         if _stubs is _Functions:
             setattr(gpu, _name, _function(_stub, getattr(np, _name)))

@@ -1,6 +1,7 @@
-"""Small models to try attacks on, as plain classes of the protocol: linear ones, whose worst case is known, and others.
+"""Small models to try attacks on: linear models, whose worst case is known, and others.
 
-They compute each example by itself, to the last bit: no product over the batch, whose rounding depends on its size.
+They are plain classes that follow the protocol of models. Each example is computed on its own, because a matrix product
+over the whole batch would round differently for different batch sizes.
 """
 
 import numpy as np
@@ -9,9 +10,8 @@ from ..losses import cross_entropy, logistic
 from ..models.watched import Around, Watched
 from ..numerics import per_row, rows
 
-LIFT = (
-    32.0  # added to the logits of models with several classes: all positive, so that only a shift makes them negative
-)
+LIFT = 32.0
+"""Added to the logits of models with several classes, so that they are positive unless they are shifted."""
 
 
 class Linear:
@@ -27,12 +27,12 @@ class Linear:
         return f"Linear(theta={short(self.params['theta'])}, theta0={short(self.params['theta0'])})"
 
     def logits(self, x):
-        """Z, shape ``(N,)``."""
+        """Return the logits, shape ``(N,)``."""
         theta, theta0 = (p.astype(x.dtype) for p in self.params.values())
         return rows(x * theta).sum(axis=1) + theta0
 
     def vjp_x(self, x):
-        """Z, and dz to dz θ."""
+        """Return the logits and the pullback from dz to dz θ."""
         return self.logits(x), lambda dz: per_row(dz, x) * self.params["theta"].astype(x.dtype)
 
 
@@ -49,28 +49,31 @@ class LinearSoftmax:
 
     @classmethod
     def pair(cls, theta, theta0, k, first, second):
-        """A two-class problem among k classes: the first logit is <θ, x> + θ0 + 32, the second 32, the others 0.
+        """Return a two-class problem among k classes.
 
-        Only one of the two depends on x, so its gradient cannot hide behind the other's.
+        The logit of the first class is <θ, x> + θ0 + 32, that of the second 32, and the others are 0. Only one of the
+        two logits depends on x. If both did, an attack that follows the gradient of the wrong one could still be right.
         """
-        weight, bias = np.zeros((k, *np.shape(theta))), np.zeros(k)
+        weight = np.zeros((k, *np.shape(theta)))
         weight[first] = theta
-        bias[[first, second]] = LIFT + theta0, LIFT
+        bias = np.zeros(k)
+        bias[first] = LIFT + theta0
+        bias[second] = LIFT
         return cls(weight, bias)
 
     def logits(self, x):
-        """Z, shape ``(N, K)``."""
+        """Return the logits, shape ``(N, K)``."""
         weight, bias = (p.astype(x.dtype) for p in self.params.values())
         return _times(rows(x), rows(weight)) + bias
 
     def vjp_x(self, x):
-        """Z, and dz to dz W."""
+        """Return the logits and the pullback from dz to dz W."""
         weight = rows(self.params["weight"].astype(x.dtype))
         return self.logits(x), lambda dz: _times(dz, weight.T).reshape(x.shape)
 
 
 class SmallNetwork:
-    """One hidden layer of ReLUs: z = V max(U x, 0) + 32, weights from a seed, labels 0 to K − 1."""
+    """One hidden layer of ReLUs: z = V max(U x, 0) + 32, with weights drawn from a seed and labels 0 to K − 1."""
 
     loss = cross_entropy
 
@@ -83,22 +86,24 @@ class SmallNetwork:
         return self.name
 
     def logits(self, x):
-        """Z, shape ``(N, K)``."""
+        """Return the logits, shape ``(N, K)``."""
         return self._forward(x)[0]
 
     def vjp_x(self, x):
-        """Z, and dz through V, the ReLUs that are on, and U."""
+        """Return the logits and the pullback through V, the ReLUs that are on, and U."""
         z, on, u, v = self._forward(x)
         return z, lambda dz: _times(_times(dz, v.T) * on, u.T).reshape(x.shape)
 
     def _forward(self, x):
         u, v = (rows(p.astype(x.dtype)) for p in self.params.values())
         h = _times(rows(x), u)
-        return _times(h * (h > 0), v) + x.dtype.type(LIFT), h > 0, u, v
+        on = h > 0
+        z = _times(h * on, v) + x.dtype.type(LIFT)
+        return z, on, u, v
 
 
 class Constant:
-    """The same logits for every x: no gradient anywhere."""
+    """A model with the same logits for every x: its gradient is 0 everywhere."""
 
     loss = cross_entropy
 
@@ -109,19 +114,20 @@ class Constant:
         return f"Constant(z={short(self.params['z'])})"
 
     def logits(self, x):
-        """Z, shape ``(N, K)``."""
+        """Return the logits, shape ``(N, K)``."""
         return np.tile(self.params["z"].astype(x.dtype), (len(x), 1))
 
     def vjp_x(self, x):
-        """Z, and dz to zero."""
+        """Return the logits and a pullback to zero."""
         return self.logits(x), lambda dz: np.zeros_like(x)
 
 
 class Shifted(Around):
     """A model with the same constant added to all its logits.
 
-    They are rounded to a millionth first, so that in float64 the shift loses nothing and their differences stay the
-    same to the last bit: an attack that decides by comparing values would multiply any rounding.
+    The logits are first rounded to multiples of 2⁻²⁰. In float64 the shift then loses nothing, and the differences
+    between logits stay the same to the last bit. This matters because an attack that decides by comparing values would
+    amplify any rounding error.
     """
 
     def __init__(self, model, shift):
@@ -132,11 +138,11 @@ class Shifted(Around):
         return f"{self.model} with all logits shifted by {self.shift:g}"
 
     def logits(self, x):
-        """Z + the constant."""
+        """Return the shifted logits."""
         return self._moved(self.model.logits(x))
 
     def vjp_x(self, x):
-        """Z + the constant, and the pullback of the model."""
+        """Return the shifted logits and the pullback of the model."""
         z, pull = self.model.vjp_x(x)
         return self._moved(z), pull
 
@@ -145,7 +151,7 @@ class Shifted(Around):
 
 
 class Holed(Around):
-    """A model whose gradient in the first component of x is the same number for all, NaN or infinite."""
+    """A model whose gradient has a hole: its first component is NaN or infinite for every x."""
 
     def __init__(self, model, hole):
         super().__init__(model)
@@ -155,7 +161,7 @@ class Holed(Around):
         return f"{self.model} with {self.hole} as the first entry of its gradient"
 
     def vjp_x(self, x):
-        """Return z, and the pullback of the model with a hole."""
+        """Return the logits and the pullback of the model, with the hole."""
         z, pull = self.model.vjp_x(x)
 
         def holed(dz):
@@ -167,20 +173,20 @@ class Holed(Around):
 
 
 class MaskedOut(Around):
-    """A model with one class more, which is masked out: its logit is −∞."""
+    """A model with one more class, which is masked out: its logit is −∞."""
 
     def __repr__(self):
-        return f"{self.model} and a masked class"
+        return f"{self.model} with one more class, which is masked"
 
-    task = None  # one class more than the model inside has: the shape of the logits says how many
+    task = None  # not that of the model inside, which has one class fewer; it follows from the shape of the logits
 
     def logits(self, x):
-        """Return z with a last column of −∞."""
+        """Return the logits with a last column of −∞."""
         z = self.model.logits(x)
         return np.concatenate([z, np.full_like(z[:, :1], -np.inf)], axis=1)
 
     def vjp_x(self, x):
-        """Return z, and the pullback of the model; the masked class has no gradient."""
+        """Return the logits and the pullback of the model; the masked class has no gradient."""
         _, pull = self.model.vjp_x(x)
         return self.logits(x), lambda dz: pull(dz[:, :-1])
 
@@ -192,26 +198,28 @@ class NotANumber(Around):
         return f"{self.model} with NaN as its logits"
 
     def logits(self, x):
-        """Return NaN, shaped like z."""
+        """Return NaN, in the shape of the logits."""
         return np.full_like(self.model.logits(x), np.nan)
 
     def vjp_x(self, x):
-        """Return NaN, shaped like z, and a pullback to NaN."""
+        """Return NaN, in the shape of the logits, and a pullback to NaN."""
         return self.logits(x), lambda dz: np.full_like(x, np.nan)
 
 
 class Recorded(Watched):
-    """A model that keeps every array it is given.
+    """A model that keeps every array that it is given.
 
     Attributes
     ----------
     inputs : list of array
         Every x, not copied.
     pulls : list of (dz, z)
+        Every dz that was pulled back, with the logits z of that call.
     """
 
     def __init__(self, model):
-        self.inputs, self.pulls = [], []
+        self.inputs = []
+        self.pulls = []
         super().__init__(
             model,
             on_call=lambda x, owners: self.inputs.append(x),
@@ -223,12 +231,12 @@ class Recorded(Watched):
 
 
 def short(a):
-    """An array on one line, to four digits."""
+    """Return the text of an array on one line, with four digits."""
     return " ".join(
         np.array2string(np.asarray(a), precision=4, separator=", ", threshold=40, max_line_width=999).split()
     )
 
 
 def _times(a, weight):
-    """``(N, P)`` and ``(K, P)`` to ``(N, K)``, row by row."""
+    """Return the products of ``(N, P)`` with ``(K, P)``, shape ``(N, K)``, computed row by row."""
     return (a[:, None, :] * weight).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: batches, balls, threats and linear problems, small and full of corner cases."""
+"""Hypothesis strategies for batches, balls, threats and linear problems: small, with many corner cases."""
 
 import math
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ dtypes = st.sampled_from([np.float32, np.float64])
 shapes = st.tuples(st.integers(1, 5), st.sampled_from([(1,), (4,), (2, 3), (2, 2, 1)])).map(lambda s: (s[0], *s[1]))
 radii = st.sampled_from([0.0, 0.1, 0.3, 1.0, 2.5]) | st.floats(1e-3, 5.0)
 norm_balls = st.sampled_from([Linf, L2, L1]).flatmap(lambda norm: radii.map(norm))
-"""Balls of a norm, ε = 0 among them."""
+"""Norm balls, some of them with ε = 0."""
 balls = norm_balls | st.integers(0, 5).map(L0)
-"""All balls."""
+"""Norm balls and ℓ0 balls."""
 
 
 def values(low, high, dtype):
-    """Floats between low and high with many zeros, ends and ties among them."""
+    """Return a strategy for floats in [low, high] among which zeros, end points and ties are frequent."""
     ties = st.sampled_from([low, 0.0, (low + high) / 2, high])
     return ties | st.floats(low, high, width=32).map(dtype)
 
 
 def batches(low, high, dtype=None, shape=None):
-    """Arrays of shape (N, *D) with values in [low, high]."""
+    """Return a strategy for arrays of shape (N, *D) with values in [low, high]."""
     return st.tuples(st.just(dtype) if dtype else dtypes, st.just(shape) if shape else shapes).flatmap(
         lambda what: hnp.arrays(what[0], what[1], elements=values(low, high, what[0]))
     )
@@ -50,7 +50,7 @@ class Problem:
 
 @st.composite
 def linear_problems(draw, threats=None):
-    """A random ``Problem``; by default its threat is a bare ball of a norm, or any ball cut with [0, 1]."""
+    """Draw a ``Problem``; by default its threat is a norm ball alone, or any ball intersected with [0, 1]."""
     x = draw(batches(0.0, 1.0))
     theta = draw(hnp.arrays(x.dtype, x.shape[1:], elements=values(-3.0, 3.0, x.dtype.type)))
     theta0 = draw(st.floats(-1, 1, width=32))
@@ -60,12 +60,12 @@ def linear_problems(draw, threats=None):
     return Problem(LogisticRegression(theta, theta0), x, y, draw(threats))
 
 
-# Cases for an attack: a small model, examples and labels that fit it, and the threat that the attack is tried under.
+# Cases for an attack: a small model, examples and labels that fit it, and the threat under which the attack is tried.
 
 
 @dataclass(frozen=True)
 class Case:
-    """What an attack is given, and what a law may need beside it.
+    """The arguments of an attack, and what a law may need besides.
 
     Attributes
     ----------
@@ -74,9 +74,9 @@ class Case:
     threat : Set
     target : array or None
     seed : int
-        Of the attack's ``rng``, where it takes one.
+        The seed of the attack's ``rng``, if it takes one.
     more : Any
-        What one law alone needs.
+        What a single law needs besides.
     """
 
     model: Any
@@ -89,17 +89,17 @@ class Case:
 
 
 weights = st.sampled_from([1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5])
-"""Few and simple, so that a counterexample can be checked with paper and pencil."""
+"""A few simple numbers, so that a counterexample can be checked with pencil and paper."""
 seeds = st.integers(0, 999)
 
 
 def pixel_range(threat):
-    """The box of the threat; without one [−1, 1], so that nobody takes pixels for granted."""
+    """Return the bounds of the threat's box; without a box [−1, 1], so that no attack can rely on [0, 1]."""
     return (-1.0, 1.0) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
 
 
 def picture_shapes(threat):
-    """The shape of one example: small, or that of the threat's box."""
+    """Return a strategy for the shape of one example: a small shape, or that of the threat's box."""
     sides = *pixel_range(threat), *(() if threat.everywhere is None else threat.everywhere.bounds())
     shape = np.broadcast_shapes(*map(np.shape, sides))
     return st.just(shape) if shape else st.sampled_from([(2,), (1,), (4,), (2, 2, 1)])
@@ -107,7 +107,7 @@ def picture_shapes(threat):
 
 @st.composite
 def pictures(draw, threat, shape, n, places=(0.5, 0.25, 0.75, 0.0, 1.0), dtype=None):
-    """Examples in the threat's pixel range, ``places`` of the way from its lower to its upper end."""
+    """Draw n examples whose pixels lie at ``places`` in the threat's range, 0 for its lower and 1 for its upper end."""
     lower, upper = pixel_range(threat)
     share = draw(st.lists(st.sampled_from(places), min_size=n * math.prod(shape), max_size=n * math.prod(shape)))
     x = lower + np.reshape(share, (n, *shape)) * (np.asarray(upper) - lower)
@@ -116,7 +116,7 @@ def pictures(draw, threat, shape, n, places=(0.5, 0.25, 0.75, 0.0, 1.0), dtype=N
 
 @st.composite
 def small_models(draw, kind, shape, classes=2):
-    """A model of :mod:`scratchadv.testing.models`: "logistic", "softmax" (a linear pair) or "network"."""
+    """Draw a model of :mod:`scratchadv.testing.models`: "logistic", "softmax" (a linear pair) or "network"."""
     k = draw(st.integers(classes, max(4, classes)))
     if kind == "network":
         return SmallNetwork(shape, k, draw(seeds))
@@ -130,9 +130,9 @@ def small_models(draw, kind, shape, classes=2):
 
 @st.composite
 def cases(draw, threat, kinds, *, classes=2, least=1, most=3, right=True, **options):
-    """A ``Case`` with the labels that the model gives, or with ``right=False`` with other ones.
+    """Draw a ``Case`` with the labels that the model predicts, or with wrong labels if ``right=False``.
 
-    The other label of a linear pair is the second of the pair.
+    For a linear pair the wrong label is the other class of the pair.
     """
     shape = draw(picture_shapes(threat))
     model = draw(small_models(draw(st.sampled_from(kinds)), shape, classes))
@@ -142,7 +142,7 @@ def cases(draw, threat, kinds, *, classes=2, least=1, most=3, right=True, **opti
 
 
 def other_labels(model, y):
-    """A wrong label for each right one: −y, the other one of a linear pair, else the next."""
+    """Return a wrong label for each right one: −y, the other class of a linear pair, or else the next class."""
     if isinstance(model, Linear):
         return -y
     if isinstance(model, LinearSoftmax):

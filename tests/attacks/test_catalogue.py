@@ -1,4 +1,4 @@
-"""The catalogue is whole, and each row says what the signature and the docstring of its attack say."""
+"""The catalogue is complete, and each row agrees with the signature and the docstring of its attack."""
 
 import importlib
 import inspect
@@ -28,7 +28,7 @@ by_name = pytest.mark.parametrize("attack", CATALOGUE, ids=lambda attack: attack
 
 
 def public_functions():
-    """The public functions that the files of scratchadv/attacks define, by their names."""
+    """The public functions defined in the files of scratchadv/attacks, by name."""
     for found in pkgutil.walk_packages(scratchadv.attacks.__path__, "scratchadv.attacks."):
         module = importlib.import_module(found.name)
         for name, thing in vars(module).items():
@@ -37,7 +37,7 @@ def public_functions():
 
 
 def returned(function):
-    """The first word under Returns in the docstring; empty where there is no such section."""
+    """The first word under Returns in the docstring; empty if there is no such section."""
     found = re.search(r"^Returns\n-+\n(\w+)", inspect.getdoc(function) or "", re.MULTILINE)
     return found[1] if found else ""
 
@@ -57,13 +57,13 @@ def test_every_attack_can_be_had_from_the_package(attack):
 
 
 def test_every_function_of_the_package_is_an_attack_or_a_helper():
-    """The functions of __all__ are those of the catalogue and a few that attack nothing"""
+    """The functions of __all__ are those of the catalogue and a few that are not attacks"""
     functions = {name for name in scratchadv.attacks.__all__ if inspect.isfunction(getattr(scratchadv.attacks, name))}
     assert functions == {attack.name for attack in CATALOGUE} | HELPERS
 
 
 def test_whatever_returns_a_delta_is_in_the_catalogue():
-    """A public function of any file that takes a model or a tree first and returns ``delta`` has a row"""
+    """Every public function that takes a model or a tree first and returns ``delta`` has a row"""
     of_models = {
         name: f for name, f in public_functions() if next(iter(inspect.signature(f).parameters), "") in VICTIMS
     }
@@ -77,7 +77,7 @@ def test_whatever_returns_a_delta_is_in_the_catalogue():
 
 @by_name
 def test_each_row_uses_the_words_of_the_tables(attack):
-    """Family, knowledge, promises, norms and what is given are known words; no name comes twice"""
+    """Family, knowledge, promises, norms and arguments are known words; no name occurs twice"""
     assert attack.family in FAMILIES
     assert attack.knows in KNOWLEDGE
     assert attack.gives in GIVES
@@ -99,7 +99,7 @@ def test_each_promise_is_in_the_signature(attack):
 
 @by_name
 def test_each_source_is_that_of_the_docstring(attack):
-    """The first author, the year and the title of the slides stand under Source"""
+    """Source has the first author, the year and the title of the slides"""
     source = (inspect.getdoc(attack.function) or "").partition("Source:")[2].replace("\n", " ")
     if attack.source:
         author, year = re.match(r"([\w-]+).*\((\d{4})\)", attack.source).groups()
@@ -110,7 +110,7 @@ def test_each_source_is_that_of_the_docstring(attack):
 
 @by_name
 def test_each_summary_is_a_sentence(attack):
-    """It begins with a capital letter and ends with its only full stop"""
+    """The summary begins with a capital letter, and its only full stop is at the end"""
     assert attack.summary[0].isupper()
     assert attack.summary.count(".") == 1
     assert attack.summary.endswith(".")
@@ -122,7 +122,7 @@ BALLS = {Linf: Linf(0.3), L2: L2(0.5), L1: L1(0.8), L0: L0(1)}
 @pytest.mark.parametrize("ball", BALLS.values(), ids=str)
 @pytest.mark.parametrize("name", sorted(OF_EXAMPLES))
 def test_each_attack_takes_the_norms_of_its_row(name, ball):
-    """It runs in each of them, and refuses any other with the name of the argument"""
+    """The attack runs in each of its norms, and refuses any other with the name of the argument"""
     model = Linear([2.0, -1.0, 0.5, 1.0], -1.0) if name == "exact" else SmallNetwork((4,), 3, seed=3)
     x = np.random.default_rng(0).random((2, 4))
     run = partial((EVERY | ONE_PIXEL | {"exact": EXACT})[name], model, x, labels_of(model.logits(x)), ball.within(0, 1))
@@ -134,7 +134,7 @@ def test_each_attack_takes_the_norms_of_its_row(name, ball):
 
 
 def test_promises_of_the_contract_are_its_arguments():
-    """CONTRACT names flags of assert_attack_contract, and each is a promise"""
+    """CONTRACT names flags of assert_attack_contract, each of which is a promise"""
     flags = {
         name for name, p in inspect.signature(assert_attack_contract).parameters.items() if p.default in (False, None)
     }
@@ -148,13 +148,13 @@ def test_promises_of_the_contract_are_its_arguments():
 
 
 def test_families_are_parts_of_the_catalogue():
-    """The families in their order are the catalogue, and none is empty"""
+    """The families in their order make up the catalogue, and none is empty"""
     assert tuple(attack for family in FAMILIES for attack in by_family(family)) == CATALOGUE
     assert all(by_family(family) for family in FAMILIES)
 
 
 def test_what_is_not_there_is_named():
-    """A KeyError with the names that there are"""
+    """A KeyError that lists the names"""
     with pytest.raises(KeyError, match=r"'pdg' is not in the catalogue; the attacks are exact, .*pgd"):
         find("pdg")
     with pytest.raises(KeyError, match=r"'grey box' is no family of attacks; the families are exact, .*black box"):
@@ -162,7 +162,7 @@ def test_what_is_not_there_is_named():
 
 
 def test_a_table_has_a_row_for_each_attack():
-    """Name in code, summary, norms, knowledge and source; a dash where there is none"""
+    """Name as code, summary, norms, knowledge and source; a dash if there is none"""
     text = catalogue.markdown()
     assert len(text.splitlines()) == 2 + len(CATALOGUE)
     assert all(f"| `{attack.name}` " in text for attack in CATALOGUE)
@@ -172,6 +172,6 @@ def test_a_table_has_a_row_for_each_attack():
 
 
 def test_the_table_of_the_readme_is_that_of_the_catalogue():
-    """What stands between the markers is catalogue.families()"""
+    """The text between the markers is catalogue.families()"""
     block = re.search(r"<!-- attacks: begin -->\n(.*?)<!-- attacks: end -->", README.read_text("utf-8"), re.DOTALL)
     assert block[1].strip() == catalogue.families().strip()

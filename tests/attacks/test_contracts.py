@@ -14,9 +14,9 @@ from scratchadv.testing import assert_attack_contract
 INF, TWO, ONE = (ball.within(0, 1) for ball in (Linf(0.3), L2(0.5), L1(0.7)))
 ZERO, WIDE = L0(2).within(0, 1), Linf(0.25).within(-1, 1)
 
-# One row for each trial: attack, its settings, threat, and what differs from the promises of the catalogue here.
+# One row for each trial: attack, settings, threat, and the promises that differ from those of the catalogue.
 WITHOUT_RNG = {"random": False, "restarts": False}
-CLIMBS = {"iterated": False, "keeps_best": True}  # the best of its iterates, but not the closed form
+CLIMBS = {"iterated": False, "keeps_best": True}  # returns the best of its iterates, but does not reach the closed form
 LINEAR = {"models": ("logistic",)}
 SHORT = {"queries": 60}
 TRIALS = [
@@ -68,11 +68,11 @@ TRIALS = [
     ],
     *[("boundary", SHORT, threat, {}) for threat in (L2(0.6).within(0, 1), L2(0.6))],
 ]
-OTHER_CALLS = {"lbfgs": opposite}  # it needs a target: the runner-up
+OTHER_CALLS = {"lbfgs": opposite}  # needs a target: the runner-up
 
 
 def attack_of(row, settings):
-    """The attack as the contract calls it: in a set."""
+    """The attack as the contract calls it, inside a set."""
     attack = partial(OTHER_CALLS.get(row.name, row.function), **settings)
     return bounded(attack) if "smallest" in row.promises else attack
 
@@ -81,13 +81,13 @@ def attack_of(row, settings):
     ("name", "settings", "threat", "own"), TRIALS, ids=lambda value: "" if isinstance(value, dict) else str(value)
 )
 def test_every_attack_keeps_its_promises(name, settings, threat, own):
-    """No law is broken that follows from the attack's row in the catalogue"""
+    """The attack breaks no law that follows from its row in the catalogue"""
     row = find(name)
     assert_attack_contract(attack_of(row, settings), threat, **{"max_examples": 4} | row.contract | own)
 
 
 def test_every_promise_is_tried():
-    """Each attack of the catalogue that gives a δ for each example has a trial that takes no promise back"""
+    """Each attack of the catalogue that returns a δ for each example has a trial that withdraws no promise"""
     tried = {}
     for name, _, _, own in TRIALS:
         tried.setdefault(name, set()).update(flag for flag in find(name).contract if own.get(flag, True))

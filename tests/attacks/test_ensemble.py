@@ -43,7 +43,7 @@ def fallen(model, x, y, delta):
 
 @on_all_threats
 def test_what_apgd_or_fab_fools_falls(threat):
-    """The worst case: APGD with the same start, and FAB where its δ is small enough, fool nothing that stands"""
+    """The worst case: APGD with the same start, and FAB where its δ is small enough, fool no example that is left"""
     model, x, y = network()
     delta = standard(model, x, y, threat, rng=rng(), **SHORT)
     fell = judge(model, x, y, delta, threat).success
@@ -68,27 +68,27 @@ def test_delta_is_inside_and_zero_where_nothing_fell(threat):
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(THREATS))
 def test_on_linear_models_it_fools_where_the_exact_attack_does(seed, threat):
-    """What falls is what can fall, on a binary model"""
+    """On a binary model exactly the examples fall that can fall"""
     random = rng(seed)
     model = LogisticRegression(random.standard_normal(5), 0.1)
     x = random.random((6, 5))
     y = labels_of(model.logits(x))
     best = exact(model, x, y, threat)
-    assume((abs(model.logits(x + best)) > 1e-3).all())  # else rounding decides
+    assume((abs(model.logits(x + best)) > 1e-3).all())  # otherwise rounding decides
     delta = standard(model, x, y, threat, rng=random, **SHORT)
     np.testing.assert_array_equal(fallen(model, x, y, delta), fallen(model, x, y, best))
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 12])
 def test_any_number_of_classes(k):
-    """Fewer than 4 classes have no targeted DLR, more than 10 are not all aimed at"""
+    """With fewer than 4 classes there is no targeted DLR; with more than 10 not every class is a target"""
     model, x, y = network(k)
     delta = standard(model, x, y, Linf(0.15).within(0, 1), rng=rng(), **SHORT)
     assert fallen(model, x, y, delta).any()
 
 
 def spy(monkeypatch, **found):
-    """Replace the attacks by ones that return constant δ; the list of who was called with how many examples."""
+    """Replace the attacks by ones that return constant δ; return the list of calls with their numbers of examples."""
     calls = []
 
     def attack(name, value, model, x, y, *args, **options):
@@ -112,7 +112,7 @@ def test_all_attacks_are_tried_in_turn(monkeypatch):
 
 
 def test_only_survivors_are_handed_on(monkeypatch):
-    """What was wrong from the start is not attacked; when all have fallen nothing more is called"""
+    """Examples that are misclassified already are not attacked; when all have fallen no further attack is called"""
     model, x, y = network()
     y = np.concatenate([(y[:5] + 1) % 6, y[5:]])
     calls = spy(monkeypatch)
@@ -126,7 +126,7 @@ def test_only_survivors_are_handed_on(monkeypatch):
 
 
 def test_a_delta_outside_does_not_count(monkeypatch):
-    """FAB has no ε: what fools beyond it is dropped (Foolbox issue 674)"""
+    """FAB has no ε: a δ that fools but lies beyond ε is dropped (Foolbox issue 674)"""
     model, x, y = network()
     spy(monkeypatch, fab=5.0)
     assert fallen(model, x, y, np.full_like(x, 5.0)).any()
@@ -134,7 +134,7 @@ def test_a_delta_outside_does_not_count(monkeypatch):
 
 
 def test_it_keeps_the_conventions():
-    """Seeded, dtype and shape of x, nothing changed in place, one example is enough, float32 stays"""
+    """Seeded, dtype and shape of x, nothing changed in place, a single example works, float32 stays"""
     model, x, y = network()
     threat, before = L2(0.2).within(0, 1), x.copy()
     first, second = (standard(model, x, y, threat, rng=rng(1), **SHORT) for _ in range(2))

@@ -33,7 +33,7 @@ def test_linf_is_the_slides_formula(problem):
 
 @given(linear_problems(), st.integers(0, 2**32 - 1))
 def test_no_feasible_point_beats_it(problem, seed):
-    """Ψ at x + exact >= Ψ at x + δ, for random, FGSM's and PGD's δ in Δ(x)."""
+    """Ψ at x + exact is at least Ψ at x + δ for random δ in Δ(x), FGSM's δ and PGD's δ."""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     best = loss(problem, exact(model, x, y, threat))
     rng = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def test_it_is_the_linear_programs_optimum(norm, boxed):
 
 
 def test_by_hand():
-    """θ = (2, −1), y = +1: ℓ∞ moves both, ℓ1 all in the first, ℓ2 along θ; at the edge of the box nothing."""
+    """θ = (2, −1), y = +1: ℓ∞ moves both, ℓ1 only the first, ℓ2 along θ; at the edge of the box nothing moves."""
     model, y = LogisticRegression(np.array([2.0, -1.0])), np.array([1])
     x = np.array([[1.0, 1.0]])
     np.testing.assert_allclose(exact(model, x, y, Linf(0.5)), [[-0.5, 0.5]])
@@ -111,7 +111,7 @@ def test_it_does_not_depend_on_x_without_a_box(problem):
 
 
 def test_it_refuses_models_that_are_not_linear():
-    """The maximum is only known for linear models."""
+    """A model that is not linear is refused, because the maximum is known only for linear models."""
 
     class Quadratic(LogisticRegression):
         linear = False

@@ -1,4 +1,4 @@
-"""Gradients with entries that are NaN or infinite: an attack goes on with the others, and says how many there were."""
+"""Gradients with entries that are NaN or infinite: attacks go on with the other entries, and these are counted."""
 
 import ast
 from functools import partial
@@ -54,7 +54,7 @@ class Cleaned:
 
 
 class Broken:
-    """A network whose gradient has NaN, ∞ or −∞ in the entries that its seed and x say."""
+    """A network whose gradient is NaN, ∞ or −∞ in entries that depend on a seed and x."""
 
     loss = cross_entropy
 
@@ -66,7 +66,7 @@ class Broken:
 
     def vjp_x(self, x):
         z, pull = self.model.vjp_x(x)
-        u = np.modf(abs(np.sin(self.seed + 1e3 * x)) * 1e4)[0]  # of each entry by itself, the same in any batch
+        u = np.modf(abs(np.sin(self.seed + 1e3 * x)) * 1e4)[0]  # drawn for each example alone, so the same in any batch
         kind = np.floor(3 * u / self.share)
 
         def broken(dz):
@@ -88,7 +88,7 @@ def finite_and_inside(model, x, delta, threat):
 @pytest.mark.parametrize("slope", SLOPES)
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_infinite_slopes_do_not_end_a_search(name, slope):
-    """On a model with infinite or NaN slopes at 0: δ finite, in the box, and that of the model with a clean gradient"""
+    """On a model with infinite or NaN slopes at 0, δ is finite, in the box, and equal to that with a clean gradient"""
     attack, model = GRADIENTS[name], Taped(SLOPES[slope], {"w": W})
     y, threat = labels_of(model.logits(X)), attack.ball.within(0, 1)
     delta = attack(model, X, y, threat)
@@ -102,7 +102,7 @@ def test_infinite_slopes_do_not_end_a_search(name, slope):
     seed=st.integers(0, 999), share=st.sampled_from([0.1, 0.5, 1.0]), dtype=st.sampled_from([np.float32, np.float64])
 )
 def test_any_entries_may_be_broken(name, seed, share, dtype):
-    """Random entries NaN, ∞ and −∞: δ finite, inside, and that of the model with a clean gradient, to the last bit"""
+    """With random entries NaN, ∞ and −∞, δ is finite, inside, and that of the model with a clean gradient"""
     attack, model = GRADIENTS[name], Broken(SmallNetwork((4,), 3, seed), seed, share)
     x = np.random.default_rng(seed).random((3, 4)).astype(dtype)
     y, threat = labels_of(model.logits(x)), attack.ball.within(0, 1)
@@ -113,7 +113,7 @@ def test_any_entries_may_be_broken(name, seed, share, dtype):
 
 @pytest.mark.parametrize("slope", ["a square root at 0", "a power at 0", "a power below 1"])
 def test_what_random_search_finds_the_gradient_finds(slope):
-    """Every image with black pixels that random points of Δ fool falls to PGD and APGD too"""
+    """Every image with black pixels that random points of Δ fool is fooled by PGD and APGD too"""
     model, threat = Taped(SLOPES[slope], {"w": W}), L2(0.4).within(0, 1)
     y, rng = labels_of(model.logits(X)), np.random.default_rng(0)
     by_luck = np.any([judge(model, X, y, threat.sample(rng, X), threat).success for _ in range(300)], axis=0)
@@ -132,14 +132,14 @@ def test_what_random_search_finds_the_gradient_finds(slope):
     )
 )
 def test_the_rule_of_an_entry(g):
-    """finite(g): 0 for NaN, ±1 for ±∞, every finite entry as it is, large ones too; the dtype is kept"""
+    """finite(g): 0 for NaN, ±1 for ±∞; finite entries do not change, large ones included; the dtype is kept"""
     found = protocol.finite(g)
     np.testing.assert_array_equal(found, np.nan_to_num(g, nan=0.0, posinf=1.0, neginf=-1.0))
     assert found.dtype == g.dtype
 
 
 def test_a_finite_gradient_is_not_copied():
-    """finite(g) is g where all entries are finite, also where their squares overflow"""
+    """finite(g) is g where all entries are finite, even if their squares overflow"""
     for value in (0.0, 1.0, 1e30):
         g = np.full((2, 3), value, np.float32)
         assert protocol.finite(g) is g or value == 1e30
@@ -147,7 +147,7 @@ def test_a_finite_gradient_is_not_copied():
 
 
 def test_the_number_of_broken_entries_is_reported():
-    """signs_of_masking counts the examples and the entries whose gradient is not finite, and does not die of them"""
+    """signs_of_masking counts the examples and the entries whose gradient is not finite, and does not fail on them"""
     model = Taped(SLOPES["a square root at 0"], {"w": W})
     y = labels_of(model.logits(X))
     found = {f.sign: f for f in signs_of_masking(model, X, y, Linf(0.1).within(0, 1), steps=5, trials=2)}
@@ -157,14 +157,14 @@ def test_the_number_of_broken_entries_is_reported():
 
 
 def test_a_finite_gradient_gives_no_sign():
-    """No entry that is not finite: the sign is not there"""
+    """Without such entries the sign is not reported"""
     model, x = SmallNetwork((4,), 3, 1), np.random.default_rng(1).random((5, 4))
     found = signs_of_masking(model, x, labels_of(model.logits(x)), Linf(0.1).within(0, 1), steps=3, trials=2)
     assert "non-finite gradients" not in {f.sign for f in found}
 
 
 def test_large_entries_are_not_taken_for_infinite():
-    """A gradient of 1e25 in float32 keeps its direction: PGD takes the step of the same model with a gentle slope"""
+    """A gradient of 1e25 in float32 keeps its direction: PGD takes the step of the same model with a moderate slope"""
     x, y = np.full((1, 4), 0.5, np.float32), np.array([1])
     theta = np.array([1.0, -2.0, 0.5, 0.25])
     steep, gentle = (partial(pgd, Linear(scale * theta), x, y, L2(0.1), steps=1) for scale in (1e25, 1e-3))
@@ -172,7 +172,7 @@ def test_large_entries_are_not_taken_for_infinite():
 
 
 def test_the_table_of_attacks_is_complete():
-    """The table of these tests holds every attack of the catalogue that takes a model, x and y and gives a δ"""
+    """The table of these tests contains every attack of the catalogue that takes a model, x and y and returns δ"""
     assert {one.row.name for one in [*EVERY.values(), *ONE_PIXEL.values(), EXACT]} == OF_EXAMPLES
 
 
@@ -189,7 +189,7 @@ def test_attacks_ask_for_finite_gradients_only():
 
 
 def test_exact_survives_a_broken_slope():
-    """exact on a linear model that gives NaN for one pixel moves the others"""
+    """exact on a linear model that has NaN for one pixel moves the other pixels"""
 
     class Dark(Linear):
         def vjp_x(self, x):

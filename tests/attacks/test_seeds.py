@@ -41,14 +41,14 @@ REQUIRED = {name for name, attack in (EVERY | ONE_PIXEL).items() if attack.rando
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_whole_number_seeds_a_generator(name):
-    """rng=7 is rng=np.random.default_rng(7), as an int of Python or of NumPy, and every call begins anew"""
+    """rng=7 is rng=np.random.default_rng(7), as an int of Python or NumPy, and every call starts from the seed"""
     expected = RANDOM[name](np.random.default_rng(7))
     for seed in (7, np.int64(7), np.uint8(7), 7):
         np.testing.assert_array_equal(RANDOM[name](seed), expected)
 
 
 def test_a_seed_is_a_whole_number_below_2_to_63():
-    """rng = 2⁶³ − 1 is the generator of that seed; 10⁴⁰⁰ is refused like any other number of that size"""
+    """rng = 2⁶³ − 1 is the generator with that seed; 10⁴⁰⁰ is refused like any other number of that size"""
     found = RANDOM["square"](2**63 - 1)
     np.testing.assert_array_equal(found, RANDOM["square"](np.random.default_rng(2**63 - 1)))
     with pytest.raises(ValueError, match=r"rng = 1000+… must be below 2\*\*63"):
@@ -56,7 +56,7 @@ def test_a_seed_is_a_whole_number_below_2_to_63():
 
 
 def test_seeds_matter():
-    """Other seeds give other changes"""
+    """Different seeds give different δ"""
     for name in ("pgd, restarts", "fgsm_random_start", "square", "genattack", "nes", "boundary"):
         assert (RANDOM[name](1) != RANDOM[name](2)).any(), name
 
@@ -101,7 +101,7 @@ def test_restarts_need_a_source():
 
 
 def test_both_rng_and_seeds_are_refused():
-    """One source of luck, not two"""
+    """rng and seeds cannot both be given"""
     with pytest.raises(ValueError, match=r"rng or seeds"):
         EVERY["square"](NETWORK, X, Y, rng=0, seeds=np.arange(5))
 
@@ -118,14 +118,14 @@ def test_seeds_that_are_not_one_whole_number_an_example_are_refused(seeds):
 
 
 def test_seeds_of_any_width():
-    """seeds as a list, int32 or uint64: the same luck"""
+    """seeds may be a list, int32 or uint64, with the same draws"""
     expected = EVERY["square"](NETWORK, X, Y, seeds=np.arange(5))
     for seeds in (list(range(5)), tuple(range(5)), np.arange(5, dtype="i4"), np.arange(5, dtype="u8")):
         np.testing.assert_array_equal(EVERY["square"](NETWORK, X, Y, seeds=seeds), expected)
 
 
 def test_the_check_itself():
-    """checks.rng: a generator is passed on as it is, a seed becomes a new one"""
+    """checks.rng: a generator is returned as it is, a seed becomes a new generator"""
     generator = np.random.default_rng(0)
     assert checks.rng("rng", generator) is generator
     assert checks.rng("rng", 3).random() == np.random.default_rng(3).random()
@@ -136,11 +136,11 @@ def test_a_report_takes_a_seed(tmp_path):
     assert report(tmp_path / "r.html", NETWORK, X, Y, Linf(0.1), [pgd], eps=[0.1], rng=0).worst.delta.shape == X.shape
 
 
-# Other inputs that used to crash or to hang
+# Other arguments that used to cause a crash or an endless loop
 
 
 def test_a_substitute_goes_on_where_no_point_is_new():
-    """A step that leads back to known points adds none: the rounds go on and the sizes say so"""
+    """A step that leads back to known points adds none: the rounds go on and the sizes show it"""
     x = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
     corners = MLP((2, 3), rng=np.random.default_rng(1))
     seen = []
@@ -155,7 +155,7 @@ def test_a_substitute_goes_on_where_no_point_is_new():
 
 @pytest.mark.parametrize("name", EVERY | ONE_PIXEL)
 def test_one_column_of_logits_is_refused(name):
-    """Logits of shape (N, 1) may be meant either way: a ValueError that names the shape"""
+    """Logits of shape (N, 1) are ambiguous: a ValueError that names the shape"""
 
     class OneColumn(SmallNetwork):
         def __init__(self):
@@ -171,7 +171,7 @@ def test_one_column_of_logits_is_refused(name):
 @pytest.mark.parametrize("k", [4, 5, 100, 2**40])
 @pytest.mark.parametrize("solver", ["batched", "scipy"])
 def test_more_pixels_than_there_are_end(solver, k):
-    """one_pixel with k at or beyond the number of components ends, and is that of all pixels"""
+    """one_pixel with k at or above the number of components ends, and is the same as with all pixels"""
     options = {"queries": 40, "population": 8, "rng": 0, "solver": solver}
     found, all_of_them = (one_pixel(NETWORK, X, Y, L0(n).within(0, 1), **options) for n in (k, 4))
     np.testing.assert_array_equal(found, all_of_them)

@@ -1,4 +1,4 @@
-"""Attacks in intersections: glasses that alone may change, and a budget of each feature."""
+"""Attacks in intersections: only the pixels of glasses may change, or each feature has its own budget."""
 
 from functools import partial
 
@@ -88,7 +88,7 @@ def test_one_change_for_all_keeps_to_the_set(make, threat):
 
 
 def test_one_change_for_all_needs_one_set_for_all():
-    """A mask of each example, or a radius of each: a ValueError"""
+    """A mask for each example, or a radius for each: a ValueError"""
     for threat in (L2(1) & Mask(np.random.default_rng(0).random(X.shape) < 0.5), L2(np.ones(20))):
         with pytest.raises(ValueError, match="one change for all"):
             universal(NETWORK, X, threat)
@@ -105,7 +105,7 @@ def test_one_change_for_all_pictures_with_a_mask():
 
 @threats
 def test_the_exact_attack_is_the_support(threat):
-    """On a linear model exact loses support(−y θ) of the margin, pgd as much, and worst_margin says so"""
+    """On a linear model exact and pgd reduce the margin by support(−y θ), and worst_margin agrees"""
     z = LINEAR.logits(X)
     y, theta = labels_of(z), LINEAR.params["theta"]
     lost = threat.at(X).support(-y[:, None] * theta)
@@ -116,7 +116,7 @@ def test_the_exact_attack_is_the_support(threat):
 
 
 def test_glasses_by_hand():
-    """θ = (2, −1, 4), the third pixel is no glasses: the margin of (0.5, 0.5, 0.5) falls by 0.25 · (2 + 1)"""
+    """θ = (2, −1, 4), without the third pixel in the glasses: the margin of (0.5, 0.5, 0.5) falls by 0.25 · (2 + 1)"""
     model, x = LogisticRegression(np.array([2.0, -1.0, 4.0])), np.full((1, 3), 0.5)
     threat = Linf(0.25) & Box(0, 1) & Mask(np.array([True, True, False]))
     delta = exact(model, x, np.array([1]), threat)
@@ -134,7 +134,7 @@ CONTRACT = [
 @pytest.mark.parametrize("threat", CONTRACT, ids=str)
 @pytest.mark.parametrize("attack", [fgsm, partial(pgd, steps=8), partial(apgd, steps=8)], ids=["fgsm", "pgd", "apgd"])
 def test_the_attack_contract_holds_in_intersections(attack, threat):
-    """assert_attack_contract, the closed form on linear models included"""
+    """assert_attack_contract, including the closed form on linear models"""
     assert_attack_contract(attack, threat, exact=True, max_examples=8)
 
 
@@ -155,7 +155,7 @@ def test_evaluation_in_intersections(threat, tmp_path):
 
 @pytest.mark.parametrize("ball", [L1(0.8), L0(2)], ids=str)
 def test_pgd_in_the_other_balls_with_a_mask(ball):
-    """ℓ1 and ℓ0 in a box with a mask: δ ∈ Δ(x), and only glasses move"""
+    """ℓ1 and ℓ0 in a box with a mask: δ ∈ Δ(x), and only the glasses move"""
     threat = ball & Box(0, 1) & Mask(GLASSES)
     delta = pgd(NETWORK, X, Y, threat)
     assert threat.at(X).contains(delta).all()

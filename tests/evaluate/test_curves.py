@@ -38,14 +38,14 @@ def test_on_a_linear_model_the_curve_is_known(seed, norm):
 
 
 def shrinking(model, x, y, threat):
-    """An attack that is strong at small radii only."""
+    """An attack that is strong only at small radii."""
     return fgsm(model, x, y, threat) if threat.radius < 0.15 else 0 * x
 
 
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.sampled_from([[shrinking], [], [partial(pgd, steps=2), shrinking]]))
 def test_the_curve_never_rises(seed, attacks):
-    """eps <= eps': who fell at eps has fallen at eps', whatever the attacks do there; at 0 it is the clean accuracy"""
+    """For eps <= eps', what falls at eps has fallen at eps', whatever the attacks do; at 0 it is the clean accuracy"""
     model, x, y = problem(seed)
     threats = [Linf(eps).within(0, 1) for eps in GRID]
     found = accuracy_over_eps(model, x, y, threats, attacks)
@@ -56,7 +56,7 @@ def test_the_curve_never_rises(seed, attacks):
 
 
 def test_the_helper_would_rise():
-    """Taken radius by radius, the shrinking attack has a curve that rises"""
+    """Measured radius by radius, the attack that shrinks has a curve that rises"""
     model, x, y = problem(0)
     accuracy = [stands(model, x, y, Linf(eps), [shrinking]).mean() for eps in GRID]
     assert (np.diff(accuracy) > 0).any()
@@ -88,7 +88,7 @@ def test_larger_radii_are_tried_on_what_is_left():
     ],
 )
 def test_sets_that_do_not_grow_are_refused(threats, message):
-    """Each set must contain the one before"""
+    """Each set must contain the one before it"""
     with pytest.raises(ValueError, match=message):
         accuracy_over_eps(*problem(0), threats, [exact])
 
@@ -98,7 +98,7 @@ def test_sets_that_do_not_grow_are_refused(threats, message):
 
 @pytest.fixture
 def network():
-    """A network, examples in [0, 1]^5 and labels of which it gets most right."""
+    """A network, examples in [0, 1]^5 and labels of which it predicts most."""
     rng = np.random.default_rng(2)
     model = MLP((5, 10, 3), "tanh", rng=rng, dtype=np.float64)
     x = rng.random((30, 5))
@@ -109,7 +109,7 @@ def network():
 
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_every_iterate_is_judged(restarts, network):
-    """loss[s] = max over restarts of the model's loss at iterate s; stands[s] = right clean and at all iterates to s"""
+    """loss[s] = max over restarts of the loss at iterate s; stands[s] = right at x and at all iterates up to s"""
     model, x, y = network
     threat, rng = Linf(0.2).within(0, 1), lambda: np.random.default_rng(0)
     iterates = np.empty((restarts, 6, *x.shape))
@@ -130,7 +130,7 @@ def test_every_iterate_is_judged(restarts, network):
 
 
 def test_iterates_are_rounded_before_they_are_judged(network):
-    """bits: loss[s] is the model's at r(x + delta[s]), and so is the verdict"""
+    """With bits, loss[s] is the model's loss at r(x + delta[s]), and the verdict is at r(x + delta[s]), too"""
     model, x, y = network
     found = over_steps(model, x, y, Linf(0.2).within(0, 1), partial(pgd, steps=5), bits=1)
     z = model.logits(np.rint(x))
@@ -140,7 +140,7 @@ def test_iterates_are_rounded_before_they_are_judged(network):
 
 
 def test_what_the_attack_says_of_its_loss_does_not_count(network):
-    """The loss is the model's at x + delta, and a step outside the set is no success"""
+    """The loss is the model's at x + delta, and a step outside the set does not count as a success"""
     model, x, y = network
 
     def liar(model, x, y, threat, callback):
@@ -153,6 +153,6 @@ def test_what_the_attack_says_of_its_loss_does_not_count(network):
 
 
 def test_an_attack_without_steps_is_refused(network):
-    """The callback was never called"""
+    """An attack that never calls the callback is refused"""
     with pytest.raises(ValueError, match="never called its callback"):
         over_steps(*network, Linf(0.1), lambda model, x, y, threat, callback: 0 * x)

@@ -1,4 +1,4 @@
-"""Evaluation runs where its arrays lie, and the page is the same."""
+"""Evaluation runs where its arrays are, and the page is the same."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Laws of judging: success is predicting again, inside Delta(x)."""
+"""Laws of judging: success means that the model, asked again about x + delta inside Delta(x), is fooled."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ class Softmax:
 
 
 def draw(seed, dtype=np.float64, n=8):
-    """A model, examples in the unit box, labels, and perturbations some of which leave ball or box."""
+    """A model, examples in the unit box, labels, and perturbations of which some leave ball or box."""
     rng = np.random.default_rng(seed)
     model = LogisticRegression(rng.normal(size=3).astype(dtype), rng.normal())
     x, y = rng.random((n, 3)).astype(dtype), rng.choice([-1, 1], n)
@@ -60,7 +60,7 @@ def test_success_is_another_label_inside_the_set(seed, norm, boxed, targeted):
 
 
 def test_the_draws_meet_every_case():
-    """The helper: over some seeds all four pairs of (fooled, inside) occur"""
+    """Over some seeds, the helper above returns all four pairs of (fooled, inside)"""
     cases = set()
     for seed in range(20):
         model, x, y, delta = draw(seed)
@@ -106,14 +106,14 @@ def test_golden_loss_norm_and_prediction():
 
 
 def test_an_example_that_was_wrong_already_falls_to_no_perturbation():
-    """delta = 0: success iff the clean prediction is wrong"""
+    """For delta = 0: success iff the clean prediction is wrong"""
     y = np.array([1, -1])
     found = judge(MODEL, np.repeat(X, 2, axis=0), y, np.zeros((2, 2)), Linf(0))
     assert found.success.tolist() == [False, True]
 
 
 def test_targeted_success_is_the_target_and_no_other_wrong_label():
-    """K = 3, z = x: label 0 pushed to 1 is a success for target 1, none for target 2, and one without a target"""
+    """K = 3, z = x: label 0 pushed to 1 is a success for target 1, not for target 2, and a success without a target"""
     model, x, y = Softmax(np.eye(3)), np.array([[0.6, 0.5, 0.0]]), np.array([0])
     delta = np.array([[-0.2, 0.2, 0.0]])
     for target, success in ((1, True), (2, False), (0, False), (None, True)):
@@ -174,7 +174,7 @@ DELTA = np.zeros((1, 2))
     ],
 )
 def test_bad_input_is_refused(wrong, error, message):
-    """An argument that does not fit is an error that names it"""
+    """An invalid argument leads to an error that names it"""
     good = {"model": MODEL, "x": X, "y": Y, "delta": DELTA, "threat": Linf(0.1).within(0, 1)}
     judge(**good)
     with pytest.raises(error, match=message):
@@ -192,7 +192,7 @@ def levels(seed, n=8, dtype=np.float64):
 @few
 @given(seeds, st.sampled_from([1, 4, 8]), st.sampled_from([np.float32, np.float64]))
 def test_rounded_inputs_are_pictures(seed, bits, dtype):
-    """prediction = f(r(x + delta)), r to the nearest multiple of 1/(2^bits - 1); norm = |r(x + delta) - r(x)|"""
+    """prediction = f(r(x + delta)), where r rounds to multiples of 1/(2^bits - 1); norm = |r(x + delta) - r(x)|"""
     model, x, y, delta = draw(seed, dtype)
     delta = np.clip(delta, -x, 1 - x)
     found = judge(model, x, y, delta, L2(0.5).within(0, 1), bits=bits)
@@ -207,7 +207,7 @@ def test_rounded_inputs_are_pictures(seed, bits, dtype):
 @few
 @given(seeds, st.integers(0, 40))
 def test_rounding_keeps_the_linf_ball_of_whole_levels(seed, k):
-    """x on the levels, eps = k/255, |delta| <= eps: |r(x + delta) - x| <= eps"""
+    """For x on the levels, eps = k/255 and |delta| <= eps: |r(x + delta) - x| <= eps"""
     model, _, y, _ = draw(seed)
     x, threat = levels(seed), Linf(k / 255).within(0, 1)
     delta = threat.sample(np.random.default_rng(seed), x)
@@ -216,7 +216,7 @@ def test_rounding_keeps_the_linf_ball_of_whole_levels(seed, k):
 
 @pytest.mark.parametrize(("level", "bits", "success"), [(127.7, None, True), (127.7, 8, False), (127.4, 8, True)])
 def test_golden_rounding_undoes_an_attack(level, bits, success):
-    """+1 iff the pixel is at least 127.8/255; 127.7/255 is fooled, but the picture holds 128/255 (Foolbox issue 423)"""
+    """+1 iff the pixel is at least 127.8/255; 127.7/255 fools, but the stored pixel is 128/255 (Foolbox issue 423)"""
     model, x = LogisticRegression(np.array([1.0]), -127.8 / 255), np.array([[128 / 255]])
     found = judge(model, x, np.array([1]), level / 255 - x, Linf(0.01).within(0, 1), bits=bits)
     assert found.success.tolist() == [success]
@@ -235,6 +235,6 @@ def test_levels_are_those_of_the_box():
 
 
 def test_the_norm_counts_changed_pixels_only():
-    """x between two levels, delta = 0: no pixel of the picture has changed"""
+    """For x between two levels and delta = 0, no pixel of the stored image has changed"""
     model, x, y = LogisticRegression(np.ones(3)), np.full((1, 3), 0.3), np.array([1])
     assert judge(model, x, y, 0 * x, L0(1).within(0, 1), bits=8).norm.tolist() == [0]

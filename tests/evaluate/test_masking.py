@@ -1,4 +1,4 @@
-"""Signs of masked gradients: found on models built to show them, none on a healthy one."""
+"""Signs of masked gradients: they are found on models built to show them, and not on a healthy one."""
 
 import copy
 from functools import partial
@@ -20,7 +20,7 @@ BOXED = Linf(0.05).within(0, 1)
 
 @pytest.fixture(scope="module")
 def healthy():
-    """A float32 net that tells three groups of points apart, and 60 points of them."""
+    """A float32 network that separates three groups of points, and 60 of these points."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 300)
     x = np.eye(3, 5)[y] * 0.4 + 0.3 + 0.1 * rng.standard_normal((300, 5))
@@ -32,7 +32,7 @@ def healthy():
 
 
 class Masked:
-    """A model that answers like another one, seen through a change of its logits and of its gradients."""
+    """A model around another one, with functions that change its inputs, its logits and its gradients."""
 
     def __init__(self, model, see=lambda x: x, logits=lambda z: z, gradient=lambda g: g):
         self.model, self.loss, self.see, self.change, self.gradient = model, model.loss, see, logits, gradient
@@ -55,7 +55,7 @@ def signs(found):
 
 @pytest.mark.parametrize("threat", [BOXED, Linf(0.05), L2(0.1), L1(0.2).within(0, 1), Linf(0.3).within(0, 1), Linf(0)])
 def test_a_healthy_model_shows_no_sign(threat, healthy):
-    """Nothing is found, with a black box that is random noise too"""
+    """Nothing is found, even with random noise as a black box"""
     model, x, y = healthy
     box = partial(noise, rng=np.random.default_rng(1))
     assert signs_of_masking(model, x, y, threat, black_box=box) == []
@@ -67,7 +67,7 @@ def noise(model, x, y, threat, rng):
 
 @pytest.mark.parametrize("threat", [Linf(0.1), L2(0.1), Linf(0.1).within(0, 1)])
 def test_a_linear_model_shows_no_sign(threat):
-    """One step is as strong as many there, which is no sign"""
+    """One step is as strong as many there, which is not a sign of masking"""
     rng = np.random.default_rng(0)
     model, x = LogisticRegression(rng.normal(size=6), 0.0), rng.random((50, 6))
     model = LogisticRegression(model.params["theta"], -float(np.median(x @ model.params["theta"])))
@@ -75,7 +75,7 @@ def test_a_linear_model_shows_no_sign(threat):
 
 
 def test_zero_gradients(healthy):
-    """A gradient that is zeroed is zero on all examples; nothing falls to it, not even without bounds"""
+    """Zeroed gradients are zero on all examples, and no example falls to them, not even without bounds"""
     model, x, y = healthy
     found = signs(signs_of_masking(zeroed(model), x, y, Linf(1e-3).within(0, 1)))
     assert found == {"zero gradients": 1.0, "an unbounded attack fails": 1.0}
@@ -106,7 +106,7 @@ def test_a_softmax_so_sharp_that_its_gradient_underflows(healthy):
 
 @pytest.mark.parametrize("fault", [np.nan, np.inf])
 def test_gradients_that_are_not_finite(fault, healthy):
-    """One entry that is NaN or infinite, in the examples whose first pixel is above 1/2: their share"""
+    """One entry is NaN or infinite in the examples whose first pixel is above 1/2: the share of these examples"""
     model, x, y = healthy
     right = predict(model, x) == y
     x, y = x[right], y[right]
@@ -147,7 +147,7 @@ class Ripple:
 
 
 def test_more_steps_that_are_not_stronger():
-    """One step fells all, forty fell none: figures 100 % and 0 %"""
+    """One step fools all examples and forty steps fool none: 100 % and 0 % are reported"""
     x, y = np.full((4, 1), 0.5), np.ones(4, int)
     (found,) = [f for f in signs_of_masking(Ripple(), x, y, Linf(0.1)) if f.sign.startswith("more steps")]
     assert found.figure == 1.0
@@ -160,19 +160,19 @@ def linear_with_margins(margins):
 
 
 def test_random_noise_that_beats_the_gradient():
-    """Three of four margins are below eps, and their gradient is hidden: 75 % fall to noise alone"""
+    """Three of four margins are below eps, but the gradient is hidden: 75 % fall to noise alone"""
     model, x, y = linear_with_margins([0.01, 0.02, 0.03, 0.4])
     found = signs(signs_of_masking(zeroed(model), x, y, Linf(0.1).within(0, 1)))
     assert found["random noise beats the gradient"] == 0.75
 
 
 def behind(model, x, y, threat):
-    """The exact attack on what a masked model hides."""
+    """The exact attack on the model behind the mask."""
     return exact(model.model, x, y, threat)
 
 
 def test_a_black_box_that_beats_the_white_box():
-    """Margins 0.01, 0.099, 0.4 and eps = 0.1: two of three fall to it alone; not looked for where none is given"""
+    """Margins 0.01, 0.099, 0.4 and eps = 0.1: two of three fall to the black box alone; without one there is no sign"""
     model, x, y = linear_with_margins([0.01, 0.099, 0.4])
     search = partial(signs_of_masking, zeroed(model), x, y, Linf(0.1).within(0, 1))
     assert signs(search(black_box=behind))["black box beats white box"] == 2 / 3
@@ -180,7 +180,7 @@ def test_a_black_box_that_beats_the_white_box():
 
 
 def test_a_few_that_only_another_attack_finds_are_no_sign():
-    """1 % of the examples beyond the gradient's is passed over, 2 % is not"""
+    """If the black box fools 1 % more of the examples than the gradient, it is not reported; 2 % more is"""
     for few, expected in ((1, set()), (2, {"black box beats white box"})):
         model, x, y = linear_with_margins([0.099] * few + [0.4] * (100 - few))
         found = signs(signs_of_masking(zeroed(model), x, y, Linf(0.1).within(0, 1), black_box=behind, trials=1))
@@ -188,7 +188,7 @@ def test_a_few_that_only_another_attack_finds_are_no_sign():
 
 
 def test_an_unbounded_attack_that_fails():
-    """z = 2 x_1 - x_2 - 1/2: all examples fall somewhere in the box, but where a third pixel hides the gradient"""
+    """z = 2 x_1 - x_2 - 1/2: every example falls somewhere in the box, except where a third pixel hides the gradient"""
     rng = np.random.default_rng(0)
     model, x = LogisticRegression(np.array([2.0, -1.0, 0.0]), -0.5), rng.random((40, 3))
     y = predict(model, x)
@@ -206,7 +206,7 @@ def test_an_unbounded_attack_that_fails():
 
 
 def test_only_what_is_right_is_asked(healthy):
-    """Shares are those of the examples that are right when clean; where none is, there is nothing to find"""
+    """Shares are shares of the examples that are right when clean; if there are none, there is nothing to find"""
     model, x, _ = healthy
     wrong = (predict(model, x) + 1) % 3
     assert signs_of_masking(zeroed(model), x, wrong, BOXED) == []
@@ -216,7 +216,7 @@ def test_only_what_is_right_is_asked(healthy):
 
 
 def test_findings_are_seeded_and_in_words(healthy):
-    """The same seed, the same findings; a finding as text has its sign and its figure in percent"""
+    """The same seed gives the same findings; the text of a finding has its sign and its figure in percent"""
     model, x, y = linear_with_margins([0.05, 0.099, 0.4])
     search = partial(signs_of_masking, zeroed(model), x, y, Linf(0.1).within(0, 1), trials=3)
     assert search(rng=np.random.default_rng(5)) == search(rng=np.random.default_rng(5))
@@ -224,7 +224,7 @@ def test_findings_are_seeded_and_in_words(healthy):
 
 
 def test_the_attack_is_the_callers(healthy):
-    """attack and steps are what is run: one step, many, and many without bounds"""
+    """attack and steps are what is run: with one step, with many, and with many without bounds"""
     model, x, y = healthy
     seen = []
 
@@ -238,6 +238,6 @@ def test_the_attack_is_the_callers(healthy):
 
 @pytest.mark.parametrize("wrong", [{"steps": 1}, {"trials": 0}])
 def test_bad_options_are_refused(wrong, healthy):
-    """Two steps and one trial at least"""
+    """At least two steps and one trial"""
     with pytest.raises(ValueError, match="must be >="):
         signs_of_masking(*healthy, BOXED, **wrong)

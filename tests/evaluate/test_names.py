@@ -1,4 +1,4 @@
-"""A report names the classes as the labels do, and refuses what it could not show before any attack is called."""
+"""A report takes the names of classes by label, and refuses what it cannot show before any attack is called."""
 
 import re
 
@@ -23,14 +23,14 @@ def never(*given, **options):
 
 
 def standing_still(model, x, y, threat, *, steps=1, callback=None):
-    """An attack that does nothing, for pages that are about names."""
+    """An attack that does nothing, for pages on which only the names matter."""
     if callback:
         callback(Iterate(0, 0, np.zeros_like(x), None))
     return np.zeros_like(x)
 
 
 def shown_names(path, model, x, y, **options):
-    """The names and marks under the clean pictures."""
+    """The names and marks below the clean images."""
     report(path, model, x, y, THREAT, [standing_still], iterated=standing_still, eps=[0.1], **options)
     text = path.read_text(encoding="utf-8")
     return re.findall(r'(?:right|wrong)">([^<]*)<', text)[: min(len(x), options.get("shown", 8))]
@@ -46,7 +46,7 @@ BINARY = {
 
 @pytest.mark.parametrize("names", BINARY.values(), ids=BINARY)
 def test_two_names_belong_to_plus_and_minus_one(tmp_path, names):
-    """Labels +1 and −1: the name of a picture is that of its prediction"""
+    """Labels +1 and −1: the name below an image is that of its prediction"""
     model = Linear(THETA)
     y = np.where(model.logits(X) >= 0, 1, -1)
     assert len(set(y)) == 2
@@ -58,7 +58,7 @@ def test_two_names_belong_to_plus_and_minus_one(tmp_path, names):
 
 @pytest.mark.parametrize("names", [("a", "b", "c"), {0: "a", 1: "b", 2: "c"}, ["a", "b", "c", "d"], None])
 def test_names_of_several_classes(tmp_path, names):
-    """Labels 0 to K − 1: a sequence by place, a dict by label; without names the labels themselves"""
+    """Labels 0 to K − 1: a sequence gives names by position, a dict by label; without names the labels are shown"""
     model = SmallNetwork((2, 2, 1), 3, 3)
     y = model.logits(X).argmax(axis=1)
     expected = [f"{'abc'[label] if names else label} ✓" for label in y]
@@ -66,14 +66,14 @@ def test_names_of_several_classes(tmp_path, names):
 
 
 def test_names_are_escaped(tmp_path):
-    """A name is text, not HTML"""
+    """A name is shown as text, not as HTML"""
     model = SmallNetwork((2, 2, 1), 3, 3)
     shown_names(tmp_path / "r.html", model, X, model.logits(X).argmax(axis=1), class_names=["<b>", "&", '"'])
     assert "<b> " not in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_a_prediction_that_is_none_has_no_name(tmp_path):
-    """Where the logits of the final input are NaN the caption says that there is no prediction"""
+    """If the logits of the final input are NaN, the caption says that there is no prediction"""
 
     class Elsewhere(SmallNetwork):
         def logits(self, x):
@@ -84,7 +84,7 @@ def test_a_prediction_that_is_none_has_no_name(tmp_path):
     model = Elsewhere((2, 2, 1), 3, 3)
     y = model.logits(X).argmax(axis=1)
     path = tmp_path / "r.html"
-    shown_names(path, model, X, y, class_names=["a", "b", "c"], bits=1)  # whose levels are no image of X
+    shown_names(path, model, X, y, class_names=["a", "b", "c"], bits=1)  # whose levels do not fit any image of X
     assert path.read_text(encoding="utf-8").count("no prediction ✗") == len(X)
 
 
@@ -111,7 +111,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("options", "error", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_a_report_cannot_use_is_refused_before_any_attack(tmp_path, options, error, words):
-    """An error that names the argument; no attack was called and no file was written"""
+    """An error that names the argument; no attack is called and no file is written"""
     model = SmallNetwork((2, 2, 1), 3, 3)
     y = model.logits(X).argmax(axis=1)
     given = {"iterated": never} | options
@@ -121,7 +121,7 @@ def test_what_a_report_cannot_use_is_refused_before_any_attack(tmp_path, options
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_any_attack(tmp_path):
-    """A missing folder, a folder in the place of the file, a file in the place of the folder: an OSError"""
+    """A missing folder, a folder with the name of the file, a file with the name of the folder: an OSError"""
     model = SmallNetwork((2, 2, 1), 3, 3)
     y = model.logits(X).argmax(axis=1)
     (tmp_path / "file").write_text("x", encoding="utf-8")

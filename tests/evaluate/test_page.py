@@ -1,4 +1,4 @@
-"""Laws of the page: whole, alone, and what is drawn is what was given."""
+"""Laws of the page: it is complete, needs no other file, and draws the numbers that it is given."""
 
 import re
 from html.parser import HTMLParser
@@ -17,7 +17,7 @@ VOID = {"meta", "img", "br", "link"}
 
 
 class Reader(HTMLParser):
-    """The tags of a page, its text, and whether every element that is opened is closed."""
+    """Return the tags of a page, its text, and whether every opened element is closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -42,7 +42,7 @@ class Reader(HTMLParser):
 
 
 def fetched(text):
-    """What a browser would fetch for the page from elsewhere."""
+    """Return what a browser would fetch from elsewhere for the page."""
     named = [
         value for _, attrs in Reader(text).tags for key, value in attrs.items() if key in ("src", "href", "srcset")
     ]
@@ -85,7 +85,7 @@ def drawn(figure):
 
 
 def test_a_curve_passes_through_its_points():
-    """Places are linear in the numbers, from the axis at 0 to the highest tick; each point says its numbers"""
+    """Positions are linear in the numbers, from the axis at 0 to the highest tick; each point shows its numbers"""
     x, y = [0.0, 0.1, 0.3], [1.0, 0.5, 0.25]
     tree = drawn(page.curve(x, y, "accuracy", "eps", top=1, percent=True, mark=0.1))
     points = np.array([[float(c.get("cx")), float(c.get("cy"))] for c in tree.iter("circle")])
@@ -103,7 +103,7 @@ def test_a_curve_passes_through_its_points():
 
 
 def test_points_that_are_not_finite_are_left_out():
-    """Losses of NaN or infinity do not spoil the drawing; a curve of one point, or of none, is drawn too"""
+    """Losses of NaN or infinity do not spoil the drawing; a curve with one point or none is drawn, too"""
     tree = drawn(page.curve([0, 1, 2, 3], [1.0, np.nan, np.inf, 2.0], "loss", "step"))
     assert len(tree.findall("circle")) == 2
     assert "nan" not in ElementTree.tostring(tree, encoding="unicode")
@@ -113,7 +113,7 @@ def test_points_that_are_not_finite_are_left_out():
 
 @given(st.floats(1e-6, 1e6))
 def test_ticks_are_few_and_cover_the_axis(top):
-    """0 = first, last >= top > last but one, 3 to 6 of them, all the same distance apart"""
+    """0 = first, last >= top > last but one, and 3 to 6 ticks at equal distances"""
     ticks = page.ticks(top)
     assert ticks[0] == 0
     assert ticks[-1] >= top * (1 - 1e-6)
@@ -124,5 +124,5 @@ def test_ticks_are_few_and_cover_the_axis(top):
 
 @pytest.mark.parametrize(("top", "ticks"), [(1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (40, [0, 10, 20, 30, 40]), (0, [0, 1])])
 def test_golden_ticks(top, ticks):
-    """Fifths, tens, and an axis for nothing"""
+    """Fifths, tens, and an axis without values"""
     assert page.ticks(top) == ticks

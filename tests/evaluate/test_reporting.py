@@ -1,4 +1,4 @@
-"""Laws of the report: one page, alone, with the numbers of the evaluation."""
+"""Laws of the report: one page that needs no other file, with the numbers of the evaluation."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ ATTACKS = {"one step": fgsm, "five <steps>": partial(pgd, steps=5)}
 
 @pytest.fixture(scope="module")
 def images():
-    """A network and 20 small images; it is wrong about the first."""
+    """A network and 20 small images; its prediction for the first is wrong."""
     rng = np.random.default_rng(1)
     model = MLP((12, 8, 3), "tanh", rng=rng, dtype=np.float64)
     x = rng.random((20, 3, 4, 1))
@@ -32,27 +32,27 @@ def images():
 
 @pytest.fixture(scope="module")
 def written(images, tmp_path_factory):
-    """The report, and the text of its page."""
+    """The report and the text of its page."""
     path = tmp_path_factory.mktemp("report") / "page.html"
     found = report(path, *images, THREAT, ATTACKS, setting={"data": "random & small"}, title="A report", shown=5)
     return found, path.read_text(encoding="utf-8")
 
 
 def rows(text, kind):
-    """The cells of the table of this class, line by line."""
+    """The cells of the table with this class, row by row."""
     table = re.search(rf'<table class="{kind}">(.*?)</table>', text, re.DOTALL)[1]
     return [re.findall(r"<t[hd]>(.*?)</t[hd]>", line) for line in table.split("<tr>")[1:]]
 
 
 def test_nothing_is_fetched(written):
-    """The page holds no address, script, style sheet or font of elsewhere; every image is data"""
+    """The page refers to no address, script, style sheet or font elsewhere; every image is in its data"""
     _, text = written
     assert not re.search(r"https?:|<script|<link|url\(|@import|href=", text)
     assert all(src.startswith("data:image/png;base64,") for src in re.findall(r'src="([^"]*)"', text))
 
 
 def test_the_head_holds_the_threat_and_the_setting(written):
-    """Model, threat, number of examples and what the caller said, before the first heading"""
+    """Model, threat, number of examples and the caller's words stand before the first heading"""
     _, text = written
     head = text[text.index("<h1>") : text.index("<h2>")]
     pairs = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", head))
@@ -94,7 +94,7 @@ def test_the_curves_are_drawn(written):
 
 
 def test_the_examples_are_the_first_ones(written, images):
-    """x, x + delta and the predictions of both, right or wrong; the change magnified around grey"""
+    """x, x + delta and the predictions for both, right or wrong; the change is magnified around grey"""
     found, text = written
     model, x, y = images
     delta = found.worst.delta
@@ -120,7 +120,7 @@ def test_the_same_call_writes_the_same_page(written, images, tmp_path):
 
 
 def test_signs_of_masking_are_on_the_page(images, tmp_path):
-    """A model with gradients of zero: the sign and its figure; without any it says what was looked for"""
+    """For a model with zero gradients the sign and its figure; without signs, the page says what was looked for"""
     model, x, y = images
 
     class Zero(MLP):
@@ -146,7 +146,7 @@ def pgd_of(hidden, model, x, y, threat):
 
 
 def test_names_and_bits(images, tmp_path):
-    """Classes by name, escaped; rounding is in the head"""
+    """Classes are named and escaped; rounding is mentioned at the top"""
     options = {"class_names": ["a&b", "dog", "cat"], "bits": 3, "shown": 20, "eps": [0.1, 0.2]}
     found = report(tmp_path / "page.html", *images, THREAT, ATTACKS, **options)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ def test_names_and_bits(images, tmp_path):
 
 @pytest.mark.parametrize("threat", [L2(0.5), L0(1).within(0, 1), Linf(0), Linf(0.1).within(-1, 1)], ids=str)
 def test_any_threat_and_a_binary_model(threat, tmp_path):
-    """Inputs that are no images, labels -1/+1, any norm, no box or another one, radius 0: there is a page"""
+    """There is a page for inputs that are not images, labels -1/+1, any norm, no box or another one, and radius 0"""
     rng = np.random.default_rng(0)
     model, x = LogisticRegression(rng.normal(size=4), 0.1), rng.random((10, 4))
     found = report(tmp_path / "page.html", model, x, predict(model, x), threat, [fgsm])
@@ -169,7 +169,7 @@ def test_any_threat_and_a_binary_model(threat, tmp_path):
 
 
 def test_a_failure_leaves_no_file(images, tmp_path):
-    """An attack that breaks off: the error comes through and the old page stays"""
+    """If an attack raises an error, the error passes through and the old page stays"""
 
     def fail(model, x, y, threat):
         raise RuntimeError("no change today")

@@ -1,4 +1,4 @@
-"""Laws of sweeps: the same here, in processes and on a cluster."""
+"""Laws of sweeps: the results are the same here, in processes and on a cluster."""
 
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -22,7 +22,7 @@ def attacks():
 
 @pytest.fixture(scope="module")
 def data():
-    """Two models, and examples that the first gets right."""
+    """Two models, and examples that the first classifies correctly."""
     rng = np.random.default_rng(0)
     models = {"deep": MLP((6, 12, 3), rng=rng), "linear": SoftmaxRegression(6, 3, rng=rng)}
     x = rng.random((50, 6), dtype=np.float32)
@@ -35,7 +35,7 @@ def serial(data):
 
 
 def test_each_cell_is_an_attack_alone(data, serial):
-    """stands[m, t, a] = stands(model m, threat t, attack a with its generator as it was)"""
+    """stands[m, t, a] = stands(model m, threat t, attack a with its generator in its first state)"""
     models, x, y = data
     assert serial.stands.shape == (2, 3, 2, 50)
     for m, model in enumerate(models.values()):
@@ -48,7 +48,7 @@ def test_each_cell_is_an_attack_alone(data, serial):
 
 
 def test_the_worst_case_is_that_of_robust_accuracy(data):
-    """accuracy[m, t] = robust_accuracy(model m, threat t), attacks without randomness"""
+    """accuracy[m, t] = robust_accuracy(model m, threat t) for attacks without randomness"""
     models, x, y = data
     against = [fgsm, partial(pgd, steps=4)]
     found = sweep(models, x, y, THREATS, against).accuracy
@@ -57,7 +57,7 @@ def test_the_worst_case_is_that_of_robust_accuracy(data):
 
 
 def test_the_generator_of_the_caller_is_not_moved(data, serial):
-    """The same sweep twice with the same generator is the same, and draws nothing from it"""
+    """Two sweeps with the same generator are equal, and draw nothing from it"""
     rng = np.random.default_rng(1)
     state = rng.bit_generator.state
     against = {"fgsm": fgsm, "pgd": partial(pgd, steps=4, rng=rng)}
@@ -78,7 +78,7 @@ def test_processes_give_the_same(data, serial):
         np.testing.assert_array_equal(sweep(*data, THREATS, attacks(), executor=executor).stands, serial.stands)
 
 
-@pytest.mark.filterwarnings("default")  # those of other packages
+@pytest.mark.filterwarnings("default")  # warnings of other packages
 def test_a_cluster_gives_the_same(data, serial):
     """executor=Client.get_executor() of a Dask cluster: equal to the last example"""
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
@@ -93,7 +93,7 @@ def fail(model, x, y, threat):
 
 
 class Slow:
-    """An executor that begins nothing until its result is asked for, and notes what was cancelled."""
+    """An executor that starts nothing until a result is asked for, and records what is cancelled."""
 
     def __init__(self):
         self.futures = []
@@ -106,7 +106,7 @@ class Slow:
 
 
 def test_an_error_comes_through_and_cancels_the_rest(data):
-    """The attack's own error is raised, here and from an executor, and no combination is left waiting"""
+    """The attack's own error is raised, here and from an executor, and no other combination is left to run"""
     with pytest.raises(RuntimeError, match="no change today"):
         sweep(*data, THREATS, [fgsm, fail])
     executor = Slow()
@@ -117,7 +117,7 @@ def test_an_error_comes_through_and_cancels_the_rest(data):
 
 
 def test_the_table_names_everything(serial):
-    """A row for each model and threat, a column for each attack and the worst case, in percent"""
+    """A row for each model and threat, a column for each attack and for the worst case, in percent"""
     lines = serial.table().splitlines()
     assert lines[0] == "- examples: 50"
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
@@ -132,7 +132,7 @@ def test_the_table_names_everything(serial):
 
 @pytest.mark.parametrize("empty", ["models", "threats", "attacks"])
 def test_nothing_to_do_is_an_error(empty, data):
-    """No models, no threats or no attacks"""
+    """No models, no threats or no attacks are refused"""
     what = {"models": data[0], "x": data[1], "y": data[2], "threats": THREATS, "attacks": [fgsm]} | {empty: []}
     with pytest.raises(ValueError, match=f"0 {empty}"):
         sweep(**what)

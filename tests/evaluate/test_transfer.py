@@ -44,7 +44,7 @@ def draw(seed, n=12, p=4, k=3, models=3):
 
 
 class Labels:
-    """A model that shows its labels only, of which the transfer needs no more."""
+    """A model that shows only its labels, which is all that transfer needs."""
 
     def __init__(self, model):
         self._model = model
@@ -56,7 +56,7 @@ class Labels:
 @few
 @given(seeds, st.booleans())
 def test_the_diagonal_is_the_judges_word(seed, boxed):
-    """M_ss = the judge's success on the source, over what it has right; so is `itself`"""
+    """M_ss = the judge's success on the source among the examples that it has right; `itself` is the same"""
     models, x, y = draw(seed)
     threat = Linf(0.3).within(0, 1) if boxed else Linf(0.3)
     found = matrix(models, models, x, y, threat, fgsm)
@@ -71,7 +71,7 @@ def test_the_diagonal_is_the_judges_word(seed, boxed):
 @few
 @given(seeds)
 def test_a_cell_is_its_formula(seed):
-    """M_st: δ of s added, t asked again, over the examples that both have right, counted one by one"""
+    """M_st: add δ of s, ask t again, and count one by one among the examples that both have right"""
     models, x, y = draw(seed)
     threat = Linf(0.3).within(0, 1)
     found = matrix(models, models, x, y, threat, fgsm)
@@ -95,7 +95,7 @@ def test_a_cell_is_its_formula(seed):
 @few
 @given(seeds)
 def test_nothing_transfers_nothing(seed):
-    """δ = 0: success, control and `itself` are 0 wherever an example counts"""
+    """For δ = 0: success, control and `itself` are 0 wherever an example counts"""
     models, x, y = draw(seed)
     found = matrix(models, models, x, y, L2(0.5), zero)
     for share in (found.success, found.control):
@@ -107,7 +107,7 @@ def test_nothing_transfers_nothing(seed):
 @few
 @given(seeds, st.permutations(range(3)))
 def test_permuted_models_permute_the_matrix(seed, order):
-    """Rows and columns follow their models, the control too"""
+    """Rows and columns follow the order of the models, in the control too"""
     models, x, y = draw(seed)
     names = list(models)
     permuted = {names[i]: models[names[i]] for i in order}
@@ -119,10 +119,10 @@ def test_permuted_models_permute_the_matrix(seed, order):
 
 @given(linear_problems(), st.floats(0.1, 10))
 def test_equal_directions_carry_everything_over(problem, scale):
-    """θ' = c θ, θ0' = c θ0, c > 0: what fools one fools the other"""
+    """For θ' = c θ and θ0' = c θ0 with c > 0: a δ that fools one model fools the other"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     theta, theta0 = problem.model.params.values()
-    scale = np.float32(2.0 ** np.round(np.log2(scale)))  # a power of two: scaling rounds nothing
+    scale = np.float32(2.0 ** np.round(np.log2(scale)))  # a power of two, so that scaling does not round
     assume(theta0 == 0 or abs(theta0) > 1e-30)
     twin = LogisticRegression((theta * scale).astype(theta.dtype), theta0 * scale)
     found = matrix({"it": model}, {"twin": twin}, x, y, threat, exact)
@@ -150,7 +150,7 @@ def test_between_linear_models_the_shift_is_known(seed, eps):
 
 @given(linear_problems(), seeds)
 def test_no_noise_beats_the_exact_attack(problem, seed):
-    """On a linear model: what noise of the same size turns, the exact attack turns too"""
+    """On a linear model: if noise changes a prediction, so does the exact attack of the same size"""
     args = problem.x, problem.y, problem.threat, exact
     found = matrix({"it": problem.model}, {"it": problem.model}, *args, rng=np.random.default_rng(seed))
     z = problem.model.logits(problem.x)
@@ -186,7 +186,7 @@ def test_noise_without_a_box_is_refused_for_l0():
 
 
 def test_the_noise_is_the_same_for_every_source():
-    """Two equal sources: the same control; another seed: another"""
+    """Two equal sources have the same control; another seed gives another control"""
     models, x, y = draw(3, n=200)
     net = models["net 0"]
     threat = Linf(0.5).within(0, 1)
@@ -203,7 +203,7 @@ def test_a_case_by_hand():
     found = matrix({"s": source}, {"s": source, "t": target}, x, y, Linf(1.0), exact)
     np.testing.assert_array_equal(found.right_source, [[True, True, True, False]])
     np.testing.assert_array_equal(found.right_target[1], [True, True, False, True])
-    np.testing.assert_array_equal(found.fell[0], [True, False, False, True])  # the last was wrong already
+    np.testing.assert_array_equal(found.fell[0], [True, False, False, True])  # the last one was wrong already
     np.testing.assert_array_equal(found.examples, [[3, 2]])
     np.testing.assert_array_equal(found.success, [[1 / 3, 0]])
     np.testing.assert_array_equal(found.carried, [[1, 0]])
@@ -211,7 +211,7 @@ def test_a_case_by_hand():
 
 
 def test_labels_are_enough():
-    """A target with predict alone is judged as the model behind it"""
+    """A target that has only predict is judged like the model behind it"""
     models, x, y = draw(0)
     victims = {name: Labels(model) for name, model in models.items()}
     one, other = (matrix(models, group, x, y, Linf(0.3), fgsm) for group in (models, victims))
@@ -220,7 +220,7 @@ def test_labels_are_enough():
 
 
 def test_every_task_has_its_own_labels():
-    """y by name: the source is attacked, and each target judged, by its own"""
+    """y by name: the source is attacked, and each target is judged, with its own labels"""
     models, x, y = draw(5, n=60)
     own = {"net 0": y, "net 1": (y + 1) % 3, "net 2": y}
     found = matrix(models, models, x, own, Linf(0.3), fgsm)
@@ -242,7 +242,7 @@ def test_sources_may_have_their_own_attacks():
 
 
 def test_inputs_stay_as_they_are_and_seeds_reproduce():
-    """x, y unchanged; the same rng, the same control; float32 stays float32 on its way to the models"""
+    """x and y do not change; the same rng gives the same control; models get float32 for float32"""
     models, x, y = draw(2)
     x = x.astype(np.float32)
     seen = []
@@ -262,7 +262,7 @@ def test_inputs_stay_as_they_are_and_seeds_reproduce():
 
 
 def test_mean_and_deviation_over_seeds():
-    """Golden: shares 1/2 and 1 give 0.75 ± 0.354; one seed has no deviation; other names are refused"""
+    """By hand: shares 1/2 and 1 give 0.75 ± 0.354; a single seed has no deviation; different names are refused"""
     models, x, y = draw(4, n=40)
     transfers = [matrix(models, models, x, y, Linf(eps), fgsm) for eps in (0.05, 0.3)]
     a, b = (one.success for one in transfers)
@@ -309,7 +309,7 @@ BAD = {
 
 @pytest.mark.parametrize(("change", "error", "words"), BAD.values(), ids=BAD)
 def test_bad_input_is_refused(change, error, words):
-    """An error that names what was wrong"""
+    """An error that names the wrong argument"""
     models, x, y = draw(0)
     given = {"sources": models, "targets": models, "x": x, "y": y, "threat": Linf(0.1), "attack": fgsm} | change
     with pytest.raises(error, match=words):
@@ -325,11 +325,11 @@ def test_what_is_no_model_is_named():
         matrix({"v": Labels(models["net 0"])}, models, x, {**dict.fromkeys(models, y), "v": y[:3]}, Linf(0.1), zero)
 
 
-# Decision trees, as scikit-learn keeps them, grown here so that the laws need no scikit-learn.
+# Decision trees in the form of scikit-learn, grown here so that the laws do not need scikit-learn.
 
 
 class Tree:
-    """Random cuts on a grid of 32nds; ``tree_`` as scikit-learn has it; predict walks it example by example."""
+    """A tree with random cuts on a grid of 32nds; ``tree_`` as in scikit-learn; predict follows it for each example."""
 
     def __init__(self, rng, p=3, k=3, depth=3):
         self.classes_ = np.arange(k)
@@ -369,7 +369,7 @@ class Tree:
 @few
 @given(seeds, st.sampled_from(list(BALLS)), st.booleans(), st.sampled_from([np.float32, np.float64]))
 def test_the_tree_attack_is_exact(seed, norm, boxed, dtype):
-    """What comes back fools, inside Δ; where it is 0, no leaf of another class is in reach; no smaller δ fools"""
+    """δ fools inside Δ; where δ = 0, no leaf of another class is within reach; no smaller δ fools"""
     rng = np.random.default_rng(seed)
     tree, x = Tree(rng), (rng.integers(0, 64, (8, 3)) / 64 + 1 / 128).astype(dtype)
     y = predictions(tree, x)
@@ -379,7 +379,7 @@ def test_the_tree_attack_is_exact(seed, norm, boxed, dtype):
     size, fooled = threat.norm(delta), predictions(tree, x + delta) != y
     assert threat.at(x).contains(delta).all()
     np.testing.assert_array_equal(fooled, size > 0)
-    # all corners of the finest grid that the cuts can make, one a cell: the tree is constant on each
+    # one point in each cell of the finest grid that the cuts can make: the tree is constant there
     centres = np.array(list(itertools.product(*(_cells(tree, j) for j in range(3)))))
     labels = predictions(tree, ((centres[:, :, 0] + centres[:, :, 1]) / 2).astype(dtype))
     for n in range(len(x)):
@@ -400,7 +400,7 @@ def _cells(tree, j):
 
 
 def test_the_leaves_are_boxes():
-    """Golden: x0 <= 0.5, then x1 <= 0.25; the paths meet in the cuts, twice cut features once"""
+    """By hand: x0 <= 0.5, then x1 <= 0.25; the paths meet in the cuts, and features that are cut twice count once"""
     nodes = SimpleNamespace(
         children_left=np.array([1, -1, 3, -1, 5, -1, -1]),
         children_right=np.array([2, -1, 4, -1, 6, -1, -1]),
@@ -419,7 +419,7 @@ def test_the_leaves_are_boxes():
 
 
 def test_a_tree_that_is_wrong_already_or_constant_is_left_alone():
-    """δ = 0: nothing to do, or nothing to be done"""
+    """δ = 0 where nothing has to be done, or nothing can be done"""
     rng = np.random.default_rng(0)
     tree, x = Tree(rng, depth=4), rng.random((10, 3))
     assert not tree_attack(tree, x, predictions(tree, x) + 1, Linf(0.5)).any()
@@ -460,7 +460,7 @@ def test_cold_soft_neighbours_are_the_nearest_one(seed):
 
 
 def test_soft_neighbours_keep_float32_and_can_be_attacked(neighbours):
-    """PGD raises the loss; dtype kept"""
+    """PGD raises the loss; the dtype is kept"""
     x = np.random.default_rng(1).random((5, 2, 2)).astype(np.float32)
     y = predict(neighbours, x)
     delta = pgd(neighbours, x, y, Linf(0.2), steps=10)
@@ -470,7 +470,7 @@ def test_soft_neighbours_keep_float32_and_can_be_attacked(neighbours):
 
 
 def test_soft_neighbours_refuse_bad_input():
-    """No temperature of 0, no class without an example"""
+    """The temperature must not be 0, and every class needs an example"""
     x = np.zeros((3, 2))
     with pytest.raises(ValueError, match="temperature = 0"):
         SoftNeighbours(x, np.arange(3), temperature=0)
@@ -483,7 +483,7 @@ def test_soft_neighbours_refuse_bad_input():
 
 @pytest.fixture(scope="module")
 def techniques():
-    """Fitted techniques on three blobs of images, and examples with labels."""
+    """Fitted techniques on three blobs of images, and labelled examples."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.linear_model import LogisticRegression as Logistic
     from sklearn.neighbors import KNeighborsClassifier
@@ -503,7 +503,7 @@ def techniques():
 
 
 def test_linear_scores_are_the_techniques_own(techniques):
-    """z = the decision function; the label of the largest is predict's"""
+    """z = the decision function; its largest entry gives the label of predict"""
     models, x, _ = techniques
     for name in ("LR", "SVM"):
         scores = linear_scores(models[name])
@@ -512,7 +512,7 @@ def test_linear_scores_are_the_techniques_own(techniques):
 
 
 def test_the_tree_attack_reads_scikit_learns_trees(techniques):
-    """Exact on a fitted tree: fools inside, and random δ of a smaller size never do"""
+    """Exact on a fitted tree: it fools inside Δ, and smaller random δ never do"""
     models, x, y = techniques
     tree, threat = models["tree"], Linf(0.3).within(0, 1)
     delta = tree_attack(tree, x, y, threat)
@@ -527,7 +527,7 @@ def test_the_tree_attack_reads_scikit_learns_trees(techniques):
 
 
 def test_techniques_in_the_matrix(techniques):
-    """scikit-learn's models, sources and targets, each with its attack; judged by their own predict"""
+    """Models of scikit-learn as sources and targets, each with its own attack, judged by their own predict"""
     models, x, y = techniques
     soft, threat = SoftNeighbours(x, y, 0.1), Linf(0.25).within(0, 1)
     attacks = {

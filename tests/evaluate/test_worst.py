@@ -21,7 +21,7 @@ seeds = st.integers(0, 2**32 - 1)
 @few
 @given(seed=seeds)
 def test_stands_is_the_worst_case_over_attacks(seed):
-    """stands = right when clean and after each attack alone, example by example; more attacks only lower it"""
+    """stands = right when clean and after each attack alone, example by example; more attacks can only lower it"""
     rng = np.random.default_rng(seed)
     model, x, threat = LogisticRegression(rng.standard_normal(3)), rng.random((20, 3)), Linf(0.3)
     y = rng.choice([-1, 1], 20)
@@ -35,12 +35,12 @@ def test_stands_is_the_worst_case_over_attacks(seed):
 
 
 def noise(model, x, y, threat, seed):
-    """A weak attack that depends on the example alone, not on who is left beside it."""
+    """A weak attack that depends on each example alone, not on which others are left."""
     return np.stack([threat.sample(np.random.default_rng([seed, *(row * 1e6).astype(int)]), row[None])[0] for row in x])
 
 
 def test_the_fallen_are_not_attacked_again():
-    """An attack sees only the examples that stood until then."""
+    """An attack gets only the examples that have not fallen yet."""
     model, x, y = LogisticRegression(np.array([1.0])), np.array([[0.1], [0.5], [-0.2]]), np.array([1, 1, 1])
     seen = []
 
@@ -53,7 +53,7 @@ def test_the_fallen_are_not_attacked_again():
 
 
 def network(seed=0):
-    """A network, examples in [0, 1]^6 and labels of which it gets most right."""
+    """A network, examples in [0, 1]^6 and labels of which it predicts most."""
     rng = np.random.default_rng(seed)
     model = MLP((6, 12, 3), "tanh", rng=rng, dtype=np.float64)
     x = rng.random((40, 6))
@@ -68,7 +68,7 @@ ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, steps=10), "noise": partial(noise, 
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_the_order_of_attacks_does_not_change_who_stands(threat):
-    """stands(A) is the same for every order of A, and never above that of a part of A"""
+    """stands(A) is the same for every order of A, and never above that of a subset of A"""
     model, x, y = network()
     all_of_them = stands(model, x, y, threat, ATTACKS)
     assert 0 < all_of_them.sum() < len(x)
@@ -81,7 +81,7 @@ def test_the_order_of_attacks_does_not_change_who_stands(threat):
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 @pytest.mark.parametrize("bits", [None, 5])
 def test_the_changes_prove_the_verdict(threat, bits):
-    """judge(delta) succeeds exactly where an example that was right has fallen; delta = 0 elsewhere"""
+    """judge(delta) succeeds exactly where an example that was right has fallen; elsewhere delta = 0"""
     model, x, y = network()
     found = worst_case(model, x, y, threat, ATTACKS, bits=bits)
     fell = found.standing[0] & ~found.stands
@@ -93,7 +93,7 @@ def test_the_changes_prove_the_verdict(threat, bits):
 
 
 def constant(value):
-    """An attack that always answers the same."""
+    """An attack that always returns the same δ."""
 
     def attack(model, x, y, threat):
         return np.full_like(x, value)
@@ -102,7 +102,7 @@ def constant(value):
 
 
 def test_golden_table():
-    """f(x) = sign(x), y = +1: three of four are right; -0.15 fells 0.1, +0.1 no other, -0.3 fells 0.2"""
+    """f(x) = sign(x), y = +1: three of four are right; -0.15 fools 0.1, +0.1 no other, -0.3 fools 0.2"""
     model, x, y = LogisticRegression(np.array([1.0])), np.array([[0.5], [0.1], [0.2], [-0.3]]), np.ones(4, int)
     attacks = {"down": constant(-0.15), "up": constant(0.1), "far down": constant(-0.3)}
     found = worst_case(model, x, y, Linf(0.3), attacks)
@@ -129,14 +129,14 @@ def test_golden_table():
     ],
 )
 def test_the_threat_model_is_in_the_head_of_the_table(threat, bits, lines):
-    """Norm, radius, box or its lack, number of examples, rounding"""
+    """Norm, radius, box or no box, number of examples, rounding"""
     model, x, y = network()
     found = worst_case(model, x, y, threat, [fgsm], bits=bits).table().splitlines()
     assert found[: len(lines) + 1] == [*lines, ""]
 
 
 def test_attacks_are_named_by_what_they_are():
-    """A function by its name, a partial one with its options, an object by its class"""
+    """A function is named by its name, a partial one also by its options, an object by its class"""
 
     class Attack:
         def __call__(self, model, x, y, threat):
@@ -149,7 +149,7 @@ def test_attacks_are_named_by_what_they_are():
 
 
 def test_when_nothing_is_left_no_attack_is_asked():
-    """All wrong from the start: the shares are 0 and no attack is called"""
+    """If all are wrong from the start, the shares are 0 and no attack is called"""
 
     def never(model, x, y, threat):
         raise AssertionError("an attack was called")
@@ -167,7 +167,7 @@ def test_an_attack_that_answers_nonsense_is_an_error(answer):
 
 
 def test_a_change_outside_the_set_is_no_success():
-    """Fooled by twice the radius: the example stands"""
+    """If it takes twice the radius to fool an example, the example stands"""
     model, x, y = LogisticRegression(np.array([1.0])), np.array([[0.2]]), np.array([1])
     assert stands(model, x, y, Linf(0.3), [constant(-0.6)]).tolist() == [True]
     assert stands(model, x, y, Linf(0.6), [constant(-0.6)]).tolist() == [False]

@@ -1,4 +1,4 @@
-"""Laws of the experiment of attacks: what is counted, what is judged, what is written."""
+"""Laws of the experiment on attacks: what is counted, what is judged, what is written."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ PLAN = attacks.Plan(
 
 @pytest.fixture(scope="module")
 def experiment():
-    """Two small networks in the places of all, on drawn digits."""
+    """Two small networks in place of all networks, on drawn digits."""
     data = datasets.load("strokes", n_train=3000, n_test=300)
     models = {name: MLP((784, 30, 10), rng=np.random.default_rng(i)) for i, name in enumerate(attacks.NETWORKS)}
     for model in models.values():
@@ -38,7 +38,7 @@ def experiment():
 
 @pytest.mark.parametrize(("restarts", "steps"), [(1, 1), (1, 7), (3, 4)])
 def test_queries_and_gradients_are_counted(experiment, restarts, steps):
-    """PGD: s gradients a restart; s + 1 queries, one more for δ = 0 elsewhere, one image checked"""
+    """PGD: s gradients in each restart; s + 1 queries, and one more for δ = 0 elsewhere; one image is checked"""
     model, x, y = Watched(experiment.models["CNN"]), experiment.data.x_test[:20], experiment.data.y_test[:20]
     rng = None if restarts == 1 else np.random.default_rng(0)
     pgd(model, x, y, Linf(0.1), steps=steps, restarts=restarts, rng=rng)
@@ -47,7 +47,7 @@ def test_queries_and_gradients_are_counted(experiment, restarts, steps):
 
 
 def test_what_is_counted_is_the_model_itself(experiment):
-    """Logits, pullbacks and all else are the model's; a Jacobian is one query and K gradients"""
+    """Logits, pullbacks and everything else are the model's; a Jacobian counts as one query and K gradients"""
     model, x = experiment.models["CNN"], experiment.data.x_test[:4]
     counted = Watched(model)
     np.testing.assert_array_equal(counted.logits(x), model.logits(x))
@@ -56,7 +56,7 @@ def test_what_is_counted_is_the_model_itself(experiment):
 
 
 def test_targets_are_other_classes():
-    """target != y, all other classes occur, the same for the same seed"""
+    """target != y, every other class occurs, and the same seed gives the same targets"""
     y = np.repeat(np.arange(10), 200)
     target = targets_of(y, 3)
     assert (target != y).all()
@@ -66,7 +66,7 @@ def test_targets_are_other_classes():
 
 @pytest.mark.slow
 def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypatch):
-    """Both tables under one head; each number is that of the attack, judged by predicting again"""
+    """Both tables have one head; each number is that of the attack, judged by predicting again"""
     small = [
         Smallest("deepfool", "DeepFool", L2, lambda model, x, y, _: deepfool(model, x, y)),
         Smallest("jsma", "JSMA", L0, lambda model, x, y, target: jsma(model, x, y, target=target), targeted=True),
@@ -99,7 +99,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
 
 
 def test_a_targeted_attack_is_called_so_and_asks_for_its_targets(experiment):
-    """Of all attacks, exactly the targeted ones say so in the table; each runs with what it is handed"""
+    """Exactly the targeted attacks say so in the table; each runs with the arguments that it is given"""
     names = [attack.title for attack in attacks.attacks_for_smallest(PLAN) if attack.targeted]
     assert names == ["L-BFGS, targeted", "JSMA, targeted", "JSMA, probabilities, targeted", "Carlini–Wagner, targeted"]
     in_set = attacks.attacks_in_set(PLAN, 0)
@@ -108,7 +108,7 @@ def test_a_targeted_attack_is_called_so_and_asks_for_its_targets(experiment):
 
 
 def test_a_size_is_told_with_its_norm():
-    """ℓ2 with its root mean square over 784 pixels, and a dash where nothing was fooled"""
+    """For ℓ2 also the root mean square over 784 pixels, and a dash where nothing was fooled"""
     row = {"norm": L2.name, "mean": 2.8, "median": 2.5}
     assert attacks.sizes_of(row) == ("‖δ‖₂ 2.8 (RMS 0.100)", "2.5")
     assert attacks.sizes_of({"norm": Linf.name}) == ("–", "–")

@@ -1,4 +1,4 @@
-"""Laws of the experiment of black boxes: what is traced, what is judged, what is written."""
+"""Laws of the experiment on black boxes: what is traced, what is judged, what is written."""
 
 import json
 from dataclasses import replace
@@ -38,21 +38,21 @@ def data():
 
 @pytest.fixture(scope="module")
 def experiment(data):
-    """A small network in the CNN's place, on drawn digits."""
+    """A small network in place of the CNN, on drawn digits."""
     model, rng = MLP((784, 30, 10), rng=np.random.default_rng(0)), np.random.default_rng(0)
     fit(model, data.x_train, data.y_train, epochs=3, optimizer=Adam(1e-3), rng=rng, progress=False)
     return blackbox.begin(model, data, PLAN, 0.3, 0)
 
 
 def test_images_are_classified_rightly_and_targets_are_other_classes(experiment):
-    """predict(x) = y for all, the first of the test images; target ≠ y"""
+    """predict(x) = y for all of them, taken from the beginning of the test images; target ≠ y"""
     assert len(experiment.x) == PLAN.images
     np.testing.assert_array_equal(predict(experiment.model, experiment.x), experiment.y)
     assert (experiment.target != experiment.y).all()
 
 
 def test_earlier_equals_are_counted():
-    """How many earlier entries are the same"""
+    """How many earlier entries are equal"""
     np.testing.assert_array_equal(place_among_equals(np.array([2, 0, 2, 2, 0, 1])), [0, 0, 1, 2, 1, 0])
 
 
@@ -64,7 +64,7 @@ class Threshold:
 
 
 def test_a_trace_by_hand():
-    """Image 0 fools at its 2nd query with 0.9, at its 4th with 0.6; image 1 at its 1st with 0.7; image 2 never"""
+    """Image 0 fools at its 2nd query with 0.9 and at its 4th with 0.6; image 1 at its 1st with 0.7; image 2 never"""
     x, y = np.zeros((3, 1)), np.zeros(3, int)
     trace = Trace(Threshold(), x, y, Linf(1.0))
     top = LabelOracle(trace)
@@ -77,7 +77,7 @@ def test_a_trace_by_hand():
 
 
 def test_what_a_trace_shows_is_the_models_own(experiment):
-    """The same δ with and without it, at every level; the first success is within what was asked"""
+    """δ is the same with and without the trace, at every level; the first success is within the number of queries"""
     x, y, threat = experiment.x, experiment.y, experiment.threat
     trace = Trace(experiment.model, x, y, Linf(0.3))
     options = {"queries": 60, "rng": np.random.default_rng(0)}
@@ -92,7 +92,7 @@ def test_what_a_trace_shows_is_the_models_own(experiment):
 
 
 def test_every_attack_is_measured_in_its_own_norm(experiment):
-    """A change of two pixels by 3 and 4 has the size that the norm of the line says; only ℓ2 has no radius"""
+    """A change of two pixels by 3 and 4 has the size given by the norm of the line; only ℓ2 has no radius"""
     delta = np.array([[3.0, 4.0]])
     sizes = {L0: 2, L2: 5, Linf: 4}
     for attack in blackbox.attacks(experiment):
@@ -102,7 +102,7 @@ def test_every_attack_is_measured_in_its_own_norm(experiment):
 
 
 def test_the_run_writes_table_result_and_figures(experiment, data, tmp_path, monkeypatch):
-    """A line for each attack under the whole setting; each number is that of the attack, judged by predicting again"""
+    """A line for each attack below the whole setting; each number is that of the attack, judged by predicting again"""
     monkeypatch.setattr(blackbox.networks, "train_networks", lambda *_: {"CNN": experiment.model})
     monkeypatch.setattr(datasets, "load", lambda name: data)
     lines, tiny = [], replace(blackbox.EXPERIMENT, quick=PLAN)

@@ -1,4 +1,4 @@
-"""Laws of the run that all experiments share: refused before work, whole files or none, tables from stored numbers."""
+"""Laws of all experiments: refusals come before any work, files are complete or missing, tables use stored numbers."""
 
 import json
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -17,7 +17,7 @@ DIGITS = datasets.load("strokes", n_train=20, n_test=20)
 
 @dataclass(frozen=True)
 class Plan:
-    """How many numbers, and which."""
+    """How many numbers there are, and the radii."""
 
     count: int
     radii: tuple = (0.1, 0.2)
@@ -52,7 +52,7 @@ TOY = Experiment(
 
 @pytest.fixture(autouse=True)
 def digits(monkeypatch):
-    """Few digits, whatever name is asked for."""
+    """A few digits, whatever name is given."""
     monkeypatch.setattr(datasets, "load", lambda name: DIGITS)
 
 
@@ -61,14 +61,14 @@ def names_in(folder):
 
 
 def silent(line):
-    """A report that nobody reads."""
+    """A report that is thrown away."""
 
 
 # The shared run
 
 
 def test_the_full_plan_is_the_default_and_quick_is_the_other(tmp_path):
-    """As many numbers as the plan says; ε is that of the experiment unless it is given"""
+    """As many numbers as the plan says; ε is the experiment's unless it is given"""
     full = run(TOY, out=tmp_path, report=silent)
     quick = run(TOY, quick=True, eps=1, out=tmp_path, report=silent)
     assert (len(full["numbers"]), full["eps"]) == (5, 0.25)
@@ -76,7 +76,7 @@ def test_the_full_plan_is_the_default_and_quick_is_the_other(tmp_path):
 
 
 def test_what_is_returned_is_what_is_stored_and_the_table_follows_from_it(tmp_path):
-    """result.json holds the facts, the setting in words, and the numbers; page(result) = table.md"""
+    """result.json holds the facts, the setting in words and the numbers; page(result) = table.md"""
     result = run(TOY, seed=3, out=tmp_path, report=silent)
     assert result == json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     facts = {"experiment": "toy", "mnist": False, "eps": 0.25, "seed": 3, "plan": {"count": 5, "radii": [0.1, 0.2]}}
@@ -87,7 +87,7 @@ def test_what_is_returned_is_what_is_stored_and_the_table_follows_from_it(tmp_pa
 
 
 def test_the_report_says_what_is_ahead_then_what_happens_then_the_table(tmp_path):
-    """In this order, and last where the files are"""
+    """They come in this order, and the last says where the files are"""
     lines = []
     run(replace(TOY, ahead=lambda plan, data: f"{plan.count} to come"), out=tmp_path, report=lines.append)
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_mnist_is_told_from_other_digits():
 
 
 def test_the_figures_get_what_was_kept(tmp_path):
-    """figures(setup, measured), after the numbers are written"""
+    """figures(setup, measured) is called after the numbers are written"""
     seen = []
 
     def figures(setup, measured):
@@ -120,14 +120,14 @@ def fail(*args, **options):
 
 @pytest.mark.parametrize("step", ["ahead", "train", "measure", "describe", "tables", "figures"])
 def test_a_run_that_fails_leaves_whole_files_or_none(step, tmp_path):
-    """Before the numbers are there, no file; when the figures fail, the table and the numbers"""
+    """Before there are numbers there is no file; if the figures fail, there are the table and the numbers"""
     with pytest.raises(OSError, match="no space left"):
         run(replace(TOY, **{step: fail}), out=tmp_path, report=silent)
     assert names_in(tmp_path) == (["result.json", "table.md"] if step == "figures" else [])
 
 
 def test_numbers_that_json_cannot_say_are_reported_all_the_same(tmp_path):
-    """The table is printed and written; then the error is raised, and there is no half of a result.json"""
+    """The table is printed and written; then the error is raised, and no partial result.json is left"""
     lines = []
     wrong = replace(TOY, measure=lambda setup, report: Measured({"numbers": [1.0], "more": object()}))
     with pytest.raises(TypeError):
@@ -142,7 +142,7 @@ def test_numbers_that_json_cannot_say_are_reported_all_the_same(tmp_path):
     ids=str,
 )
 def test_bad_arguments_are_refused_before_any_work(given, word, tmp_path, monkeypatch):
-    """The value is named, nothing is loaded, and there is no folder"""
+    """The message names the value, nothing is loaded, and no folder is made"""
     monkeypatch.setattr(datasets, "load", fail)
     with pytest.raises((ValueError, TypeError), match=word):
         run(TOY, **given, out=tmp_path / "new", report=silent)
@@ -150,7 +150,7 @@ def test_bad_arguments_are_refused_before_any_work(given, word, tmp_path, monkey
 
 
 def test_an_experiment_without_a_quick_plan_refuses_quick(tmp_path, monkeypatch):
-    """It is named, nothing is loaded, and there is no folder"""
+    """The message names it, nothing is loaded, and no folder is made"""
     monkeypatch.setattr(datasets, "load", fail)
     with pytest.raises(ValueError, match="'toy' has no quick run"):
         run(replace(TOY, quick=None), quick=True, out=tmp_path / "new", report=silent)
@@ -169,14 +169,14 @@ def published_in(value):
 
 
 def test_every_folder_of_an_experiment_is_in_the_list():
-    """Adding an experiment is a folder and a name in NAMES"""
+    """An experiment is added by a folder and a name in NAMES"""
     here = Path(experiments.__file__).parent
     assert sorted(experiments.NAMES) == sorted(path.parent.name for path in here.glob("*/experiment.py"))
 
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_an_experiment_is_known_by_the_name_of_its_folder(name):
-    """name, and one line for the list without a full stop"""
+    """A name, and one line for the list, without a full stop"""
     about = experiments.load(name).about
     assert about == experiments.about_of(name)
     assert about.name == name
@@ -186,7 +186,7 @@ def test_an_experiment_is_known_by_the_name_of_its_folder(name):
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_a_published_number_says_how_it_is_known(name):
-    """Every one of them has one of the marks"""
+    """Each number has one of the marks"""
     numbers = published_in(experiments.load(name).published)
     assert numbers
     assert {number.mark for number in numbers} <= set(MARKS)
@@ -194,7 +194,7 @@ def test_a_published_number_says_how_it_is_known(name):
 
 @pytest.mark.parametrize("name", [name for name in experiments.NAMES if experiments.about_of(name).quick])
 def test_a_quick_plan_says_that_it_is_one_and_takes_no_more_than_the_full_one(name):
-    """QUICK is in its note, and no number of images, queries, epochs or steps is larger"""
+    """The note contains QUICK, and no number of images, queries, epochs or steps is larger"""
     experiment = experiments.load(name)
     assert "QUICK" in experiment.quick.note
     assert "QUICK" not in experiment.full.note
@@ -202,7 +202,7 @@ def test_a_quick_plan_says_that_it_is_one_and_takes_no_more_than_the_full_one(na
 
 
 def smaller(quick, full):
-    """Whether no number of one plan is larger than that of the other."""
+    """Return whether no number of one plan is larger than that of the other."""
     pairs = [(getattr(quick, field.name), getattr(full, field.name)) for field in fields(full)]
     return all(
         smaller(a, b) if is_dataclass(a) else len(a) <= len(b) if isinstance(a, tuple) else a <= b
@@ -213,7 +213,7 @@ def smaller(quick, full):
 
 @pytest.mark.parametrize("name", [name for name in experiments.NAMES if experiments.about_of(name).quick])
 def test_the_head_of_the_tables_says_when_it_was_quick(name):
-    """QUICK stands in the setting of the quick plan, and only there"""
+    """QUICK stands in the setting of the quick plan, and nowhere else"""
     experiment = experiments.load(name)
     for plan in (experiment.full, experiment.quick):
         setting = experiment.describe(Setup({}, DIGITS, plan, 0.1, 0))
@@ -222,7 +222,7 @@ def test_the_head_of_the_tables_says_when_it_was_quick(name):
 
 @pytest.mark.parametrize("name", experiments.NAMES)
 def test_a_plan_is_stored_with_the_result(name):
-    """Plain numbers and text, as JSON has them"""
+    """Plain numbers and text, as in JSON"""
     experiment = experiments.load(name)
     setup = Setup({}, DIGITS, experiment.full, 0.1, 0)
     plain = replace(experiment, describe=lambda setup: {})

@@ -1,4 +1,4 @@
-"""The linear chapter on a few digits: its files, its numbers by their definitions; on MNIST: the published numbers."""
+"""The linear experiment on a few digits: its files, and its numbers by definition; on MNIST: the published numbers."""
 
 import json
 import os
@@ -21,12 +21,12 @@ FILES = ["delta_star.png", "digits.png", "error_over_eps.png", "psi.png", "resul
 
 
 def nothing(*args):
-    """The figures, left out."""
+    """Leave out the figures."""
     return {}
 
 
 def run_few(out, eps=EPS, seed=SEED, draw=False, **changes):
-    """The command on few digits, by default without its figures; its result and the lines it reports."""
+    """Run the command on a few digits, by default without its figures; return its result and the lines it reports."""
     lines, changes = [], changes if draw else {"figures": nothing} | changes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load", lambda name: FEW)
@@ -37,7 +37,7 @@ def run_few(out, eps=EPS, seed=SEED, draw=False, **changes):
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """A folder with the results of one run, figures and all."""
+    """A folder with the results of one run, including the figures."""
     folder = tmp_path_factory.mktemp("linear") / "made" / "by the run"
     run_few(folder, draw=True)
     return folder
@@ -53,7 +53,7 @@ def names_in(folder):
 
 
 def read_table(text):
-    """The rows of the table by their first cell."""
+    """The rows of the table, by their first cell."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     return {row[0]: row[1:] for row in rows}
 
@@ -62,14 +62,14 @@ def read_table(text):
 
 
 def test_the_run_makes_its_folder_and_writes_table_result_and_five_figures(out):
-    """These seven files and no other, none of them empty"""
+    """These seven files and no others, and none of them is empty"""
     assert names_in(out) == FILES
     assert all((out / name).stat().st_size > 0 for name in FILES)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith("png")])
 def test_figures_are_pictures_with_something_on_them(out, name):
-    """A PNG that reads back, neither small nor of one colour"""
+    """A PNG that can be read, not small, with more than one colour"""
     pixels = image.imread(out / name)[..., :3]
     assert min(pixels.shape[:2]) > 200
     assert np.mean(abs(pixels - pixels[0, 0]).sum(axis=2) > 0.1) > 0.02
@@ -84,7 +84,7 @@ def test_the_report_is_the_table_and_where_it_lies(tmp_path):
 
 
 def test_the_head_of_the_table_holds_the_whole_setting(out):
-    """Data, how many, norm, eps, box, attack, steps, batches, seed stand above the numbers; the same in result.json"""
+    """Data, numbers, norm, eps, box, attack, steps, batches and seed stand above the numbers, and in result.json"""
     text = (out / "table.md").read_text(encoding="utf-8")
     head = text[: text.index("\n|")]
     data = FEW.only(0, 1)
@@ -124,12 +124,12 @@ ROWS = {
 
 
 def leaves(tree):
-    """How many numbers are in nested dicts."""
+    """Return how many numbers nested dicts contain."""
     return sum(map(leaves, tree.values())) if isinstance(tree, dict) else 1
 
 
 def test_the_numbers_of_the_table_are_those_of_the_result(out):
-    """Every number of result.json stands in its row and column, rounded; there are no other numbers"""
+    """Every number of result.json stands in its row and column, rounded, and there are no other numbers"""
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     numbers, spread = result["numbers"], result["spread over seeds"]
     rows = read_table((out / "table.md").read_text(encoding="utf-8"))
@@ -152,7 +152,7 @@ def test_the_numbers_of_the_table_are_those_of_the_result(out):
 
 
 def test_separable_data_are_said_to_be_separable(tmp_path):
-    """Below the critical radius there is no gap, but the words: infimum 0, not attained"""
+    """Below the critical radius the table has words instead of a gap: the infimum 0 is not attained"""
     result, lines = run_few(tmp_path, eps=0.05)
     assert result["numbers"]["critical radius"]["train"] > 0.05
     assert result["numbers"]["certificate"]["separable"]
@@ -186,7 +186,7 @@ def test_numbers_are_what_their_names_say(setup):
 
 
 def test_numbers_keep_their_order(setup):
-    """clean <= attacked in the box <= attacked; objectives likewise; the optimum is below SGD's; gap <= tol"""
+    """clean <= attacked in the box <= attacked, and so for objectives; the optimum is below SGD's; gap <= tol"""
     numbers = linear.measure_models(setup)
     models = numbers["models"]
     for found in models.values():
@@ -198,7 +198,7 @@ def test_numbers_keep_their_order(setup):
 
 
 def test_critical_radii_separate(setup):
-    """1 % below the critical radius the training (the test) images are robustly separable, 1 % above it not any more"""
+    """1 % below the critical radius the training (or test) images are robustly separable, 1 % above it they are not"""
     data, numbers = setup.data, linear.measure_models(setup)
     for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
         radius = numbers["critical radius"][part]
@@ -207,7 +207,7 @@ def test_critical_radii_separate(setup):
 
 
 def test_the_spread_holds_the_seed_and_its_successors(setup, out):
-    """The ends are the least and largest of seeds s..s + 4: s lies between them, and of one seed they are equal"""
+    """The ends are the smallest and largest of seeds s..s + 4: s lies between them, and for one seed they are equal"""
     models, data = linear.measure_models(setup)["models"], setup.data
     spread = linear.spread_over_seeds(setup, range(SEED, SEED + 5))
     for key, ends in spread.items():
@@ -258,7 +258,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sgd(out, tm
     ],
 )
 def test_published_numbers_stand_only_beside_the_run_they_are_about(source, eps, shown, setup):
-    """They are shown for MNIST at eps = 0.2; elsewhere their columns are empty"""
+    """They are shown for MNIST at eps = 0.2; otherwise their columns are empty"""
     named = replace(setup, data=replace(setup.data, source=source), eps=eps)
     result = result_with(linear.measure_models(setup), named)
     assert linear.comparable(result) is shown
@@ -270,17 +270,17 @@ def test_published_numbers_stand_only_beside_the_run_they_are_about(source, eps,
 
 
 def result_with(numbers, setup):
-    """What result.json would hold with these numbers of models, and no spread."""
+    """What result.json would contain with these numbers, and without a spread over seeds."""
     return result_of(linear.EXPERIMENT, setup, Measured({"numbers": numbers, "spread over seeds": {}}))
 
 
 def on_mnist(setup):
-    """The same, as if it were the slides' run."""
+    """The same, as if it came from the slides' run."""
     return replace(setup, data=replace(setup.data, source="MNIST, the four published files"), eps=0.2)
 
 
 def test_a_published_number_stands_beside_its_own_quantity(setup):
-    """The slides' 0.845 is SGD's error under attack, their 0.0004 its clean error, 0.025 that of robust training"""
+    """The slides' 0.845 is SGD's error under attack, 0.0004 its clean error, and 0.025 that of robust training"""
     (table,) = linear.tables(result_with(linear.measure_models(setup), on_mnist(setup)))
     slides = {row[0]: row[1] for row in table.rows if row[1] != "–"}
     assert slides == {
@@ -291,7 +291,7 @@ def test_a_published_number_stands_beside_its_own_quantity(setup):
 
 
 def test_the_front_page_has_the_six_errors(setup):
-    """Six rows of the table, without the column of the box"""
+    """Six rows of the table, without the column for the box"""
     result = result_with(linear.measure_models(setup), on_mnist(setup))
     header, rows = linear.error_rows(result)
     (table,) = linear.tables(result)
@@ -316,7 +316,7 @@ def half_a_picture(self, file, **options):
 
 @pytest.mark.parametrize("step", ["train", "measure", "describe", "tables", "figures"])
 def test_a_run_that_fails_leaves_no_part_of_a_file(step, tmp_path):
-    """Whatever step fails, what lies in the folder afterwards is whole"""
+    """Whichever step fails, the files left in the folder are complete"""
     with pytest.raises(OSError, match="no space left"):
         run_few(tmp_path, **{step: raising})
     assert names_in(tmp_path) == (["result.json", "table.md"] if step == "figures" else [])
@@ -327,7 +327,7 @@ def test_a_run_that_fails_leaves_no_part_of_a_file(step, tmp_path):
 
 
 def test_a_figure_that_cannot_be_written_leaves_no_part_of_it(tmp_path, monkeypatch):
-    """Writing breaks off in the first picture: table and result are whole, the picture is not there"""
+    """Writing fails in the first figure: table and result are complete, and the figure is missing"""
     monkeypatch.setattr(Figure, "savefig", half_a_picture)
     with pytest.raises(OSError, match="no space left"):
         run_few(tmp_path, draw=True)
@@ -336,7 +336,7 @@ def test_a_figure_that_cannot_be_written_leaves_no_part_of_it(tmp_path, monkeypa
 
 @pytest.mark.parametrize(("eps", "seed"), [(-1, 0), (float("nan"), 0), (True, 0), (0.1, -1), (0.1, 1.5)])
 def test_bad_arguments_are_refused_before_any_work(eps, seed, tmp_path):
-    """eps < 0, NaN or bool, and a seed that is none: an error that names it, and no folder"""
+    """eps < 0, NaN or bool, or an invalid seed: an error that names it, and no folder"""
     with pytest.raises((ValueError, TypeError), match=r"eps|seed"):
         run_few(tmp_path / "new", eps, seed, train=raising)
     assert names_in(tmp_path) == []

@@ -1,4 +1,4 @@
-"""The networks experiment, on a handful of drawn digits."""
+"""The networks experiment on a handful of drawn digits."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from scratchadv.experiments.networks.training import Plan
 
 TINY = Plan(train=200, test=6, epochs=1, restarts=2, curve=4, note=networks.QUICK.note)
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("networks")]  # one whole run, in small, by one worker
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("networks")]  # one whole small run, in one worker
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """One tiny run: its folder, result and report."""
+    """One tiny run: its folder, its result and its report."""
     out, report = tmp_path_factory.mktemp("networks"), []
     with pytest.MonkeyPatch.context() as patch:
         digits = datasets.load("strokes", n_train=200, n_test=20)
@@ -32,7 +32,7 @@ def written(tmp_path_factory):
 
 
 def test_all_is_written(written):
-    """A table, a result and the five figures, none of them empty"""
+    """A table, a result and the five figures, and none of them is empty"""
     out, result, _, report, _ = written
     names = {"digits", "loss_over_steps", "steps_in_the_ball", "loss_surface", "accuracy_over_eps"}
     assert {file.name for file in out.iterdir()} == {"table.md", "result.json"} | {f"{name}.png" for name in names}
@@ -42,19 +42,19 @@ def test_all_is_written(written):
 
 
 def test_the_time_is_said_ahead(written):
-    """The first line of the report says about how many minutes it will take"""
+    """The first line of the report says about how many minutes the run will take"""
     assert re.match(r"about \d+ minutes", written[3][0])
 
 
 def test_the_head_says_that_it_was_quick(written):
-    """Less data than the tutorial's is said in the table, with the numbers of images"""
+    """If there is less data than in the tutorial, the table says so, with the numbers of images"""
     head = (written[0] / "table.md").read_text().split("|")[0]
     assert "200 training and 6 test images (QUICK" in head
     assert "seed 0" in head
 
 
 def test_published_numbers_stand_beside_mnist_only(written):
-    """On drawn digits the tutorial's numbers would not compare: dashes"""
+    """On drawn digits the tutorial's numbers are not comparable, so there are dashes"""
     rows = [
         line.split("|") for line in (written[0] / "table.md").read_text().splitlines() if "PGD" in line and "|" in line
     ]
@@ -74,7 +74,7 @@ def test_nothing_is_trained_twice(written):
 
 
 def test_errors_are_shares_and_attacks_do_not_help_the_model(written):
-    """0 <= clean error <= error under PGD-40 <= 1, and restarts are no weaker"""
+    """0 <= clean error <= error under PGD-40 <= 1, and restarts are not weaker"""
     numbers = written[1]["numbers"]
     assert set(numbers) == set(networks.NAMES)
     shares = [share for attacks in numbers.values() for boxes in attacks.values() for share in boxes.values()]

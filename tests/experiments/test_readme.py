@@ -1,4 +1,4 @@
-"""Laws of the READMEs: what they show between their markers is what the stored results say."""
+"""Laws of the READMEs: between their markers they show what the stored results say."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_the_table_in_the_readme_is_that_of_the_stored_result(name):
 
 
 def test_the_linear_result_is_stored():
-    """The one that the front page shows"""
+    """The tables that the front page shows"""
     assert "linear" in STORED
 
 
@@ -46,7 +46,7 @@ PAGE = "# T\n\n<!-- scratchadv reproduce linear: begin -->\nold\n<!-- scratchadv
 
 
 def test_only_what_is_between_the_markers_is_changed():
-    """filled(text) keeps what stands around them, filling twice is filling once, and shown gives back what is new"""
+    """filled(text) keeps the text around the tables, filling twice is filling once, and shown returns the new tables"""
     new = readme.filled(PAGE, "linear", "| a |\n")
     assert new == PAGE.replace("old\n", "| a |\n")
     assert readme.filled(new, "linear", "| a |\n") == new
@@ -54,7 +54,7 @@ def test_only_what_is_between_the_markers_is_changed():
 
 
 def test_a_page_without_markers_is_refused():
-    """Neither those of another experiment nor one marker alone will do"""
+    """Markers of another experiment are not enough, and neither is one marker alone"""
     for text in ("", PAGE, "<!-- scratchadv reproduce networks: begin -->\n"):
         assert readme.shown(text, "networks") is None
         with pytest.raises(ValueError, match="no markers"):
@@ -63,7 +63,7 @@ def test_a_page_without_markers_is_refused():
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """Empty pages of all experiments, and a front page, in a folder of their own."""
+    """Empty pages of all experiments, and a front page, in a separate folder."""
     for name in experiments.NAMES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "README.md").write_text(PAGE.replace("linear", name))
@@ -76,7 +76,7 @@ def house(tmp_path, monkeypatch):
 
 
 def test_a_run_is_stored_and_shown_in_both_pages(house):
-    """store and show write what the repository has; pages without a stored result stay as they are"""
+    """store and show write what the repository contains; pages without a stored result stay as they are"""
     folder, here = house
     readme.store("linear", folder)
     readme.show()
@@ -87,7 +87,7 @@ def test_a_run_is_stored_and_shown_in_both_pages(house):
 
 
 def test_a_result_of_another_experiment_is_not_stored(house):
-    """It is named, and nothing is written"""
+    """The message names it, and nothing is written"""
     folder, _ = house
     with pytest.raises(ValueError, match="result of 'linear', not of 'networks'"):
         readme.store("networks", folder)

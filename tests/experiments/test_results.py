@@ -1,4 +1,4 @@
-"""Laws of the folder of results: checked before any work, and its files whole or not there."""
+"""Laws of the folder of results: it is checked before any work, and its files are complete or missing."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from scratchadv.support.files import write_text
 
 
 def test_text_reads_back_in_utf_8(tmp_path):
-    """The bytes are the text's in UTF-8, and no other file is left"""
+    """The bytes are those of the text in UTF-8, and no other file is left"""
     path = tmp_path / "table.md"
     for text in ("‖δ‖∞ ≤ 0.2\n", "shorter\n"):
         write_text(path, text)
@@ -22,7 +22,7 @@ def test_text_reads_back_in_utf_8(tmp_path):
 
 
 def test_json_reads_back(tmp_path):
-    """json.loads(file) is the result, floats to the last bit, letters as they are"""
+    """json.loads(file) is the result, with floats exact to the last bit and letters unchanged"""
     result = {"ε": 0.1 + 0.2, "n": [1, 2.5e-17], "separable": False, "s": "‖δ‖"}
     write_json(tmp_path / "result.json", result)
     text = (tmp_path / "result.json").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_json_reads_back(tmp_path):
 
 @pytest.mark.parametrize("old", [None, "the old text"])
 def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(old, tmp_path, monkeypatch):
-    """The file is the whole new text, or what it was before"""
+    """The file contains the whole new text, or what it contained before"""
     path = tmp_path / "table.md"
     if old:
         path.write_text(old)
@@ -47,13 +47,13 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(old, tmp_path,
 
 
 def test_a_result_that_is_no_json_leaves_no_file(tmp_path):
-    """What JSON cannot say is an error before any file is opened"""
+    """What JSON cannot express is an error before any file is opened"""
     with pytest.raises(TypeError):
         write_json(tmp_path / "result.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
 
 
-# Before the work, and after it
+# Before the work and after it
 
 RESULT = {"numbers": [1, 2]}
 
@@ -63,7 +63,7 @@ def published(out, report, table="| the table |\n", result=RESULT, figures=dict)
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path):
-    """prepare gives the folder, ε and the seed in Python's numbers; the folder is there, with nothing in it"""
+    """prepare returns the folder, ε and the seed as Python's numbers; the folder exists and is empty"""
     out, eps, seed = prepare(str(tmp_path / "a" / "b"), np.float32(0.5), np.int64(3))
     assert out == tmp_path / "a" / "b"
     assert list(out.iterdir()) == []
@@ -74,7 +74,7 @@ def test_a_folder_is_made_and_left_empty(tmp_path):
 
 @pytest.mark.parametrize("name", ["table.md", "result.json"])
 def test_a_folder_whose_files_cannot_be_written_is_refused(name, tmp_path):
-    """A folder in the place of a file is found before any work"""
+    """A folder with the name of a file is found before any work"""
     (tmp_path / name).mkdir()
     with pytest.raises(OSError, match=rf"{name} cannot be written: it is a folder"):
         prepare(tmp_path, 0.1, 0)
@@ -82,14 +82,14 @@ def test_a_folder_whose_files_cannot_be_written_is_refused(name, tmp_path):
 
 @pytest.mark.parametrize(("eps", "seed"), [(-1, 0), (float("nan"), 0), ("0.1", 0), (0.1, -1), (0.1, 0.5)])
 def test_arguments_that_do_not_fit_are_refused_before_the_folder_is_made(eps, seed, tmp_path):
-    """ε or the seed is named, and there is no folder"""
+    """The message names ε or the seed, and no folder is made"""
     with pytest.raises((ValueError, TypeError), match=r"eps|seed"):
         prepare(tmp_path / "new", eps, seed)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_that_cannot_be_written_is_reported_all_the_same(tmp_path, monkeypatch):
-    """The disk is full, the folder has gone, the result is no JSON: the numbers are told, then the error is raised"""
+    """If the disk is full, the folder gone or the result not JSON, the numbers are reported and the error is raised"""
 
     def full(number):
         raise OSError("no space left on device")
@@ -106,7 +106,7 @@ def test_a_table_that_cannot_be_written_is_reported_all_the_same(tmp_path, monke
 
 
 def test_a_table_that_cannot_be_reported_is_written_all_the_same(tmp_path):
-    """The reader of the output has gone: table and numbers are in the folder"""
+    """If nobody reads the output any more, table and numbers are in the folder all the same"""
 
     def gone(line):
         raise BrokenPipeError

@@ -1,4 +1,4 @@
-"""Laws of tables: every cell and every setting is there, as a reader of the page sees it."""
+"""Laws of tables: every cell and every setting is visible to a reader of the page."""
 
 import re
 from itertools import pairwise
@@ -15,14 +15,14 @@ cells = st.text("abcö≤‖δ 0.19–", max_size=8).map(str.strip)
 
 
 def read(table):
-    """The cells of a Markdown table, header first, without the rule."""
+    """The cells of a Markdown table, header first, without the line of dashes."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
 
 
 def test_golden_table():
-    """A table of two columns and two rows, as it is typed by hand"""
+    """A table of two columns and two rows, as if typed by hand"""
     rows, notes = [["error", "0.1"], ["a", "–"]], {"data": "digits", "seed": 3}
     found = markdown(Table("Title", ["what", "here"], rows, notes))
     assert found == (
@@ -41,7 +41,7 @@ def test_every_cell_is_in_its_place_and_columns_are_straight(rows):
 
 
 def rendered(table):
-    """The title, the settings and the rows of cells that a reader of the page sees, by a parser of Markdown."""
+    """The title, the settings and the rows of cells that a reader of the page sees, found by a parser of Markdown."""
     markdown_it = pytest.importorskip("markdown_it", reason="no parser of Markdown here")
     tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse(table)
     seen, within = {"title": [], "setting": [], "row": []}, []
@@ -62,27 +62,27 @@ def shown(token):
     return "".join({"html_inline": "\n", "softbreak": "\n"}.get(c.type, c.content) for c in token.children).strip()
 
 
-# what borders of cells, ends of lines, HTML, entities and escapes are made of
+# the characters of borders, line ends, HTML, entities and escapes
 hostile = st.lists(st.sampled_from([*"|\\<>&;#/!?ab1‖", "&lt;", "<b>", "\n", " "]), max_size=9).map("".join)
 one_space = re.compile(r"[ \n]*\n[ \n]*|[ ]+")
 
 
 def plain(text):
-    """The text without the white space that no reader sees: at its ends, and more than one of its kind."""
+    """The text without white space that no reader sees: at its ends, and repeated."""
     return one_space.sub(lambda found: "\n" if "\n" in found[0] else " ", text).strip()
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 3).flatmap(lambda k: st.lists(st.lists(hostile, min_size=k, max_size=k), min_size=1, max_size=3)))
 def test_a_reader_of_the_page_sees_every_cell_as_it_was(rows):
-    """rendered(markdown(rows)) = rows, whatever borders, ends of lines, HTML and backslashes are in them"""
+    """rendered(markdown(rows)) = rows, even with borders, line ends, HTML and backslashes in the cells"""
     _, _, found = rendered(markdown(Table("T", rows[0], rows[1:])))
     assert [[plain(cell) for cell in row] for row in found] == [[plain(cell) for cell in row] for row in rows]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_end_of_a_line_is_a_line_break_of_the_cell(end):
-    """A cell of two lines stays one cell, wherever its text was typed"""
+    """A cell with two lines stays one cell, wherever its text came from"""
     assert escape(f"a{end}b{end}{end}c") == "a<br>b<br><br>c"
 
 
@@ -101,7 +101,7 @@ EVIL = [
 
 @pytest.mark.parametrize("text", EVIL)
 def test_title_setting_header_and_cells_are_shown_as_they_are(text):
-    """Everywhere in the table, names of attacks and models are text"""
+    """Names of attacks and models are plain text everywhere in the table"""
     title, setting, rows = rendered(markdown(Table(text, ["a", text], [[text, "b"]], {text: 1, "is": text})))
     assert title == [text]
     assert setting == [f"{text}: 1", f"is: {text}"]
@@ -110,7 +110,7 @@ def test_title_setting_header_and_cells_are_shown_as_they_are(text):
 
 @pytest.mark.parametrize("text", ["‖δ‖∞ ≤ 0.2", "x < 3", "A & B", "0.19 – 0.2", "fgsm_random_start", "> 90 %", "1 <2"])
 def test_what_markdown_shows_as_it_is_stays_readable_in_a_terminal(text):
-    """Nothing is escaped that need not be"""
+    """Nothing is escaped without need"""
     assert escape(text) == text
 
 
@@ -123,7 +123,7 @@ def test_a_row_of_another_length_is_refused():
 
 
 def test_the_setting_stands_above_the_first_table_only():
-    """page = the tables one after the other, the setting and then its own notes above the first, and notes below"""
+    """page = the tables one after the other, with the setting and their notes above the first, and notes below"""
     first, second = Table("A", ["x"], [["1"]], {"note": "n"}), Table("B", ["y"], [["2"]], {"more": "m"})
     found = page({"data": "digits"}, [first, second], level=3)
     assert found == (
@@ -133,6 +133,6 @@ def test_the_setting_stands_above_the_first_table_only():
 
 
 def test_a_published_number_says_how_it_is_known():
-    """The mark in brackets; there are four marks"""
+    """The mark stands in brackets; there are four marks"""
     assert [Published("97 %", mark).marked for mark in MARKS] == [f"97 % ({mark})" for mark in MARKS]
     assert MARKS == ("seen", "abstract", "quoted", "recalled")

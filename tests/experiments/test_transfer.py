@@ -1,4 +1,4 @@
-"""The transfer experiment, on a handful of drawn digits."""
+"""The transfer experiment on a handful of drawn digits."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ PARTS = {"models": ("pgd", "fgsm"), "techniques": ("own_attacks",), "tasks": ("p
 
 
 def small(data, plan, seed, cache):
-    """The models of the experiment, the CNN left out."""
+    """The models of the experiment, without the CNN."""
     return {
         name: training.trained(name, lambda rng, w=w: MLP(w, rng=rng), data, data.y_train, plan, seed, cache)
         for name, w in {"linear": (784, 10), "2-layer": (784, 30, 10)}.items()
@@ -41,7 +41,7 @@ def run(folder, patch, experiment=transfer.EXPERIMENT, **options):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """One tiny run, with scikit-learn if it is there: its folder, result, report and digits."""
+    """One tiny run, with scikit-learn if it is installed: its folder, result, report and digits."""
     folder = tmp_path_factory.mktemp("transfer")
     with pytest.MonkeyPatch.context() as patch:
         return folder, *run(folder, patch)
@@ -65,7 +65,7 @@ def test_all_is_written(written):
 
 
 def test_the_numbers_are_those_of_the_attack(written):
-    """A cell: PGD on the network of a seed, judged on the other seed's, mean and deviation over both"""
+    """A cell: PGD on the network of one seed, judged on the other seed's network, with mean and deviation over both"""
     folder, result, _, data = written
     x, y, threat = data.x_test[:8], data.y_test[:8], Linf(0.2).within(0, 1)
     nets = [small(training.share(data, 300, i), TINY, i, folder / "cache") for i in range(2)]
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_attack(written):
 
 
 def test_tasks_have_their_own_labels(written):
-    """A network for each labelling, right about most of the digits it was trained on"""
+    """A network for each labelling, right about most of its training digits"""
     folder, _, _, data = written
     part = training.share(data, 300, 0)
     nets = training.tasks(part, TINY, 0, folder / "cache")
@@ -100,7 +100,7 @@ def test_the_seeds_share_no_image(written):
 
 
 def test_without_scikit_learn_the_part_is_left_out(written, tmp_path, monkeypatch):
-    """The report and the table say that techniques are left out; the rest is there"""
+    """The report and the table say that techniques are left out; everything else is there"""
     monkeypatch.setattr(training, "find_spec", lambda name: None)
     undrawn = replace(transfer.EXPERIMENT, figures=lambda *given: {})
     result, report, _ = run(tmp_path, monkeypatch, undrawn, cache=written[0] / "cache")
@@ -110,7 +110,7 @@ def test_without_scikit_learn_the_part_is_left_out(written, tmp_path, monkeypatc
 
 
 def test_every_technique_falls_to_its_attack(written):
-    """On its own images, each technique is fooled more often by its attack than by noise of that size"""
+    """On its own images, each technique is fooled more often by its attack than by noise of the same size"""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     data = training.share(written[3], 150, 0)
     models, own = training.techniques(data, TINY, 0, written[0] / "cache")
@@ -121,7 +121,7 @@ def test_every_technique_falls_to_its_attack(written):
 
 
 def test_the_tables_are_those_of_the_matrices(written, monkeypatch):
-    """Each table = ``tabulate`` of the matrices, though it is made from stored shares; a dash where nothing counts"""
+    """Each table = ``tabulate`` of the matrices, although it is made from stored shares; a dash where nothing counts"""
     folder, result, _, data = written
     monkeypatch.setattr(training, "models", small)
     setup = training.train(TINY, data, 0.1, 0, folder / "cache", lambda line: None)
@@ -134,7 +134,7 @@ def test_the_tables_are_those_of_the_matrices(written, monkeypatch):
 
 
 def test_the_papers_table_is_shown_beside_mnist_only(written):
-    """Its rows are the techniques of the experiment, one of its numbers is recalled; JSON gets None for NaN"""
+    """Its rows are the techniques of the experiment, one of its numbers is checked; NaN becomes None in JSON"""
     assert next(iter(transfer.PAPER)) == "network"
     assert all(len(row) == len(transfer.PAPER) for row in transfer.PAPER.values())
     assert transfer.paper().rows[0][:2] == ["network", "38.3"]

@@ -1,4 +1,4 @@
-"""The experiment with adversarial transformation networks, on almost no data."""
+"""The experiment on adversarial transformation networks, with very little data."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def experiment():
 
 @pytest.mark.slow
 def test_each_network_is_trained_once(experiment):
-    """The same settings give the same object, others another"""
+    """The same settings give the same object, other settings another"""
     one = transformation.trained(experiment, beta=0.02)
     assert transformation.trained(experiment, beta=0.02) is one
     assert transformation.trained(experiment, beta=0.03)[0] is not one[0]
@@ -57,7 +57,7 @@ def test_each_network_is_trained_once(experiment):
 
 @pytest.mark.parametrize("target", [4, "all", None])
 def test_success_is_judged_by_predicting_again(experiment, target):
-    """Targets as the head of the table says; success and size are those of x', on each network"""
+    """Targets as in the head of the table; success and size are those of x', on each network"""
     atn, _ = transformation.trained(experiment, target=target)
     found = transformation.judged(experiment, atn, target, ["CNN", "2-layer"])
     x, y = experiment.data.x_test[:60], experiment.data.y_test[:60]
@@ -75,7 +75,7 @@ def test_success_is_judged_by_predicting_again(experiment, target):
 
 
 def test_noise_has_the_size_of_the_change(experiment):
-    """‖noise‖₂ = ‖x' − x‖₂ image by image, where nothing is cut off"""
+    """‖noise‖₂ = ‖x' − x‖₂ for each image, where nothing is clipped"""
     x = np.full((5, 28, 28, 1), 0.5)
 
     def brighter(x, target):
@@ -87,10 +87,10 @@ def test_noise_has_the_size_of_the_change(experiment):
 
 
 def test_a_substitute_sees_labels_only(experiment):
-    """It is trained on what the victim predicts, and takes nothing else of it"""
+    """It is trained on the victim's predictions, and uses nothing else of the victim"""
 
     class Labels:
-        """A victim that has logits only (which ``predict`` asks for)."""
+        """A victim that shows only logits (which ``predict`` uses)."""
 
         def logits(self, x):
             return experiment.models["CNN"].logits(x)
@@ -103,7 +103,7 @@ def test_a_substitute_sees_labels_only(experiment):
 
 @pytest.mark.slow
 def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypatch):
-    """Four tables under one head; each β beside its paper's number; what an ATN has seen is marked"""
+    """Four tables under one head; each β stands beside the paper's number; images that an ATN has seen are marked"""
     monkeypatch.setattr(networks, "train_networks", lambda *_: experiment.models)
     monkeypatch.setattr(datasets, "load", lambda name: experiment.data)
     tiny = replace(transformation.EXPERIMENT, quick=PLAN)
@@ -123,7 +123,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
 
 
 def test_the_table_says_when_it_is_quick():
-    """QUICK stands in the head of the quick run, and only there"""
+    """QUICK stands in the head of the quick run, and nowhere else"""
     data = load("strokes")
     for plan, quick in ((transformation.QUICK, True), (transformation.FULL, False)):
         experiment = Transformation({}, data, plan, 0.1, 0)

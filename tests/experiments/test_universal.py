@@ -1,4 +1,4 @@
-"""Laws of the experiment of universal perturbations: groups of classes, what is counted, what is written."""
+"""Laws of the experiment on universal perturbations: groups of classes, what is counted, what is written."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ PLAN = replace(universal.QUICK, train=200, test=150, passes=1, curve=(0.1, 0.3))
 
 @pytest.fixture(scope="module")
 def experiment():
-    """A small network in the places of all, on drawn digits."""
+    """A small network in place of all networks, on drawn digits."""
     data = datasets.load("strokes", n_train=2000, n_test=300)
     model = MLP((784, 30, 10), rng=np.random.default_rng(0))
     options = {"epochs": 4, "optimizer": Adam(1e-3), "rng": np.random.default_rng(0), "progress": False}
@@ -30,7 +30,7 @@ def experiment():
 
 @pytest.mark.parametrize("classes", universal.LEVELS)
 def test_each_class_is_in_one_group(classes):
-    """The groups are a partition of the classes into equal parts; a seed gives the same again"""
+    """The groups divide the classes into equal parts; the same seed gives the same groups"""
     groups = universal.groups_of(classes, 3)
     assert sorted(k for group in groups for k in group) == list(range(10))
     assert {len(group) for group in groups} == {classes}
@@ -38,7 +38,7 @@ def test_each_class_is_in_one_group(classes):
 
 
 def test_targets_are_the_same_for_all_groups(experiment):
-    """One target, and no δ for a group of the target alone"""
+    """There is one target, and no δ for a group that contains only the target"""
     model = experiment.models["CNN"]
     alone, together = (universal.perturbations(experiment, model, "targeted", classes, 0.1) for classes in (1, 10))
     (target,) = {target for _, target, _ in (*alone, *together)}
@@ -47,7 +47,7 @@ def test_targets_are_the_same_for_all_groups(experiment):
 
 
 def test_every_image_gets_the_delta_of_its_group(experiment):
-    """The change is that of its class's δ, cut off at the box; the target's own images are left out"""
+    """The change is the δ of its class, clipped to the box; the target's own images are left out"""
     x, y = experiment.unseen()
     first, second = (np.full((1, 28, 28, 1), value, np.float32) for value in (0.25, -0.5))
     found = [((1, 2), 2, first), ((3,), None, second)]
@@ -61,7 +61,7 @@ def test_every_image_gets_the_delta_of_its_group(experiment):
 
 
 def test_success_is_predicting_again(experiment):
-    """Without targets the share of changed predictions, with one the share that are it; the error beside it"""
+    """Without targets the share of changed predictions, with a target the share that are it; beside it the error"""
     model, (x, y) = experiment.models["CNN"], experiment.unseen()
     delta = np.random.default_rng(0).uniform(-1, 1, (1, 28, 28, 1)).astype(np.float32)
     after = predict(model, x + applied(delta, x, (0, 1)))
@@ -75,7 +75,7 @@ def test_success_is_predicting_again(experiment):
 
 @pytest.mark.slow
 def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypatch):
-    """A line for each network and method, a number for each level; noise fools less than what was made to fool"""
+    """A row for each network and method, a number for each level; noise fools less than what was made to fool"""
     monkeypatch.setattr(datasets, "load", lambda name: experiment.data)
     tiny = replace(universal.EXPERIMENT, quick=PLAN, train=lambda *given: experiment)
     run(tiny, "strokes", quick=True, out=tmp_path, report=lambda line: None)

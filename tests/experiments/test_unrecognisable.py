@@ -1,4 +1,4 @@
-"""Laws of the experiment of unrecognisable images: what is stated is what the networks say, and all is written."""
+"""Laws of the experiment on unrecognisable images: it reports what the networks predict, and everything is written."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ PLAN = replace(unrecognisable.QUICK, runs=2, generations=4, children=8, steps=3)
 
 @pytest.fixture(scope="module")
 def experiment():
-    """Two small networks in the places of the CNNs, on drawn digits."""
+    """Two small networks in place of the CNNs, on drawn digits."""
     data = datasets.load("strokes", n_train=2000, n_test=50)
     models = {name: MLP((784, 20, 10), rng=np.random.default_rng(i)) for i, name in enumerate(unrecognisable.NETWORKS)}
     for model in models.values():
@@ -29,7 +29,7 @@ def experiment():
 
 
 def test_confidences_are_those_of_the_networks(experiment):
-    """Image k of run r: p_k of the network that it was made for, and of the other one; runs differ"""
+    """Image k of run r: p_k of the network for which it was made, and of the other one; runs differ"""
     found = unrecognisable.search(experiment, lambda line: None)
     rows = unrecognisable.confidences(experiment, found)
     assert len(rows) == len(found) == 6
@@ -45,7 +45,7 @@ def test_confidences_are_those_of_the_networks(experiment):
 
 
 def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypatch):
-    """One row for each way and network; QUICK is said; the radius goes to the training of the robust CNN"""
+    """One row for each way and network; QUICK is mentioned; the radius is used to train the robust CNN"""
     asked, lines = [], []
     trained = lambda *given: asked.append(given) or experiment.models  # noqa: E731
     monkeypatch.setattr(unrecognisable.networks, "train_networks", trained)
@@ -65,7 +65,7 @@ def test_the_run_writes_table_result_and_figures(experiment, tmp_path, monkeypat
 
 
 def test_a_share_counts_and_a_confidence_is_not_rounded_up():
-    """Three of four images at >= 99 %, two at >= 99.99 %; 0.99996 is 99.99 %, not 100 %"""
+    """Three of four images at >= 99 %, two at >= 99.99 %; 0.99996 is shown as 99.99 %, not as 100 %"""
     found = unrecognisable.summary(np.array([[0.99996, 0.9999], [0.99, 0.5]]))
     assert (found["sure"], found["certain"], found["least"]) == (0.75, 0.5, 0.5)
     assert [unrecognisable.percent(p) for p in (0.99996, 1.0, 0.5)] == ["99.99 %", "100.00 %", "50.00 %"]

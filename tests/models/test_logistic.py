@@ -31,7 +31,7 @@ def dot(a, b):
 @few
 @given(seeds, shapes)
 def test_pull_by_x_is_the_adjoint_of_the_derivative(seed, shape):
-    """<pull(dz), v> = <dz, J v>, and J v = f(x + v) - f(x) as f is linear"""
+    """<pull(dz), v> = <dz, J v>, and J v = f(x + v) - f(x) because f is linear"""
     model, x, rng = draw(seed, shape)
     z, pull = model.vjp_x(x)
     v, dz = rng.normal(size=x.shape), rng.normal(size=len(x))
@@ -98,7 +98,7 @@ def test_golden():
 @pytest.mark.parametrize("theta_dtype", DTYPES)
 @pytest.mark.parametrize("x_dtype", DTYPES)
 def test_logits_and_gradients_keep_the_dtype_of_what_they_are_like(x_dtype, theta_dtype):
-    """z and pull by x have the dtype of x, pull by theta that of theta, whatever the other is"""
+    """z and the gradient in x have the dtype of x, the gradient in theta that of theta, whatever the other is"""
     model, _, _ = draw(0, (2, 2, 1), theta_dtype)
     x = np.ones((3, 2, 2, 1), x_dtype)
     z, pull_x = model.vjp_x(x)
@@ -110,7 +110,7 @@ def test_logits_and_gradients_keep_the_dtype_of_what_they_are_like(x_dtype, thet
 
 
 def test_nothing_is_changed_in_place():
-    """x, dz and theta are what they were"""
+    """x, dz and theta are not changed"""
     model, x, rng = draw(1, (4,))
     dz = rng.normal(size=len(x))
     before = [a.copy() for a in (x, dz, model.params["theta"], model.params["theta0"])]
@@ -121,7 +121,7 @@ def test_nothing_is_changed_in_place():
 
 
 def test_pullbacks_nest():
-    """A later call does not change what an earlier pull gives: nothing is kept on the model"""
+    """A later call does not change what an earlier pullback returns: nothing is stored on the model"""
     model, x, _ = draw(2, (4,))
     dz = np.ones(len(x))
     _, early = model.vjp_theta(x)
@@ -133,7 +133,7 @@ def test_pullbacks_nest():
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (2, 1, 2), (2, 2)])
 @pytest.mark.parametrize("call", ["logits", "vjp_x", "vjp_theta"])
 def test_examples_of_another_shape_are_refused(shape, call):
-    """x of shape (N, *other) is an error that names both shapes, also where the sizes are equal"""
+    """x of shape (N, *other) is an error that names both shapes, even where the sizes are equal"""
     model = LogisticRegression(np.ones((2, 2, 1)))
     with pytest.raises(ValueError, match=r"x has shape .* examples of shape \(2, 2, 1\) were expected"):
         getattr(model, call)(np.ones((3, *shape)))
@@ -151,7 +151,7 @@ def test_examples_of_another_shape_are_refused(shape, call):
     ],
 )
 def test_bad_parameters_are_refused(theta, theta0, error, message):
-    """theta is a float array of shape D, theta0 a number, both finite"""
+    """theta is a float array of shape D and theta0 a number, both finite"""
     with pytest.raises(error, match=message):
         LogisticRegression(theta, theta0)
 
@@ -159,7 +159,7 @@ def test_bad_parameters_are_refused(theta, theta0, error, message):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (4,), (1,)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_initial_parameters_lie_within_one_over_root_p(shape, dtype):
-    """|theta_j|, |theta0| <= 1 / sqrt(P), in the dtype asked for"""
+    """|theta_j|, |theta0| <= 1 / sqrt(P), in the requested dtype"""
     bound = 1 / math.sqrt(math.prod(shape))
     for seed in range(20):
         model = LogisticRegression.initial(shape, np.random.default_rng(seed), dtype)
@@ -169,7 +169,7 @@ def test_initial_parameters_lie_within_one_over_root_p(shape, dtype):
 
 
 def test_initial_parameters_are_uniform():
-    """P(|theta_j| sqrt(P) <= t) = t, and both signs are equally frequent, to 5 standard deviations; theta0 as well"""
+    """P(|theta_j| sqrt(P) <= t) = t, and both signs are equally frequent, to 5 standard deviations; likewise theta0"""
     rng = np.random.default_rng(0)
     models = [LogisticRegression.initial((8, 8, 1), rng) for _ in range(400)]
     theta = 8 * np.stack([model.params["theta"] for model in models]).ravel()
@@ -181,7 +181,7 @@ def test_initial_parameters_are_uniform():
 
 
 def test_the_same_seed_gives_the_same_start():
-    """initial(shape, rng(s)) is a function of s, and not a constant one"""
+    """initial(shape, rng(s)) is a function of s, and not constant in s"""
     start = {s: LogisticRegression.initial((5,), np.random.default_rng(s)).params for s in (0, 1)}
     again = LogisticRegression.initial((5,), np.random.default_rng(0)).params
     np.testing.assert_array_equal(start[0]["theta"], again["theta"], strict=True)

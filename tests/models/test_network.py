@@ -1,4 +1,4 @@
-"""Laws of networks: gradients three ways, dtypes, nothing changed in place, refusals, dropout, logistic regression."""
+"""Laws of networks: gradients three ways, dtypes, nothing changed in place, refusals, dropout, softmax regression."""
 
 import math
 
@@ -14,7 +14,7 @@ from scratchadv.testing import check_gradients
 
 few = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-SMALL = (Conv(16), Conv(17, stride=2), Conv(16), Conv(3, 2, 2, 0))  # on both sides of the kernels' switches
+SMALL = (Conv(16), Conv(17, stride=2), Conv(16), Conv(3, 2, 2, 0))  # both kinds of kernels
 
 
 def pooled(dtype=np.float32):
@@ -41,7 +41,7 @@ def examples(model, n=3, seed=0, dtype=np.float64):
 @each_model
 @pytest.mark.parametrize("loss", [cross_entropy, margin], ids=["cross_entropy", "margin"])
 def test_gradients_three_ways(build, loss):
-    """By hand = engine = central differences in float64, to 1e-6, by x and by every parameter"""
+    """By hand = engine = central differences in float64, to 1e-6, in x and in every parameter"""
     model = build()
     x, y = examples(model)
     seen = check_gradients(model, x, y, loss=loss, samples=4)
@@ -52,7 +52,7 @@ def test_gradients_three_ways(build, loss):
 @few
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5), st.sampled_from(["relu", "tanh"]), seeds)
 def test_gradients_of_any_mlp_three_ways(widths, activation, seed):
-    """For all widths, with one input and one class among them"""
+    """For all widths, including one input and one class"""
     rng = np.random.default_rng(seed)
     model = MLP(widths, activation, rng=rng)
     check_gradients(model, rng.normal(size=(2, widths[0])), samples=3, rng=rng)
@@ -68,14 +68,14 @@ def test_the_chain_golden():
     np.testing.assert_array_equal(pull(np.ones((2, 1))), [[1], [-10]])
 
 
-# Dtypes and places
+# Dtypes, and nothing changed in place
 
 
 @each_model
 @pytest.mark.parametrize("x_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtypes(build, x_dtype, dtype):
-    """Logits and gradients by x have the dtype of x, gradients by parameters that of the parameters"""
+    """Logits and gradients in x have the dtype of x, gradients in the parameters that of the parameters"""
     model = build(dtype)
     x, _ = examples(model, dtype=x_dtype)
     assert {p.dtype for p in model.params.values()} == {np.dtype(dtype)}
@@ -108,7 +108,7 @@ def snapshot(model, *arrays):
 
 @each_model
 def test_nothing_is_changed_in_place_and_pulls_repeat(build):
-    """x, dz and parameters are what they were, and the second pull gives what the first gave"""
+    """x, dz and parameters are not changed, and the second pull returns what the first returned"""
     model = build(np.float64)
     x, _ = examples(model)
     dz = np.random.default_rng(1).normal(size=model.logits(x).shape)
@@ -128,7 +128,7 @@ def test_nothing_is_changed_in_place_and_pulls_repeat(build):
 @each_model
 @pytest.mark.parametrize("n", [1, 3])
 def test_calls_nest(build, n):
-    """A pullback gives the same after other calls on other inputs; z is not overwritten"""
+    """A pullback returns the same after other calls on other inputs; z is not overwritten"""
     model = build(np.float64)
     x, _ = examples(model, n)
     (z, pull_x), (_, pull_theta) = model.vjp_x(x), model.vjp_theta(x)
@@ -143,7 +143,7 @@ def test_calls_nest(build, n):
 
 @each_model
 def test_examples_do_not_see_each_other(build):
-    """logits and pull by x of a batch are those of its examples, one by one"""
+    """Logits and gradients in x of a batch are those of its examples, one by one"""
     model = build(np.float64)
     x, y = examples(model, 5)
     z, pull = model.vjp_x(x)
@@ -156,13 +156,13 @@ def test_examples_do_not_see_each_other(build):
 
 @pytest.mark.parametrize("begin", [[Flatten()], [Dropout(0.5), Flatten()], [Flatten(), Dropout(0.5)], []], ids=str)
 def test_a_network_cannot_begin_in_place(begin):
-    """ReLU on x itself, or on a view of it, is refused: x belongs to the caller"""
+    """ReLU on x itself, or on a view of x, is refused, because x belongs to the caller"""
     with pytest.raises(ValueError, match="a network cannot begin with ReLU"):
         Network([*begin, ReLU(), Dense(2)], (4,), np.random.default_rng(0))
 
 
 def test_layers_that_follow_each_other_do_not_spoil_what_was_saved():
-    """In-place layers behind every layer whose output another one remembers"""
+    """In-place layers after every layer whose output another layer keeps"""
     chain = [
         Conv(4),
         ReLU(),
@@ -188,7 +188,7 @@ def test_layers_that_follow_each_other_do_not_spoil_what_was_saved():
 @pytest.mark.parametrize("call", ["logits", "vjp_x", "vjp_theta"])
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 8, 8, 2), (3, 9, 8, 1), (3, 64), (8, 8, 1)])
 def test_examples_of_another_shape_are_refused(shape, call):
-    """The message names both shapes, also where the sizes are equal"""
+    """The message names both shapes, even where the sizes are equal"""
     model = CNN((8, 8, 1), SMALL, (3,))
     with pytest.raises(ValueError, match=r"x has shape \(.*\); examples of shape \(8, 8, 1\) were expected"):
         getattr(model, call)(np.zeros(shape))
@@ -204,7 +204,7 @@ def test_rows_of_another_length_are_refused(call):
 @pytest.mark.parametrize("begin", [[Flatten()], []], ids=["Flatten", "none"])
 @pytest.mark.parametrize("shape", [(12,), (3, 4), (2, 3, 2), (1, 12)])
 def test_a_network_on_rows_takes_images_of_that_size(begin, shape):
-    """x (N, *D) as (N, P), with Flatten or without it; the gradient has the shape of x"""
+    """x (N, *D) may be given as (N, P), with Flatten or without it; the gradient has the shape of x"""
     model = Network([*begin, Dense(4)], (12,), np.random.default_rng(0), np.float64)
     x = np.random.default_rng(1).random((3, *shape))
     z, pull = model.vjp_x(x)
@@ -216,7 +216,7 @@ def test_a_network_on_rows_takes_images_of_that_size(begin, shape):
 
 
 def test_bad_networks_are_refused():
-    """Logits are (N, K), an MLP has two widths and a known activation, a convolution leaves something"""
+    """Logits are (N, K), an MLP has two widths and a known activation, a convolution must leave some pixels"""
     rng = np.random.default_rng(0)
     with pytest.raises(
         ValueError, match=r"layers: the last one gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"
@@ -231,7 +231,7 @@ def test_bad_networks_are_refused():
 
 
 def test_the_tutorials_networks():
-    """Parameters by the tutorial's layers; activations counts every layer's output for one example"""
+    """The numbers of parameters of the tutorial's layers; activations counts every layer's output for one example"""
     cnn, mlp = CNN(), MLP((784, 200, 10))
     convs = [9 * c * f + f for c, f in [(1, 32), (32, 32), (32, 64), (64, 64)]]
     dense = [7 * 7 * 64 * 100 + 100, 100 * 10 + 10]
@@ -245,7 +245,7 @@ def test_the_tutorials_networks():
 
 @pytest.mark.parametrize("build", [lambda **o: MLP((4, 3), **o), lambda **o: CNN((6, 6, 1), (Conv(2),), (3,), **o)])
 def test_the_seed_decides(build):
-    """The same rng, the same parameters; another one, others; the default is seed 0"""
+    """The same rng gives the same parameters, another rng others; the default seed is 0"""
     first, again, other = (build(rng=np.random.default_rng(s)).params for s in (0, 0, 1))
     for name, value in build().params.items():
         np.testing.assert_array_equal(value, first[name])
@@ -257,7 +257,7 @@ def test_the_seed_decides(build):
 
 
 def test_noisy_keeps_the_mean_of_a_linear_network():
-    """E over masks of the noisy logits = the plain logits, to 5 standard deviations"""
+    """The mean of the noisy logits over masks = the plain logits, to 5 standard deviations"""
     model = Network([Dropout(0.3), Dense(4)], (30,), np.random.default_rng(0), np.float64)
     x = np.random.default_rng(1).random((1, 30))
     noisy = model.noisy(np.random.default_rng(2).integers(2**63, size=20_000))
@@ -267,7 +267,7 @@ def test_noisy_keeps_the_mean_of_a_linear_network():
 
 
 def test_noisy_leaves_the_plain_network_alone():
-    """The plain network has no noise before or after; parameters are shared, also when they are trained"""
+    """The plain network has no noise before or after; parameters are shared, even while they are trained"""
     model = pooled(np.float64)
     x, _ = examples(model)
     before = model.logits(x)
@@ -281,7 +281,7 @@ def test_noisy_leaves_the_plain_network_alone():
 
 
 def test_noisy_pulls_back_through_the_mask_that_was_drawn():
-    """For Dropout before Dense: dx = (dz Wᵀ) m and dW = (x m)ᵀ dz with one m, which also gave z"""
+    """For Dropout before Dense: dx = (dz Wᵀ) m and dW = (x m)ᵀ dz with the same mask m that gave z"""
     model = Network([Dropout(0.5), Dense(3)], (6,), np.random.default_rng(0), np.float64)
     x, dz, w = np.random.default_rng(1).random((4, 6)) + 1, np.ones((4, 3)), model.params["1.weight"]
     z, pull = model.noisy(np.array([5, 6, 7, 8])).vjp_x(x)
@@ -295,7 +295,7 @@ def test_noisy_pulls_back_through_the_mask_that_was_drawn():
 @few
 @given(seeds, st.permutations(range(5)), st.integers(1, 5))
 def test_what_is_dropped_from_an_example_is_a_function_of_its_seed(seed, order, size):
-    """Masks are the same to the last bit alone, in another order and with other mates; other seeds, other masks"""
+    """Masks are the same to the last bit alone, in another order and in another batch; other seeds give other masks"""
     layers = [Flatten(), Dropout(0.5), Dropout(0.25)]
     model = Network(layers, (2, 3, 4), np.random.default_rng(0), np.float64)
     x, own = np.ones((5, 2, 3, 4)), np.random.default_rng(seed).integers(2**63, size=5)
@@ -305,11 +305,11 @@ def test_what_is_dropped_from_an_example_is_a_function_of_its_seed(seed, order, 
     first, second = (Network([Flatten(), *layers[1 : 1 + k]], (24,), np.random.default_rng(0)) for k in (1, 2))
     one, both = (net.noisy(own).logits(np.ones((5, 24))) != 0 for net in (first, second))
     assert (both <= one).all()
-    assert (both != one).any()  # the second layer has numbers of its own
+    assert (both != one).any()  # the second layer has random numbers of its own
 
 
 def test_noisy_wants_one_seed_an_example():
-    """Three seeds do for three examples only"""
+    """Three seeds are enough for three examples only"""
     model = Network([Dropout(0.5), Dense(3)], (6,), np.random.default_rng(0))
     with pytest.raises(ValueError, match="x has 4 examples; 3, one for each seed, were expected"):
         model.noisy(np.arange(3)).logits(np.ones((4, 6), np.float32))
@@ -319,7 +319,7 @@ def test_noisy_wants_one_seed_an_example():
 
 
 def test_noisy_of_a_network_without_dropout_is_the_same_function():
-    """Nothing to drop: the same logits"""
+    """Nothing to drop: the logits are the same"""
     model = MLP((4, 5, 3))
     x, _ = examples(model)
     np.testing.assert_array_equal(model.noisy(np.arange(len(x))).logits(x), model.logits(x))
@@ -331,7 +331,7 @@ def test_noisy_of_a_network_without_dropout_is_the_same_function():
 @few
 @given(seeds, st.sampled_from([(4,), (2, 3), (2, 2, 1)]))
 def test_softmax_regression_with_two_classes_is_logistic_regression(seed, shape):
-    """With θ = w₁ − w₀ and θ0 = b₁ − b₀: z₁ − z₀ = θᵀx + θ0; losses and their gradients by x agree"""
+    """With θ = w₁ − w₀ and θ0 = b₁ − b₀: z₁ − z₀ = θᵀx + θ0; losses and their gradients in x agree"""
     rng = np.random.default_rng(seed)
     softmax = SoftmaxRegression(math.prod(shape), 2, rng=rng, dtype=np.float64)
     w, b = softmax.params["1.weight"], softmax.params["1.bias"]

@@ -15,7 +15,7 @@ def network(layers, shape=(6, 6, 2)):
 
 
 def squares(params, x):
-    """Logits that use x, every parameter, and a constant of the function's own."""
+    """Logits that use x, every parameter, and a constant that the function keeps."""
     return ops.tanh(x**2 @ params["weight"]) * params["scale"]
 
 
@@ -32,7 +32,7 @@ MODELS = {
 
 
 def gradients(model, method, change):
-    """The gradients of a random dz; ``change(model, x, z)`` comes between the forward pass and the pullback."""
+    """The gradients for a random dz; ``change(model, x, z)`` is called between the forward pass and the pullback."""
     x = np.random.default_rng(2).random((5, 6, 6, 2))
     z, pull = getattr(model, method)(x)
     dz = np.random.default_rng(3).normal(size=z.shape)
@@ -54,7 +54,7 @@ def replace(model, x, z):
 @pytest.mark.parametrize("method", ["vjp_x", "vjp_theta"])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_pullback_is_that_of_the_forward_pass(name, method, change):
-    """x and z overwritten, or the parameters replaced by others: the same gradients, to the last bit"""
+    """If x and z are overwritten, or the parameters replaced, the gradients are the same to the last bit"""
     model = MODELS[name]
     before = model.params
     try:

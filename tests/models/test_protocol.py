@@ -1,4 +1,4 @@
-"""Laws of what attacks know of a model: labels from logits, loss and gradient from a pullback."""
+"""Laws of what attacks use of a model: labels from logits, loss and gradient from a pullback."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_the_label_of_k_logits_is_the_largest_and_the_first_of_equals(dtype):
 @few
 @given(seeds)
 def test_predict_is_the_label_of_the_logits(seed):
-    """predict(model, x)_i is the sign of theta.x_i + theta0, or the class of the largest logit"""
+    """predict(model, x)_i is the sign of theta.x_i + theta0, or the class with the largest logit"""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(6, 3))
     theta, w = rng.normal(size=3), rng.normal(size=(3, 4))
@@ -75,7 +75,7 @@ def test_loss_and_gradient_of_a_linear_model(seed, dtype):
 @few
 @given(seeds)
 def test_loss_and_gradient_agree_with_central_differences(seed):
-    """nabla_x L(y, f(x))_j = (L(x + h e_j) - L(x - h e_j)) / 2h, for the loss asked for"""
+    """nabla_x L(y, f(x))_j = (L(x + h e_j) - L(x - h e_j)) / 2h, for the given loss"""
     rng = np.random.default_rng(seed)
     model, x, y, h = Softmax(rng.normal(size=(3, 4))), rng.normal(size=(5, 3)), rng.integers(0, 4, 5), 1e-5
     value, g = loss_and_gradient(model, cross_entropy, x, y)

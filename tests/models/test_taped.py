@@ -1,4 +1,4 @@
-"""Laws of taped models: the same as a model by hand, the protocol, attacks on what nobody derived."""
+"""Laws of taped models: equal to a model by hand, follow the protocol, can be attacked without any derivation."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def pair(dtype=np.float64):
 
 
 def cleaned(params, x):
-    """A network behind an autoencoder: x is squeezed through two numbers first."""
+    """A network behind an autoencoder: x first passes through two numbers."""
     return hidden(params, ops.sigmoid(ops.tanh(x @ params["encode"]) @ params["decode"]))
 
 
@@ -36,7 +36,7 @@ CLEANED = CLEANED | {"encode": RNG.normal(size=(6, 2)), "decode": RNG.normal(siz
 
 
 def test_a_taped_model_is_the_model_by_hand():
-    """z, pull by x and pull by θ agree with the model that was derived on paper"""
+    """z, the gradient in x and the gradient in θ agree with the model that was derived on paper"""
     model, taped = pair()
     dz = RNG.normal(size=(5, 3))
     np.testing.assert_allclose(taped.logits(X), model.logits(X), atol=1e-14)
@@ -79,7 +79,7 @@ def test_a_binary_linear_function_is_attacked_exactly(threat):
 
 
 def test_an_attack_sees_through_an_autoencoder():
-    """PGD on the whole does more harm than PGD on the network behind it, which never saw the autoencoder"""
+    """PGD on the whole does more harm than PGD on the network alone, which ignores the autoencoder"""
     whole, behind = Taped(cleaned, CLEANED), MLP((6, 4, 3), dtype=np.float64)
     y = whole.logits(X).argmax(axis=1)
     threat = Linf(0.3).within(0, 1)
@@ -92,7 +92,7 @@ def test_an_attack_sees_through_an_autoencoder():
 @pytest.mark.parametrize("x_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtypes(dtype, x_dtype):
-    """Logits and gradients by x have the dtype of x, gradients by parameters that of the parameters"""
+    """Logits and gradients in x have the dtype of x, gradients in the parameters that of the parameters"""
     _, taped = pair(dtype)
     x = X.astype(x_dtype)
     (z, pull_x), (_, pull_theta) = taped.vjp_x(x), taped.vjp_theta(x)
@@ -103,7 +103,7 @@ def test_dtypes(dtype, x_dtype):
 
 
 def test_nothing_is_changed_in_place_by_a_function_that_would():
-    """f may say x += θ: for tensors it is no change in place; pulls repeat"""
+    """f may use x += θ: for tensors this changes nothing in place; pullbacks repeat"""
 
     def careless(params, x):
         x += params["shift"]
@@ -122,7 +122,7 @@ def test_nothing_is_changed_in_place_by_a_function_that_would():
 
 
 def test_parameters_that_are_not_used_get_zero():
-    """∂z/∂θ = 0, an array like θ; and a function without parameters has no gradients by them"""
+    """∂z/∂θ = 0, an array like θ; a function without parameters has no gradients in them"""
     taped = Taped(lambda params, x: x * params["used"], {"used": np.ones(6), "not used": np.ones((2, 3))})
     np.testing.assert_array_equal(taped.vjp_theta(X)[1](X)["not used"], np.zeros((2, 3)))
     z, pull = Taped(lambda params, x: x * x, {}).vjp_theta(X)
@@ -131,13 +131,13 @@ def test_parameters_that_are_not_used_get_zero():
 
 
 def test_the_default_loss_and_another_one():
-    """cross_entropy, unless told"""
+    """cross_entropy, unless another loss is given"""
     assert Taped(hidden, {}).loss is cross_entropy
     assert Taped(hidden, {}, loss=margin).loss is margin
 
 
 def test_shapes_are_refused():
-    """x of another shape where one was given; a function that does not give one row an example"""
+    """x of another shape than the given one is refused, and so is f if it does not return one row per example"""
     _, taped = pair()
     shaped = Taped(hidden, taped.params, (6,))
     for call in ("logits", "vjp_x", "vjp_theta"):
@@ -147,11 +147,11 @@ def test_shapes_are_refused():
             getattr(Taped(lambda params, x: (x @ params["w"]).sum(), {"w": np.ones((6, 2))}), call)(X)
         with pytest.raises(ValueError, match="f gives None for 5 examples; one row an example was expected"):
             getattr(Taped(lambda params, x: None, {"w": np.ones(6)}), call)(X)
-    np.testing.assert_array_equal(taped.logits(X.reshape(5, 2, 3)), taped.logits(X))  # f sees no difference
+    np.testing.assert_array_equal(taped.logits(X.reshape(5, 2, 3)), taped.logits(X))  # f cannot tell the difference
 
 
 def test_activations_count_what_stands_on_the_tape():
-    """One example: x W, + b, max and 0, V, + c; without a shape it is not known"""
+    """One example: x W, + b, max and 0, V, + c; without a shape the activations are not known"""
     _, taped = pair()
     assert taped.activations == 0
     model = Taped(lambda params, x: ops.relu(x @ params["1.weight"] + params["1.bias"]), taped.params, (6,))

@@ -1,4 +1,4 @@
-"""Laws of the models around another model: they answer as it does, and count every row, also from threads."""
+"""Laws of the models around another model: they answer as that model does, and count every row, even in threads."""
 
 import copy
 import sys
@@ -34,7 +34,7 @@ def x():
 
 @pytest.mark.parametrize("wrap", [Around, Watched])
 def test_a_wrapper_answers_as_the_model_inside(net, x, wrap):
-    """Logits, both pullbacks, task, loss, params, activations: those of the model, and so is every attack's δ"""
+    """Logits, both pullbacks, task, loss, params and activations are those of the model, and so is every attack's δ"""
     wrapped, y = wrap(net), predict(net, x)
     for name in ("task", "loss", "params", "activations", "layers"):
         assert getattr(wrapped, name) is getattr(net, name)
@@ -48,7 +48,7 @@ def test_a_wrapper_answers_as_the_model_inside(net, x, wrap):
 
 @pytest.mark.parametrize("wrap", [Around, Watched])
 def test_what_the_model_inside_lacks_the_wrapper_lacks(wrap):
-    """An AttributeError that names it, also while a copy is made"""
+    """An AttributeError that names it, even while a copy is made"""
     wrapped = wrap(LogisticRegression(np.ones(3)))
     with pytest.raises(AttributeError, match="no_such_thing"):
         wrapped.no_such_thing  # noqa: B018
@@ -56,7 +56,7 @@ def test_what_the_model_inside_lacks_the_wrapper_lacks(wrap):
 
 
 def test_a_subclass_may_have_a_task_of_its_own(net):
-    """Task, where the logits mean something else than those of the model inside"""
+    """The task is the wrapper's own where its logits mean something else than those of the model inside"""
 
     class OneMore(Around):
         task = Classes(5)
@@ -67,7 +67,7 @@ def test_a_subclass_may_have_a_task_of_its_own(net):
 @settings(max_examples=30, deadline=None)
 @given(owned)
 def test_rows_are_counted_by_their_owners(questions):
-    """counts_i = the number of rows that i owned in all questions, and asked = their sum"""
+    """counts_i = the number of rows that i owned in all queries, and asked = their sum"""
     model = Watched(LogisticRegression(np.ones(3)))
     for owners in questions:
         model.logits(np.zeros((len(owners), 3)), np.array(owners))
@@ -77,7 +77,7 @@ def test_rows_are_counted_by_their_owners(questions):
 
 
 def test_gradients_are_counted_when_they_are_pulled(net, x):
-    """One question, and the rows of dz for each use of the pullback"""
+    """One query counts, and so do the rows of dz each time the pullback is used"""
     watched = Watched(net)
     z, pull = watched.vjp_x(x)
     assert (watched.asked, watched.pulled) == (7, 0)
@@ -88,7 +88,7 @@ def test_gradients_are_counted_when_they_are_pulled(net, x):
 
 
 def test_every_call_is_told(net, x):
-    """on_call sees x and the owners before the model does, on_pull dz and z; what they raise refuses the call"""
+    """on_call gets x and the owners before the model does, on_pull dz and z; an error in them refuses the call"""
     calls, pulls = [], []
     watched = Watched(net, on_call=lambda *call: calls.append(call), on_pull=lambda *pull: pulls.append(pull))
     watched.logits(x, np.arange(7))
@@ -109,7 +109,7 @@ def test_every_call_is_told(net, x):
 
 
 def test_threads_lose_no_count(net, x):
-    """1600 questions of 7 rows from 8 threads"""
+    """1600 queries of 7 rows from 8 threads"""
     watched = Watched(net)
 
     def ask(_):
@@ -124,7 +124,7 @@ def test_threads_lose_no_count(net, x):
 
 
 def test_owners_reach_the_model_inside(net, x):
-    """A watched model in an oracle in an oracle: each of them counts the same rows for the same examples"""
+    """A watched model in an oracle in an oracle: all of them count the same rows for the same examples"""
     inner = Watched(net)
     middle = LogitOracle(inner)
     outer = LabelOracle(middle)
@@ -135,7 +135,7 @@ def test_owners_reach_the_model_inside(net, x):
 
 
 def test_an_oracle_tells_what_it_lets_through(net, x):
-    """on_call of an oracle sees every question that the budget holds, and no other"""
+    """on_call of an oracle sees the queries within the budget, and no others"""
     seen = []
     box = LabelOracle(net, total=10, on_call=lambda x, owners: seen.append(len(x)))
     box.predict(x)
@@ -148,7 +148,7 @@ def test_an_oracle_tells_what_it_lets_through(net, x):
 
 
 def test_a_ledger_that_refuses_books_nothing():
-    """What ``refuse`` raises leaves asked and counts as they were"""
+    """An error in ``refuse`` leaves asked and counts as they were"""
 
     class Full(Ledger):
         def refuse(self, n, asked, counts):
@@ -164,7 +164,7 @@ def test_a_ledger_that_refuses_books_nothing():
 
 
 def test_the_model_inside_moves_to_the_device(net, x, monkeypatch):
-    """to_device(wrapper) answers on the device; the wrapper and its model stay on the host"""
+    """to_device(wrapper) works on the device; the wrapper and its model stay on the host"""
     monkeypatch.setitem(sys.modules, "cupy", gpu)
     wrapped = Watched(net)
     there = to_device(wrapped)

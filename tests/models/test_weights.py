@@ -1,4 +1,4 @@
-"""Laws of models in files: what is loaded is what was saved, and nothing else is loaded."""
+"""Laws of models in files: a loaded model is the one that was saved, and nothing else is loaded."""
 
 import json
 import os
@@ -47,7 +47,7 @@ MODELS = {
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_comes_back(name, dtype, tmp_path):
-    """load(save(f)) = f: class, loss, architecture, parameters with their order and dtypes, logits and gradients"""
+    """load(save(f)) = f: class, loss, architecture, parameters in their order and dtypes, logits and gradients"""
     model = MODELS[name](dtype=dtype)
     save(model, tmp_path / "model")
     found = load(str(tmp_path / "model"))
@@ -72,7 +72,7 @@ def test_a_loaded_model_is_saved_to_the_same_bytes(tmp_path):
 
 
 def test_parameters_of_different_dtypes_keep_them(tmp_path):
-    """float64 biases beside float32 weights"""
+    """float64 biases with float32 weights"""
     model = MLP((3, 2))
     model.params["1.bias"] = model.params["1.bias"].astype(np.float64)
     save(model, tmp_path / "a")
@@ -80,7 +80,7 @@ def test_parameters_of_different_dtypes_keep_them(tmp_path):
 
 
 def test_parameters_after_a_step_come_back(tmp_path):
-    """NumPy numbers, as arithmetic leaves them of theta0, are arrays without axes in the file"""
+    """NumPy numbers, which arithmetic on theta0 returns, are arrays without axes in the file"""
     model = LogisticRegression(np.ones(2, np.float32), 0.5)
     model.params = {name: p * 2 for name, p in model.params.items()}
     save(model, tmp_path / "a")
@@ -89,7 +89,7 @@ def test_parameters_after_a_step_come_back(tmp_path):
 
 
 def test_another_loss_comes_back(tmp_path):
-    """A loss of the instance's own is in the file"""
+    """The loss of an instance is stored in the file"""
     model = MLP((3, 2))
     model.loss = margin
     save(model, tmp_path / "a")
@@ -98,13 +98,13 @@ def test_another_loss_comes_back(tmp_path):
 
 
 def test_all_layers_have_a_place():
-    """Every layer that there is can be saved"""
+    """Every layer in the library can be saved"""
     assert {Conv, Dense, Dropout, Flatten, MaxPool, AveragePool, ReLU, Tanh} <= set(LAYERS.values())
     assert Layer not in LAYERS.values()
 
 
 def test_the_generator_of_a_noisy_twin_is_not_saved(tmp_path):
-    """Dropout comes back asleep"""
+    """Dropout is switched off after loading"""
     save(network().noisy(np.arange(3)), tmp_path / "a")
     assert next(layer for layer in load(tmp_path / "a").layers if isinstance(layer, Dropout)) == Dropout(0.25)
 
@@ -136,13 +136,13 @@ def with_loss(loss):
     ids=["model", "layer", "loss"],
 )
 def test_what_cannot_be_loaded_is_not_saved(model, message, tmp_path):
-    """Models, layers and losses from elsewhere are a TypeError, and no file"""
+    """Models, layers and losses from elsewhere are a TypeError, and no file is written"""
     with pytest.raises(TypeError, match=message):
         save(model, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
-# Damage
+# Damaged files
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def saved(tmp_path):
 
 
 def test_a_file_cut_off_anywhere_is_refused(saved):
-    """Every proper beginning is a ValueError that names the file"""
+    """Every truncated file is a ValueError that names the file"""
     whole = saved.read_bytes()
     for n in range(len(whole)):
         saved.write_bytes(whole[:n])
@@ -164,7 +164,7 @@ def test_a_file_cut_off_anywhere_is_refused(saved):
 
 
 def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch):
-    """The old model is there, bit for bit, and nothing else"""
+    """The old model is there, bit for bit, and no other file"""
     before = saved.read_bytes()
 
     def full(*args):
@@ -179,7 +179,7 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch):
 
 
 def forge(path, change_about=(), **arrays):
-    """A file that says what a true one would not."""
+    """A file that claims something wrong."""
     model = MLP((2, 2), rng=rng(1))
     archive.write(path, "model", architecture(model) | dict(change_about), model.params | arrays)
 
@@ -209,7 +209,7 @@ def layers_of(*chain):
     ],
 )
 def test_parameters_that_do_not_fit_the_architecture_are_refused(about, arrays, message, tmp_path):
-    """Architecture and arrays must agree, and the architecture must be one"""
+    """Architecture and arrays must agree, and the architecture must be valid"""
     forge(tmp_path / "a.npz", about, **arrays)
     with pytest.raises(ValueError, match=rf"a\.npz .*{message}"):
         load(tmp_path / "a.npz")

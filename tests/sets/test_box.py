@@ -31,7 +31,7 @@ def test_a_box_by_hand():
 
 @given(st.lists(st.booleans(), min_size=4, max_size=4).map(np.array), st.integers(0, 999))
 def test_a_mask_is_a_range_of_zeros(where, seed):
-    """Mask(w) and Range(−∞, ∞) with zeros where w is false are the same beside a ball"""
+    """Mask(w) and Range(−∞, ∞) with zeros where w is false are the same in an intersection with a ball"""
     v = np.random.default_rng(seed).normal(size=X.shape)
     zeros = Range(np.where(where, -np.inf, 0), np.where(where, np.inf, 0))
     for ball in (Linf(0.3), L2(0.5), L1(0.8)):
@@ -76,7 +76,7 @@ def test_what_has_no_norm_says_so(threat):
 
 
 def test_a_box_alone_is_a_threat_for_plain_steps():
-    """pgd with plain steps of its own size needs no norm: any image of the box, and only the masked features stay"""
+    """pgd with plain steps needs no norm: it reaches any image in the box, and changes only the unmasked features"""
     threat = Box(0, 1) & Mask(WHERE)
     delta = pgd(NETWORK, X, Y, threat, normalized=False, alpha=1.0, steps=30)
     assert threat.at(X).contains(delta).all()
@@ -110,7 +110,7 @@ def test_bad_boxes_and_masks_are_refused():
 
 
 def test_bounds_of_what_attacks_take():
-    """bounds_of: a pair and its Box are one; None has none; a Mask, a Range and & of them bound δ"""
+    """bounds_of: a pair is the same as its Box; None has no bounds; a Mask, a Range and their intersections bound δ"""
     for found, expected in zip(bounds_of((0, 1), X), bounds_of(Box(0, 1), X), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert bounds_of(None, X) == (None, None)
@@ -135,7 +135,7 @@ SMALLEST = {
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", SMALLEST)
 def test_smallest_changes_keep_to_a_mask(name):
-    """box = Box & Mask: masked features never move, x + δ stays in the box, and something is fooled still"""
+    """box = Box & Mask: masked features never move, x + δ stays in the box, and some examples are still fooled"""
     for box in (Box(0, 1) & Mask(WHERE), Mask(WHERE)):
         delta = SMALLEST[name](NETWORK, X, Y, box=box)
         assert (delta[:, ~WHERE] == 0).all()
@@ -146,7 +146,7 @@ def test_smallest_changes_keep_to_a_mask(name):
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_pair_is_a_box(name):
-    """box = (0, 1), [0, 1] and Box(0, 1) give the same δ, to the bit"""
+    """box = (0, 1), [0, 1] and Box(0, 1) give the same δ to the last bit"""
     expected = SMALLEST[name](NETWORK, X, Y, box=(0, 1))
     for box in ([0, 1], Box(0, 1)):
         np.testing.assert_array_equal(SMALLEST[name](NETWORK, X, Y, box=box), expected)

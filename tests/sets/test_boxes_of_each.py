@@ -1,4 +1,4 @@
-"""A box may differ from example to example, shape (N, *D): it goes with its examples wherever they are cut."""
+"""A box may differ between examples, shape (N, *D): it is cut with its examples everywhere."""
 
 from functools import partial
 
@@ -30,13 +30,13 @@ ATTACKS = EVERY | ONE_PIXEL
 NETWORK, LINEAR = SmallNetwork((4,), 3, seed=3), Linear([2.0, -1.0, 0.5, 1.0], -1.0)
 X = np.random.default_rng(0).random((7, 4))
 Y = labels_of(NETWORK.logits(X))
-REACH = np.linspace(0.1, 0.4, 7)[:, None]  # other boxes for other examples
+REACH = np.linspace(0.1, 0.4, 7)[:, None]  # different boxes for different examples
 BOX = np.maximum(X - REACH, 0), np.minimum(X + REACH, 1)
 ALONE = [name for name, attack in ATTACKS.items() if not attack.universal]
 
 
 def luck(attack, i=slice(None)):
-    """What makes a random attack the same in any batch: seeds where it takes them."""
+    """What makes a random attack independent of the batch: seeds, if it takes them."""
     return {"seeds": np.arange(len(X), dtype=np.uint64)[i]} if attack.seeded else {}
 
 
@@ -57,7 +57,7 @@ def test_chunks_do_not_matter(name):
 
 @pytest.mark.parametrize("name", [n for n in ALONE if ATTACKS[n].seeded or not ATTACKS[n].random])
 def test_one_by_one_is_the_same(name):
-    """attack on a batch = attack on each example with its own row of the box, as an array of shape (1, *D) or D"""
+    """attack on a batch = attack on each example with its own row of the box, given with shape (1, *D) or D"""
     attack = ATTACKS[name]
     whole = in_chunks(attack, NETWORK, Y, attack.ball.within(*BOX), len(X))
     for i in range(len(X)):
@@ -79,7 +79,7 @@ def test_a_box_of_each_that_is_the_same_for_all(name):
 
 @pytest.mark.parametrize("name", ["universal", "universal_gradient"])
 def test_one_change_for_all_in_boxes_of_each(name):
-    """A universal change is cut off at each example's own box, in any chunks"""
+    """A universal δ is clipped to each example's own box, in chunks of any size"""
     attack = ATTACKS[name]
     threat = attack.ball.within(*BOX)
     whole, parts = (in_chunks(attack, NETWORK, Y, threat, chunk) for chunk in (len(X), 3))
@@ -89,7 +89,7 @@ def test_one_change_for_all_in_boxes_of_each(name):
 
 @pytest.mark.parametrize("ball", [Linf(0.3), L2(0.5), L1(0.8), L0(2)], ids=str)
 def test_the_exact_attack_in_boxes_of_each(ball):
-    """exact: one by one, and in chunks, as on the whole batch"""
+    """exact: one by one and in chunks = on the whole batch"""
     y, threat = labels_of(LINEAR.logits(X)), ball.within(*BOX)
     whole = EXACT(LINEAR, X, y, threat)
     with limit(chunk=2):
@@ -107,7 +107,7 @@ POINTS = np.random.default_rng(5).normal(size=(7, 4))
 @pytest.mark.parametrize("rows", [slice(2, 5), [4, 0, 4], np.arange(7) % 2 == 0, slice(3, 4)], ids=str)
 @pytest.mark.parametrize("ball", [Linf(0.3), L2(0.5), L1(0.8), L0(2)], ids=str)
 def test_the_rows_of_a_set_are_the_sets_of_the_rows(ball, rows):
-    """at(x).rows(i) has the geometry of at(x) in the rows i, and the bounds of these rows"""
+    """at(x).rows(i) has the geometry and the bounds of at(x) in the rows i"""
     threat = ball.within(*BOX).at(X)
     some = threat.rows(np.asarray(rows) if isinstance(rows, list) else rows)
     for of in ("project", "linear_max", "support", "contains"):
@@ -118,7 +118,7 @@ def test_the_rows_of_a_set_are_the_sets_of_the_rows(ball, rows):
 
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 4), (7, 1), (7, 4)])
 def test_bounds_of_any_shape_that_broadcasts(shape):
-    """Numbers, one row for all, one number or one row an example: rows() takes what belongs to its examples"""
+    """Numbers, one row for all, one number or one row for each example: rows() takes the part of its examples"""
     lower = np.full(shape, -0.5) if shape else -0.5
     upper = 1.5 + 0.01 * np.arange(np.prod(shape, dtype=int)).reshape(shape) if shape else 1.5
     threat, wide = L2(0.5).within(lower, upper).at(X), np.broadcast_to(upper, X.shape)
@@ -128,7 +128,7 @@ def test_bounds_of_any_shape_that_broadcasts(shape):
 
 
 def test_a_batch_as_long_as_an_example_is_wide():
-    """Bounds of shape D are not taken for one number an example where N equals the width of an example"""
+    """Bounds of shape D are not taken for one number per example where N equals the width of an example"""
     x = np.full((4, 4), 0.5)
     upper = np.array([0.6, 0.7, 0.8, 0.9])
     np.testing.assert_allclose(
@@ -137,7 +137,7 @@ def test_a_batch_as_long_as_an_example_is_wide():
 
 
 def test_rows_before_at_are_refused():
-    """rows() of a set that is at no examples: a ValueError that says what to call"""
+    """rows() of a set that is not at any examples: a ValueError that says what to call"""
     with pytest.raises(ValueError, match=r"\.at\(x\)"):
         Linf(0.1).within(*BOX).rows(slice(2))
 
@@ -177,7 +177,7 @@ def copied(sides):
     second=st.tuples(st.sampled_from([Linf, L2, L1]), st.sampled_from([0.1, 0.2]), st.sampled_from(list(BOUNDS))),
 )
 def test_boxes_are_equal_where_ball_and_bounds_are(first, second):
-    """(a == b) is the bool of whether ball and bounds are equal; equal sets have one hash; != is the opposite"""
+    """(a == b) says whether ball and bounds are equal; equal sets have equal hashes; != is the opposite"""
     (norm, eps, name), (other_norm, other_eps, other_name) = first, second
     a, b = norm(eps).within(*BOUNDS[name]), other_norm(other_eps).within(*copied(BOUNDS[other_name]))
     same_bounds = name == other_name or {name, other_name} == {"numbers", "floats"}
@@ -209,7 +209,7 @@ def test_negative_zero_is_zero():
 
 
 def evaluations(x, y, threat, folder):
-    """Everything of evaluate that takes a threat, as arrays."""
+    """Every function of evaluate that takes a threat; the results as arrays."""
     attacks = [partial(pgd, steps=5), EVERY["square"]]
     worst = worst_case(NETWORK, x, y, threat, attacks)
     yield from (worst.standing[1], worst.delta)
@@ -223,9 +223,9 @@ def evaluations(x, y, threat, folder):
 
 
 def test_evaluation_in_boxes_of_each(tmp_path):
-    """worst_case, curves, sweep, masking, report: in chunks as whole, with some examples wrong from the start"""
+    """worst_case, curves, sweep, masking, report: in chunks = as a whole, with some examples wrong from the start"""
     y = Y.copy()
-    y[2] = (y[2] + 1) % 3  # so that fewer examples are attacked than the box has rows
+    y[2] = (y[2] + 1) % 3  # so that the box has more rows than there are examples to attack
     threat = Linf(0.3).within(*BOX)
     whole = list(evaluations(X, y, threat, tmp_path))
     with limit(chunk=3):

@@ -1,4 +1,4 @@
-"""A box with an infinite side has no bound there: everything is as without a box, or as in a very wide one."""
+"""A box with an infinite side has no bound there: the results are as without a box, or as in a very wide one."""
 
 from functools import partial
 
@@ -41,12 +41,12 @@ def batch(seed, dtype, n=20, p=5):
 
 
 def rounding_of(v):
-    """What a result may be off, given vectors of this size."""
+    """The error allowed in a result for vectors of this size."""
     return {"rtol": 1e-5, "atol": 4 * float(np.finfo(v.dtype).eps) * max(1.0, float(abs(v).max()))}
 
 
 def half_infinite(x):
-    """Bounds for each component, some infinite, and the same with 1e3 in place of infinity."""
+    """Bounds for each component, some of them infinite, and the same bounds with 1e3 in place of infinity."""
     p = x.shape[1]
     lower, upper = np.where(np.arange(p) % 2, -INF, 0.0), np.where(np.arange(p) % 3, 1.0, INF)
     return (lower, upper), (np.maximum(lower, -WIDE), np.minimum(upper, WIDE))
@@ -61,7 +61,7 @@ def half_infinite(x):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 9999))
 def test_geometry_is_that_of_a_wide_box(ball, side, dtype, seed):
-    """project, linear_max, support, step, ascend, contains: the same as with 1e3 in place of infinity, and finite"""
+    """project, linear_max, support, step, ascend, contains: finite, and the same as with 1e3 in place of infinity"""
     x, v = batch(seed, dtype)
     rounding = rounding_of(v)
     infinite, wide = (ball.within(*box).at(x) for box in SIDES[side])
@@ -96,7 +96,7 @@ def test_no_side_is_no_box(ball, dtype, seed):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 9999))
 def test_each_component_may_have_its_own_infinite_sides(ball, seed):
-    """Bounds that are arrays with some infinite entries: as with 1e3 in their place"""
+    """Bounds that are arrays with some infinite entries behave like 1e3 in their place"""
     x, v = batch(seed, np.float64)
     infinite, wide = (ball.within(*box).at(x) for box in half_infinite(x))
     for of in ("project", "linear_max", "support"):
@@ -107,7 +107,7 @@ def test_each_component_may_have_its_own_infinite_sides(ball, seed):
 @sides
 @pytest.mark.parametrize("ball", [Linf(0.3), L2(0.5), L1(0.8)], ids=str)
 def test_samples_are_finite_and_inside(ball, side, dtype):
-    """sample: finite, in Δ(x), not all the same, dtype of x; uniform in ℓ∞ where the box leaves the ball alone"""
+    """sample: finite, in Δ(x), not constant, dtype of x; uniform in ℓ∞ where the box does not cut the ball"""
     x, _ = batch(0, dtype, n=400)
     threat = ball.within(*SIDES[side][0])
     delta = threat.sample(np.random.default_rng(0), x)
@@ -121,7 +121,7 @@ def test_samples_are_finite_and_inside(ball, side, dtype):
 
 @sides
 def test_counting_components_needs_a_finite_box(side):
-    """ℓ0 with an infinite side has no largest <g, δ> and no uniform sample; it still projects and contains"""
+    """ℓ0 with an infinite side has no largest <g, δ> and no uniform sample; project and contains still work"""
     x, v = batch(1, np.float64)
     threat, wide = (L0(2).within(*box).at(x) for box in SIDES[side])
     np.testing.assert_allclose(threat.project(v), wide.project(v))
@@ -145,7 +145,7 @@ def test_a_direction_without_an_infinite_side_has_a_largest_value():
 
 
 def bruteforce(norm, w, f, low, high):
-    """The smallest δ on the hyperplane by a linear program, or by SLSQP for ℓ2; infinite where it is out of reach."""
+    """The smallest δ on the hyperplane by a linear program, or by SLSQP for ℓ2; infinite if it cannot be reached."""
     p, bounds = len(w), list(zip(low, high, strict=True))
     if norm is L2:
         reach = linprog(np.zeros(p), A_eq=w[None], b_eq=[-f], bounds=bounds)
@@ -179,7 +179,7 @@ def bruteforce(norm, w, f, low, high):
 @settings(max_examples=25)
 @given(seed=st.integers(0, 99999))
 def test_the_nearest_point_of_a_hyperplane_by_brute_force(norm, seed):
-    """nearest_point in boxes with finite, half-infinite and infinite sides: as long as the solver's, on the plane"""
+    """nearest_point in boxes with finite, half-infinite and infinite sides: on the plane, as long as the solver's"""
     rng = np.random.default_rng(seed)
     w = np.round(rng.normal(size=4), 2) * (rng.random(4) < 0.8)
     f = float(np.round(rng.normal(), 2))
@@ -192,7 +192,7 @@ def test_the_nearest_point_of_a_hyperplane_by_brute_force(norm, seed):
     if np.isfinite(expected):
         assert on_plane
         np.testing.assert_allclose(norm.norm(delta)[0], expected, rtol=1e-4, atol=1e-6)
-    elif w.any():  # the corner that is nearest to the hyperplane
+    elif w.any():  # the corner nearest to the hyperplane
         best = np.where(w * -f > 0, high, np.where(w == 0, 0, low))
         np.testing.assert_allclose(w @ delta[0], w @ best, atol=1e-8)
 
@@ -202,7 +202,7 @@ def test_the_nearest_point_of_a_hyperplane_by_brute_force(norm, seed):
 NETWORK = SmallNetwork((4,), 3, seed=3)
 X = np.clip(np.random.default_rng(0).random((4, 4)) * 1.2 - 0.1, 0, 1)
 Y = labels_of(NETWORK.logits(X))
-# What looks at the width of the box (its change of variables, or its noise) finds its own way without one.
+# Attacks that use the width of the box (for a change of variables or for noise) search differently without one.
 OWN_WAY = ["carlini_wagner", "carlini_wagner, max", "carlini_wagner, count", *LABELS]
 
 
@@ -232,7 +232,7 @@ def test_attacks_in_no_box_and_in_a_box_without_sides(name):
 @sides
 @pytest.mark.parametrize("name", OWN_WAY)
 def test_smallest_changes_are_found_without_sides(name, side):
-    """Where the attack fools in [0, 1] it fools with an infinite side, in the box and by a change not much longer"""
+    """Where the attack fools in [0, 1] it also fools with an infinite side, in the box and with a δ not much longer"""
     attack, (lower, upper) = EVERY[name], SIDES[side][0]
     threat = attack.ball.within(lower, upper)
     delta = attack(NETWORK, X, Y, threat)
@@ -247,7 +247,7 @@ def test_smallest_changes_are_found_without_sides(name, side):
 @sides
 @pytest.mark.parametrize("ball", [Linf(0.3), L2(0.5), L1(0.8)], ids=str)
 def test_the_exact_attack_and_the_robust_objective(ball, side):
-    """exact, worst_margin and objective on linear models: those of a wide box"""
+    """exact, worst_margin and objective on linear models are those of a wide box"""
     model = LogisticRegression(np.array([2.0, -1.0, 0.0, 1.0]), -0.5)
     y = labels_of(model.logits(X))
     infinite, wide = (ball.within(*box) for box in SIDES[side])
@@ -259,7 +259,7 @@ def test_the_exact_attack_and_the_robust_objective(ball, side):
 
 @pytest.mark.parametrize("name", ["deepfool", "deepfool, max", "fab", "fab, max", "fab, sum", "lbfgs"])
 def test_the_distance_to_a_linear_boundary(name):
-    """On a linear model with a half-infinite box the smallest change has the length that the linear program says"""
+    """On a linear model with a half-infinite box the smallest change is as long as the linear program says"""
     model = Linear([2.0, -1.0, 0.5, 1.0], -1.0)
     attack, y = EVERY[name], labels_of(model.logits(X))
     low, high = -X, np.full_like(X, INF)
@@ -275,7 +275,7 @@ def test_the_distance_to_a_linear_boundary(name):
 
 @sides
 def test_evaluation_with_infinite_sides(side, tmp_path):
-    """worst_case, accuracy over ε, masking, universal changes and the report: those of a wide box"""
+    """worst_case, accuracy over ε, masking, universal attacks and the report are those of a wide box"""
     infinite, wide = (Linf(0.3).within(*box) for box in SIDES[side])
     attacks = [EVERY["pgd"], EVERY["apgd"]]
     for f in (

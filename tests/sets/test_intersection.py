@@ -1,4 +1,4 @@
-"""Laws of ``&``: intersections of a ball, a Box, a Range and a Mask are exact, and no order of them matters."""
+"""Laws of ``&``: intersections of a ball, a Box, a Range and a Mask are exact and do not depend on the order."""
 
 from itertools import permutations
 
@@ -25,7 +25,7 @@ PARTS = {
 
 
 def same_meaning(a, b, x=X):
-    """Whether two sets give the same answers at x."""
+    """Return whether two sets give the same answers at x."""
     a, b = a.at(x), b.at(x)
     v = np.random.default_rng(1).normal(size=x.shape)
     for of in ("project", "linear_max", "support", "contains"):
@@ -37,7 +37,7 @@ def same_meaning(a, b, x=X):
 
 @st.composite
 def drawn_bounds(draw, n=4):
-    """Bounds on δ that hold 0 between them, some of them zero or infinite, for one example."""
+    """Bounds on δ around 0, some of them zero or infinite, for one example."""
     side = st.sampled_from([0.0, 0.1, 0.25, 1.0, np.inf])
     low, high = (np.array(draw(st.lists(side, min_size=n, max_size=n))) for _ in range(2))
     return -low, high
@@ -48,7 +48,7 @@ def drawn_bounds(draw, n=4):
 
 @pytest.mark.parametrize("order", list(permutations(PARTS)), ids=" & ".join)
 def test_no_order_matters(order):
-    """A & B & C & D in any order, and with any brackets, is the same set, and equal"""
+    """A & B & C & D in any order and with any brackets are equal and answer alike"""
     a, b, c, d = (PARTS[name] for name in order)
     expected = PARTS["ball"] & PARTS["range"] & PARTS["box"] & PARTS["mask"]
     for made in (((a & b) & c) & d, a & (b & (c & d)), (a & b) & (c & d), a & ((b & c) & d)):
@@ -67,7 +67,7 @@ def test_two_sets_commute(names):
 
 @given(first=drawn_bounds(), second=drawn_bounds(), where=st.lists(st.booleans(), min_size=4, max_size=4))
 def test_parts_of_a_kind_are_joined(first, second, where):
-    """Range & Range, Box & Box, Mask & Mask: the larger lower and smaller upper sides; once more changes nothing"""
+    """Range & Range, Box & Box, Mask & Mask: the larger lower and smaller upper sides; repeating it changes nothing"""
     both = np.maximum(first[0], second[0]), np.minimum(first[1], second[1])
     assert Range(*first) & Range(*second) == Range(*both)
     assert Box(*first) & Box(*second) == Box(*both)
@@ -86,7 +86,7 @@ def test_two_balls_are_refused():
 
 
 def test_disjoint_boxes_are_refused():
-    """Box(0, 1) & Box(2, 3) holds nothing: a ValueError"""
+    """Box(0, 1) & Box(2, 3) is empty: a ValueError"""
     with pytest.raises(ValueError, match="is empty"):
         Box(0, 1) & Box(2, 3)
 
@@ -106,7 +106,7 @@ def test_within_is_short_for_a_box(ball):
 
 
 def test_the_parts_of_a_set():
-    """ball, box, pixels and everywhere of all kinds of sets"""
+    """ball, box, pixels and everywhere, for sets of all kinds"""
     ball, budget, box, mask = PARTS.values()
     whole = ball & budget & box & mask
     assert (whole.ball, whole.box, whole.pixels) == (ball, budget & box & mask, box)
@@ -118,7 +118,7 @@ def test_the_parts_of_a_set():
 
 
 def test_names_say_the_whole_threat():
-    """str names every part"""
+    """str names all parts"""
     threat = Linf(0.1) & Box(0, 1) & Mask(MASK)
     assert str(threat) == "‖δ‖∞ ≤ 0.1, 0 ≤ x + δ ≤ 1, 3 of 4 features may change"
     assert str(Range(-0.1, 0.2) & Box(0, 1)) == "-0.1 ≤ δ ≤ 0.2, 0 ≤ x + δ ≤ 1"
@@ -137,7 +137,7 @@ def test_an_intersection_by_hand():
 
 
 def test_a_mask_in_the_euclidean_ball_by_hand():
-    """‖δ‖₂ <= 5 with the last component fixed: (3, 4, 12) shortened to (3, 4, 0), (6, 8, 9) to half of (6, 8)"""
+    """‖δ‖₂ <= 5 with the last component fixed: (3, 4, 12) becomes (3, 4, 0), (6, 8, 9) half of (6, 8)"""
     threat = L2(5) & Mask(np.array([True, True, False]))
     np.testing.assert_allclose(threat.project(np.array([[3.0, 4, 12], [6, 8, 9]])), [[3, 4, 0], [3, 4, 0]])
     np.testing.assert_allclose(threat.linear_max(np.array([[6.0, 8, 100]])), [[3, 4, 0]])
@@ -207,7 +207,7 @@ def test_the_euclidean_maximum_fulfils_kkt(bounds, seed):
 @settings(max_examples=30)
 @given(bounds=drawn_bounds(), seed=st.integers(0, 9999), k=st.integers(0, 4))
 def test_few_components_between_bounds_by_brute_force(bounds, seed, k):
-    """L0 & Range: project and support against all choices of k components"""
+    """L0 & Range: project and support compared with all choices of k components"""
     bounds = tuple(np.clip(side, -2, 2) for side in bounds)
     v = np.random.default_rng(seed).normal(size=4).round(2)
     threat, best = L0(k) & Range(*bounds), np.clip(v, *bounds)
@@ -242,7 +242,7 @@ def test_every_set_keeps_the_contract(threat):
 
 @pytest.mark.parametrize("threat", [t for t in CONTRACTS if t.ball is not None], ids=str)
 def test_repeated_steps_reach_the_maximum(threat):
-    """δ ← ascend(δ, g, radius) comes to rest at a best point: PGD is exact on linear functions (but for ℓ1 and ℓ0)"""
+    """δ ← ascend(δ, g, radius) converges to a best point: PGD is exact on linear functions (except for ℓ1 and ℓ0)"""
     if isinstance(threat.ball, (L0, L1)):
         return
     threat, g = threat.at(X), np.random.default_rng(3).normal(size=X.shape)

@@ -1,4 +1,4 @@
-"""Laws of the perturbation sets, for every ball, alone and cut with a box."""
+"""Laws of the perturbation sets, for every ball, alone and intersected with a box."""
 
 from itertools import combinations
 
@@ -28,7 +28,7 @@ def sets(draw, kinds=norm_balls, boxed=None):
 
 
 def all_sets():
-    """Every kind of set: ℓ0 only where it is bounded, in a box."""
+    """Every kind of set; ℓ0 only in a box, where it is bounded."""
     return sets() | sets(kinds=balls, boxed=True)
 
 
@@ -70,7 +70,7 @@ def test_projection_does_not_stretch(drawn):
 
 @given(all_sets())
 def test_projection_leaves_what_is_inside(drawn):
-    """P(v) = v for v in Δ, to the bit where v is well inside (CleverHans issue 381)."""
+    """P(v) = v for v in Δ, to the last bit where v is well inside (CleverHans issue 381)."""
     delta_set, v, _ = drawn
     inside = delta_set.project(v) * v.dtype.type(0.5)
     np.testing.assert_array_equal(delta_set.project(inside), inside)
@@ -116,7 +116,7 @@ def test_boxed_projection_is_dykstras(ball):
 
 @pytest.mark.parametrize("ball", [L2(1.5), L1(4.0)])
 def test_project_then_clip_is_not_the_projection(ball):
-    """clip(P_ball(v)) is further away than P(v) in most rows: the shortcut that other libraries take."""
+    """In most rows clip(P_ball(v)) is further away than P(v): the shortcut of other libraries is wrong."""
     rng = np.random.default_rng(0)
     x, v = rng.random((400, 20)), rng.standard_normal((400, 20))
     boxed = ball.within(0, 1).at(x)
@@ -131,7 +131,7 @@ def test_l1_projection_by_hand():
 
 
 def test_boxed_l1_projection_by_hand():
-    """(2, 1) with ‖δ‖₁ <= 1 and δ_1 <= 1/4: the cap takes 1/4, the shrunk rest 3/4."""
+    """(2, 1) with ‖δ‖₁ <= 1 and δ_1 <= 1/4: the cap leaves 1/4, and the rest shrinks to 3/4."""
     boxed = L1(1).within(0, 1).at(np.array([[0.75, 0.0]]))
     np.testing.assert_allclose(boxed.project(np.array([[2.0, 1.0]])), [[0.25, 0.75]])
 
@@ -169,7 +169,7 @@ def test_support_is_eps_times_the_dual_norm(drawn):
 
 @given(sets(boxed=False))
 def test_norm_is_numpys(drawn):
-    """ball.norm(δ) = numpy.linalg.norm of the flat row."""
+    """ball.norm(δ) = numpy.linalg.norm of the flattened row."""
     ball, v, _ = drawn
     expected = [np.linalg.norm(row, NORMS[type(ball)]) for row in rows(v).astype(float)]
     np.testing.assert_allclose(ball.norm(v), expected, rtol=1e-5, atol=1e-30)
@@ -223,7 +223,7 @@ def test_tiny_gradients_keep_their_direction(make, dtype):
 
 
 def test_linear_max_of_zero_is_feasible():
-    """g = 0: every point is best, none may be NaN."""
+    """g = 0: every point is best, and the result must not be NaN."""
     for ball in (Linf(1), L2(1), L1(1), L0(1)):
         x = np.full((2, 3), 0.5)
         for delta_set in (ball, ball.within(0, 1).at(x)) if not isinstance(ball, L0) else (ball.within(0, 1).at(x),):
@@ -231,7 +231,7 @@ def test_linear_max_of_zero_is_feasible():
 
 
 def test_boxed_linear_max_by_hand():
-    """g = (3, 2, 1), room up (0.5, 1, 1): ℓ1 with ε = 1 fills 0.5 of the first, 0.5 of the second."""
+    """g = (3, 2, 1), room upwards (0.5, 1, 1): ℓ1 with ε = 1 uses 0.5 of the first and 0.5 of the second."""
     boxed = L1(1).within(0, 1).at(np.array([[0.5, 0.0, 0.0]]))
     np.testing.assert_allclose(boxed.linear_max(np.array([[3.0, 2.0, 1.0]])), [[0.5, 0.5, 0.0]])
     np.testing.assert_allclose(L0(2).within(0, 1).at(boxed.x).linear_max(np.array([[3.0, 2.0, 1.0]])), [[0.5, 1, 0]])
@@ -252,7 +252,7 @@ def test_unhindered_steps_have_size_alpha(drawn, alpha):
 
 @given(sets(kinds=radii.map(Linf) | radii.map(L2)) | sets(boxed=False))
 def test_repeated_steps_reach_linear_max(drawn):
-    """δ ← P(δ + step(g)) with α = ε comes to rest at a best point: PGD is exact on linear functions."""
+    """δ ← P(δ + step(g)) with α = ε converges to a best point: PGD is exact on linear functions."""
     delta_set, g, _ = drawn
     assume(delta_set.radius > 0)
     delta = np.zeros_like(g)
@@ -276,7 +276,7 @@ def test_samples_are_uniform_in_the_ball(ball):
 
 
 def test_boxed_linf_samples_are_uniform():
-    """ℓ∞ ∩ box is a box: every component is uniform on what is left of [−ε, ε]."""
+    """ℓ∞ ∩ box is a box: every component is uniform on the part of [−ε, ε] inside it."""
     x = np.full((4000, 1), 0.1)
     delta = Linf(0.5).within(0, 1).sample(np.random.default_rng(0), x)[:, 0]
     assert kstest((delta + 0.1) / 0.6, "uniform").pvalue > 1e-3
@@ -331,7 +331,7 @@ def test_numpy_radius_does_not_turn_float32_into_float64(make):
 
 
 def test_at_moves_the_box_from_its_own_place():
-    """Δ(x) does not depend on where the box was before: at(a).at(b) = at(b)."""
+    """Δ(x) does not depend on where the set was before: at(a).at(b) = at(b)."""
     a, b = np.full((1, 2), 0.25), np.full((1, 2), 0.75)
     threat = Linf(0.5).within(0, 1)
     v = np.ones((1, 2))
@@ -340,14 +340,14 @@ def test_at_moves_the_box_from_its_own_place():
 
 
 def test_without_at_a_box_is_delta_of_zero():
-    """Linf(1).within(−1/4, 1/2) alone is Δ(0); where 0 is outside it says so."""
+    """Linf(1).within(−1/4, 1/2) alone is Δ(0); if 0 is outside the box, the error says so."""
     np.testing.assert_array_equal(Linf(1).within(-0.25, 0.5).project(np.array([[3.0, -3.0]])), [[0.5, -0.25]])
     with pytest.raises(ValueError, match=r"call \.at\(x\) first"):
         Linf(1).within(0.25, 0.5).project(np.array([[3.0]]))
 
 
 def test_pixel_ranges_may_differ_by_component():
-    """Bounds may be arrays: one range a component."""
+    """Bounds may be arrays: one range for each component."""
     boxed = Linf(1).within(np.array([0.0, -1.0]), np.array([0.5, 1.0])).at(np.zeros((1, 2)))
     np.testing.assert_array_equal(boxed.linear_max(np.array([[1.0, -1.0]])), [[0.5, -1.0]])
 
@@ -361,7 +361,7 @@ def test_scaled_keeps_shape_and_box():
 
 
 def test_names_say_the_whole_threat():
-    """str(threat) is what stands in the head of a table."""
+    """str(threat) is the text in the head of a table."""
     assert str(Linf(0.2).within(0, 1)) == "‖δ‖∞ ≤ 0.2, 0 ≤ x + δ ≤ 1"
     assert str(L0(3)) == "‖δ‖₀ ≤ 3"
 

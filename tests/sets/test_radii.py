@@ -1,4 +1,4 @@
-"""A radius of each example: a set with ε of shape (N,) is the sets of the single radii, example by example."""
+"""A radius for each example: a set with ε of shape (N,) equals the sets with single radii, example by example."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ cases = pytest.mark.parametrize(
 
 
 def both(norm, cut, dtype=float):
-    """The set with all radii at x, and those with one radius each at one example each."""
+    """The set with all radii at x, and the sets with a single radius at a single example."""
     radii, x = K if norm == "L0" else EPS, X.astype(dtype)
     sets = [MAKE[norm](radii), *(MAKE[norm](r) for r in radii)]
     whole, *alone = [s if CUTS[cut] is None else s & CUTS[cut] for s in sets]
@@ -66,7 +66,7 @@ def test_geometry_is_that_of_single_radii(norm, cut, dtype):
 
 @cases
 def test_samples_lie_in_the_sets_of_single_radii(norm, cut):
-    """Sample i has a size of at most ε_i"""
+    """Sample i has norm at most ε_i"""
     whole, alone = both(norm, cut)
     delta = whole.sample(np.random.default_rng(0), X)
     assert all(one.contains(delta[i : i + 1]).all() for i, one in enumerate(alone))
@@ -95,7 +95,7 @@ def test_steps_of_each_example(norm):
 
 
 def test_radii_by_hand():
-    """ε = (0.5, 2): sign(g) times each; ‖g‖₁ times each"""
+    """ε = (0.5, 2): sign(g) and ‖g‖₁, each times ε"""
     ball = Linf(np.array([0.5, 2.0]))
     g = np.array([[3.0, -4.0], [1.0, 0.0]])
     np.testing.assert_array_equal(ball.linear_max(g), [[0.5, -0.5], [2, 0]])
@@ -147,7 +147,7 @@ ATTACKS = {
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("ball", [Linf(EPS), L2(EPS), Linf(EPS) & Box(0, 1)], ids=str)
 def test_attacks_with_a_radius_of_each_example(name, ball):
-    """δ lies in its own ball, in chunks as on the whole batch; equal radii give what the number gives"""
+    """δ lies in its own ball, in chunks = on the whole batch; equal radii give the same as a number"""
     delta = ATTACKS[name](NETWORK, X, Y, ball)
     assert ball.at(X).contains(delta).all()
     assert (delta[EPS == 0] == 0).all()
@@ -168,6 +168,6 @@ def test_the_closed_forms_with_a_radius_of_each_example():
 
 
 def test_square_wants_one_radius():
-    """standard ends with Square, which refuses radii of each example in words"""
+    """standard ends with Square, whose message refuses a radius for each example"""
     with pytest.raises(ValueError, match="one radius for all examples"):
         standard(NETWORK, X, Y, Linf(EPS), rng=0, steps=2, queries=5)

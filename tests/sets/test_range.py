@@ -1,4 +1,4 @@
-"""Range, a budget of each feature: a weighted ℓ∞ ball whose norm is its gauge, alone and cut with a Box."""
+"""Range, a budget for each feature: a weighted ℓ∞ ball whose norm is its gauge, alone and intersected with a Box."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_range_by_hand():
 
 @given(batches(-2.0, 2.0), radii, st.integers(0, 999))
 def test_the_same_budget_for_all_is_the_maximum_norm_ball(v, eps, seed):
-    """Range(−ε, ε) = Linf(ε) to the bit, alone and in a box; steps of size α are those of size α ε"""
+    """Range(−ε, ε) = Linf(ε) to the last bit, alone and in a box; steps of size α are those of size α ε"""
     x = np.random.default_rng(seed).random(v.shape).astype(v.dtype)
     sides = np.full(v.shape[1:], eps), float(eps)
     for side in sides:
@@ -117,13 +117,13 @@ def test_samples_are_uniform_between_the_bounds():
     ],
 )
 def test_bad_ranges_are_refused(sides, error, words):
-    """lower <= 0 <= upper, numbers, a radius >= 0"""
+    """lower <= 0 <= upper, numbers, and a radius >= 0"""
     with pytest.raises(error, match=words):
         Range(*sides)
 
 
 def test_a_half_infinite_range_has_no_sample():
-    """Where no bound holds a component, a linear function has no maximum and there is no uniform sample"""
+    """Where a component has no bound, a linear function has no maximum and there is no uniform sample"""
     budget = Range(-1, np.inf).at(X)
     np.testing.assert_array_equal(budget.linear_max(-X), -np.ones_like(X))
     for refused in (lambda: budget.linear_max(X), lambda: budget.sample(np.random.default_rng(0), X)):

@@ -1,4 +1,4 @@
-"""The contract passes what is right, kills what is wrong, and says why in one sentence."""
+"""The contract passes correct code, rejects wrong code, and says why in one sentence."""
 
 import math
 
@@ -30,12 +30,12 @@ ZERO, WIDE = L0(2).within(0, 1), Linf(0.25).within(-1, 1)
 
 @pytest.mark.parametrize("ball", [Linf(0.3), L2(0.5), L1(0.7), Linf(0.0), INF, TWO, ONE, ZERO, WIDE], ids=str)
 def test_the_balls_pass(ball):
-    """No law of balls is broken by ours"""
+    """Our balls break no law of balls"""
     assert_ball_contract(ball, max_examples=10)
 
 
 def test_the_losses_pass():
-    """No law of losses is broken by ours"""
+    """Our losses break no law of losses"""
     for loss, options in ((cross_entropy, {}), (margin, {}), (dlr, {"classes": 3})):
         assert_loss_contract(loss, max_examples=20, **options)
     for loss in (logistic, margin):
@@ -44,7 +44,7 @@ def test_the_losses_pass():
 
 @pytest.mark.parametrize("threat", [INF, TWO], ids=str)
 def test_the_evaluation_passes(threat):
-    """No law of evaluations is broken by scratchadv.evaluate"""
+    """scratchadv.evaluate breaks no law of evaluations"""
     assert_evaluation_contract(evaluate, threat, max_examples=10)
 
 
@@ -52,12 +52,12 @@ def test_the_evaluation_passes(threat):
 
 
 def weak(model, x, y, threat):
-    """Half of FGSM."""
+    """Return half of FGSM's δ."""
     return fgsm(model, x, y, threat) / 2
 
 
 def test_a_failure_is_one_sentence_with_a_small_counterexample():
-    """The error names the law and shows model, x, y, Δ and δ on one line; the law is an attribute too"""
+    """The error names the law and shows model, x, y, Δ and δ on one line; the law is also an attribute"""
     with pytest.raises(AssertionError) as caught:
         assert_attack_contract(weak, Linf(0.5), exact=True)
     message = str(caught.value)
@@ -71,7 +71,7 @@ def test_a_failure_is_one_sentence_with_a_small_counterexample():
 
 
 def test_the_counterexample_is_the_same_at_every_call():
-    """Derandomised: two calls give one message"""
+    """Derandomised: two calls give the same message"""
 
     def message():
         with pytest.raises(ContractError) as caught:
@@ -82,7 +82,7 @@ def test_the_counterexample_is_the_same_at_every_call():
 
 
 def test_laws_follow_from_promises():
-    """The same weak attack passes where it promises no optimum, and where it names the laws that it does not keep"""
+    """The weak attack passes if it promises no optimum, or if it names the laws that it does not keep"""
     assert_attack_contract(weak, Linf(0.5), max_examples=5)
     broken = ("the closed form", "pixels at the edges move", "confident logits", "a hole in the gradient")
     assert_attack_contract(weak, Linf(0.5), exact=True, without=broken, max_examples=5)
@@ -91,7 +91,7 @@ def test_laws_follow_from_promises():
 
 
 def test_an_exception_in_the_attack_breaks_the_law():
-    """What the attack raises stands in the sentence"""
+    """The message contains the exception of the attack"""
 
     def breaks(model, x, y, threat):
         raise ZeroDivisionError("by eps")
@@ -101,14 +101,14 @@ def test_an_exception_in_the_attack_breaks_the_law():
 
 
 def test_an_error_in_a_law_is_no_counterexample():
-    """What is not ``Broken`` passes through, such as a threat that cannot be"""
+    """Errors other than ``Broken`` pass through, for example for an impossible threat"""
     with pytest.raises(AttributeError):
         assert_attack_contract(fgsm, "Linf")
 
 
 @pytest.mark.parametrize("error", [IndexError("no rows"), ValueError()], ids=repr)
 def test_no_examples_must_be_refused_with_a_word(error):
-    """An IndexError, or a ValueError without a message, is no refusal"""
+    """An IndexError, or a ValueError without a message, does not count as a refusal"""
 
     def careless(model, x, y, threat):
         if len(x) == 0:
@@ -121,7 +121,7 @@ def test_no_examples_must_be_refused_with_a_word(error):
 
 
 def test_an_attack_that_is_random_now_and_then_is_told():
-    """hypothesis calls it flaky; here it is the law of seeds"""
+    """hypothesis calls such an attack flaky; here it breaks the law of seeds"""
     rng = np.random.default_rng(0)
 
     def moody(model, x, y, threat):
@@ -137,14 +137,14 @@ def test_an_attack_that_is_random_now_and_then_is_told():
 
 @pytest.mark.parametrize("laws", [LAWS, BALL_LAWS, LOSS_LAWS, EVALUATION_LAWS], ids=len)
 def test_every_law_states_its_formula(laws):
-    """The first line of each docstring; names are words"""
+    """The formula is the first line of the docstring; names are the function's words"""
     for law_name, law in laws.items():
         assert len(law.formula) > 10
         assert law.check.__name__ == law_name.replace(" ", "_")
 
 
 def test_laws_are_asked_for_by_promises_that_there_are():
-    """``needs`` holds names of promises, or that the attack is not random"""
+    """``needs`` holds names of promises, or says that the attack is not random"""
     promises = {"exact", "iterated", "keeps_best", "smallest", "random", "restarts", "targeted", "reach", "repeatable"}
     assert set().union(*(law.needs for law in LAWS.values())) <= promises
 
@@ -179,7 +179,7 @@ def test_the_gradients_of_the_models_are_right(model, y):
 
 
 def test_a_pair_is_a_two_class_problem():
-    """Margin = ±(<θ, x> + θ0) for the labels of the pair, and the others are out of reach"""
+    """Margin = ±(<θ, x> + θ0) for the labels of the pair, and the other classes cannot win"""
     model, x = LinearSoftmax.pair(np.array([1.0, -2.0]), 0.5, 4, 2, 0), np.array([[0.5, 0.25]] * 2)
     np.testing.assert_allclose(model.logits(x), [[LIFT, 0, LIFT + 0.5, 0]] * 2)
     np.testing.assert_allclose(margin.value(model.logits(x), np.array([2, 0])), [-0.5, 0.5])
@@ -195,7 +195,7 @@ def test_a_shift_keeps_differences_to_the_last_bit():
 
 
 def test_recorded_models_keep_what_they_are_given():
-    """Inputs holds every x, pulls every dz with its z"""
+    """inputs has every x, pulls every dz with its z"""
     model = Recorded(Linear([1.0]))
     x = np.array([[0.5]])
     fgsm(model, x, np.array([1]), Linf(0.1))
@@ -207,7 +207,7 @@ def test_recorded_models_keep_what_they_are_given():
 @pytest.mark.parametrize("threat", [INF, ONE], ids=str)
 @pytest.mark.parametrize("kind", ["logistic", "pair"])
 def test_the_closed_form_is_that_of_linear_programming(kind, threat):
-    """margin(x) + max <g, δ> over ball ∩ box, against scipy"""
+    """margin(x) + max <g, δ> over ball ∩ box, compared with scipy"""
     rng = np.random.default_rng(1)
     theta, x = rng.standard_normal(3), rng.random((4, 3))
     y = np.array([1, -1, 1, -1])
@@ -230,7 +230,7 @@ def test_the_closed_form_is_that_of_linear_programming(kind, threat):
 
 
 def test_the_doors_of_the_package():
-    """Contracts are loaded when asked for; what is not there is an AttributeError"""
+    """Contracts are loaded when they are asked for; an unknown name is an AttributeError"""
     assert scratchadv.testing.check_gradients is check_gradients
     assert scratchadv.testing.ContractError is ContractError
     with pytest.raises(AttributeError, match="no attribute 'assert_anything'"):

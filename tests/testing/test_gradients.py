@@ -1,4 +1,4 @@
-"""Laws of ``check_gradients``: what is right passes, every planted error is found and named, kinks are no errors."""
+"""Laws of ``check_gradients``: correct gradients pass, every planted error is found and named, kinks are not errors."""
 
 import inspect
 import subprocess
@@ -36,11 +36,11 @@ def network(chain, x, seed=0):
 
 
 def name(thing):
-    """What stands in the name of a test."""
+    """Return what a test's name shows."""
     return str(thing.shape) if isinstance(thing, np.ndarray) else type(thing).__name__
 
 
-# What is right passes.
+# Correct gradients pass.
 
 RIGHT_LAYERS = [
     (Dense(3), X),
@@ -77,7 +77,7 @@ RIGHT_LOSSES = [
 
 
 def test_the_engine_knows_all_losses():
-    """The table of maps of tensors is whole, and so is the list above"""
+    """The table of maps of tensors is complete, and so is the list above"""
     found = {
         c for n, c in inspect.getmembers(losses, inspect.isclass) if c.__module__ == losses.__name__ and n[0] != "_"
     }
@@ -86,7 +86,7 @@ def test_the_engine_knows_all_losses():
 
 @pytest.mark.parametrize(("loss", "z", "y"), RIGHT_LOSSES, ids=name)
 def test_the_losses_of_the_library_pass(loss, z, y):
-    """The same for the derivative by z"""
+    """The same for the derivative in z"""
     assert check_gradients(loss, z, y).skipped == 0
 
 
@@ -99,14 +99,14 @@ RIGHT_MODELS = [
 
 @pytest.mark.parametrize(("model", "x", "y"), RIGHT_MODELS, ids=name)
 def test_the_models_of_the_library_pass(model, x, y):
-    """The same by x and by all parameters; float32 parameters are checked in float64"""
+    """The same in x and in all parameters; float32 parameters are checked in float64"""
     assert check_gradients(model, x.astype(np.float32), y).error <= 1e-6
     assert check_gradients(model, x, y, loss=margin).error <= 1e-6
     assert check_gradients(model, x).compared < check_gradients(model, x, y).compared
 
 
 def test_a_function_of_tensors_can_be_given():
-    """reference(params, x), for a loss reference(z, y), takes the place of what is known or not known"""
+    """reference(params, x), or reference(z, y) for a loss, replaces the known map, or supplies one"""
 
     class Square(layers.Layer):
         def forward(self, params, x):
@@ -199,7 +199,7 @@ PLANTED = [
 @pytest.mark.parametrize("known", [True, False], ids=["three ways", "two ways"])
 @pytest.mark.parametrize(("layer", "x", "where"), PLANTED, ids=name)
 def test_planted_errors_in_layers_are_found(layer, x, where, known):
-    """The sentence names the layer, the array, the index and all numbers, with and without the engine"""
+    """The message names the layer, the array, the index and all numbers, with and without the engine"""
     reference = None
     if known:
         parent = type(layer).__bases__[0]
@@ -207,7 +207,7 @@ def test_planted_errors_in_layers_are_found(layer, x, where, known):
     number = r"-?[0-9.e+-]+"
     engine = f"{number} by the engine, " if known else ""
     sentence = (
-        f"^{type(layer).__name__}: the gradient by {where}.* is {number} by hand, {engine}"
+        f"^{type(layer).__name__}: the gradient in {where}.* is {number} by hand, {engine}"
         rf"{number} by central differences: relative error {number}, over 1e-06$"
     )
     with pytest.raises(AssertionError, match=sentence):
@@ -222,28 +222,28 @@ class WrongLoss(losses.CrossEntropy):
 
 
 def test_planted_errors_in_losses_are_found():
-    """Of a loss itself, and of the loss of a model"""
-    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient by z at \[\d, \d\] is"):
+    """In a loss itself, and in the loss of a model"""
+    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient in z at \[\d, \d\] is"):
         check_gradients(WrongLoss(), X, Y)
-    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient by z at \[\d, \d\] is"):
+    with pytest.raises(AssertionError, match=r"WrongLoss: the gradient in z at \[\d, \d\] is"):
         check_gradients(network([Dense(3)], X), X, Y, loss=WrongLoss())
 
 
 def spoiled(chain, x, **methods):
-    """A network with other methods."""
+    """A network with some methods replaced."""
     model = network(chain, x)
     model.__class__ = type("Spoiled", (Network,), methods)
     return model
 
 
 def test_a_shift_of_all_classes_is_seen():
-    """A bias gradient wrong by the same for all classes is invisible to cross-entropy, not to the check"""
+    """An error in the bias that is the same for all classes is invisible to cross-entropy, but not to the check"""
 
     def vjp_theta(self, x):
         z, pull = Network.vjp_theta(self, x)
         return z, lambda dz: pull(dz) | {"0.bias": pull(dz)["0.bias"] + dz.sum()}
 
-    with pytest.raises(AssertionError, match=r"Spoiled: the gradient by params\['0.bias'\] at \[\d\]"):
+    with pytest.raises(AssertionError, match=r"Spoiled: the gradient in params\['0.bias'\] at \[\d\]"):
         check_gradients(spoiled([Dense(3)], X, vjp_theta=vjp_theta), X, Y)
 
 
@@ -293,28 +293,28 @@ def _other_z(self, x):
 PROTOCOL = [
     (_dz_in_place, "Spoiled: dz is changed in place"),
     (_x_in_place, "Spoiled: x is changed in place by vjp_x"),
-    (_adds_up, "Spoiled: the gradient by x is another one when it is asked for again"),
-    (_flat, r"Spoiled: the gradient by x has shape \(20,\); \(4, 5\) was expected"),
-    (_nan, r"Spoiled: the gradient by x at \[0, 3\] is nan by hand"),
+    (_adds_up, "Spoiled: the gradient in x differs when the pullback is called again"),
+    (_flat, r"Spoiled: the gradient in x has shape \(20,\); \(4, 5\) was expected"),
+    (_nan, r"Spoiled: the gradient in x at \[0, 3\] is nan by hand"),
     (_other_z, r"Spoiled: z by vjp_x at \[0, 0\] is .*, by logits "),
 ]
 
 
 @pytest.mark.parametrize(("vjp_x", "message"), PROTOCOL, ids=[f.__name__ for f, _ in PROTOCOL])
 def test_what_breaks_the_protocol_is_found(vjp_x, message):
-    """Nothing changes in place, pulls repeat, shapes agree, no NaN, one z"""
+    """Nothing changes in place, pullbacks repeat, shapes agree, there is no NaN, and z is the same everywhere"""
     with pytest.raises(AssertionError, match=message):
         check_gradients(spoiled([Dense(3)], X, vjp_x=vjp_x), X)
 
 
 def test_a_missing_gradient_is_found():
-    """vjp_theta gives exactly the names of params"""
+    """vjp_theta returns exactly the names of params"""
 
     def vjp_theta(self, x):
         z, pull = Network.vjp_theta(self, x)
         return z, lambda dz: {"0.weight": pull(dz)["0.weight"]}
 
-    with pytest.raises(AssertionError, match=r"gradients by \['0.weight'\]; by \['0.bias', '0.weight'\] were expected"):
+    with pytest.raises(AssertionError, match=r"gradients in \['0.weight'\]; in \['0.bias', '0.weight'\] were expected"):
         check_gradients(spoiled([Dense(3)], X, vjp_theta=vjp_theta), X)
 
 
@@ -322,7 +322,7 @@ def test_a_missing_gradient_is_found():
 
 
 def test_kinks_are_skipped_and_counted():
-    """max(x, 0) at 0 has no derivative; elsewhere it is compared, and errors there are still found"""
+    """max(x, 0) at 0 has no derivative; elsewhere it is compared, and errors are still found"""
     x = X.copy()
     x[:2] = 0
     seen = check_gradients(ReLU(), x, samples=20)
@@ -333,7 +333,7 @@ def test_kinks_are_skipped_and_counted():
 
 
 def test_at_a_kink_any_subgradient_will_do():
-    """Hand and engine may choose different ones: it is no error"""
+    """The gradient by hand and the engine's may choose different subgradients: this is no error"""
 
     class Generous(ReLU):
         def forward(self, params, z):
@@ -349,19 +349,19 @@ def test_at_a_kink_any_subgradient_will_do():
 
 @pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4, 1e-5])
 def test_near_a_kink_the_step_is_shortened(distance):
-    """x at any distance from the kink: compared with a step that does not cross it, and right"""
+    """For x at any distance from the kink, a step that does not cross it is chosen, and the comparison is right"""
     x = distance * np.sign(X) * (1 + np.arange(5) / 7)
     assert check_gradients(ReLU(), x).skipped == 0
 
 
 def test_where_all_is_kink_the_check_says_so():
-    """A check that compares nothing is not passed"""
-    with pytest.raises(AssertionError, match="ReLU: f has kinks in all 11 directions of x; move it away"):
+    """A check that compares nothing does not pass"""
+    with pytest.raises(AssertionError, match="ReLU: f has kinks in all 11 directions of x; choose another x"):
         check_gradients(ReLU(), np.zeros((4, 5)))
 
 
 def test_functions_with_a_narrow_domain_and_large_entries():
-    """log x at x = 0.001, x W at x = 1e4: steps that leave the domain are shortened, and long ones taken"""
+    """log x at x = 0.001, x W at x = 1e4: steps that leave the domain are shortened, and long steps are taken"""
 
     class Log(layers.Layer):
         def forward(self, params, x):
@@ -378,7 +378,7 @@ def test_functions_with_a_narrow_domain_and_large_entries():
 
 
 def test_nothing_is_changed_and_the_seed_decides():
-    """x, y and the model are what they were; the same rng, the same answer"""
+    """x, y and the model are not changed; the same rng gives the same result"""
     model = network(CNN, IMAGES)
     before = {name: value.copy() for name, value in model.params.items()} | {"x": IMAGES.copy()}
     first, second = (check_gradients(model, IMAGES, Y[:2], rng=np.random.default_rng(5)) for _ in range(2))
@@ -388,14 +388,14 @@ def test_nothing_is_changed_and_the_seed_decides():
 
 
 def test_what_is_neither_model_nor_layer_nor_loss_is_refused():
-    """Type and expectation are named"""
+    """The message names the type and what was expected"""
     with pytest.raises(TypeError, match="a model, a layer or a loss was expected, not 3"):
         check_gradients(3, X)
-    with pytest.raises(TypeError, match="CrossEntropy is a loss; labels y were expected"):
+    with pytest.raises(TypeError, match="CrossEntropy is a loss, so labels y were expected"):
         check_gradients(cross_entropy, X)
 
 
 def test_it_needs_no_hypothesis():
-    """import scratchadv.testing loads numpy only"""
+    """import scratchadv.testing does not import hypothesis"""
     code = "import sys, scratchadv.testing; print('hypothesis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

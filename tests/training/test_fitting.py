@@ -1,4 +1,4 @@
-"""Laws of training by minibatches, on convex problems and on a model that writes down what it sees."""
+"""Laws of training by minibatches, on convex problems and on a model that records its inputs."""
 
 from functools import partial
 from itertools import chain
@@ -28,7 +28,7 @@ def rng(seed=0):
 
 
 def problem(seed, n=12, shape=(3,), dtype=np.float64):
-    """Examples in the unit box, labels, and a start."""
+    """Examples in the unit box, labels, and initial parameters."""
     random = rng(seed)
     x, y = random.random((n, *shape)).astype(dtype), random.choice([-1, 1], n)
     return LogisticRegression(random.normal(size=shape).astype(dtype), random.normal()), x, y
@@ -40,7 +40,7 @@ def objective(model, x, y, ball=Linf(0)):  # noqa: B008  # frozen
 
 
 class Diary:
-    """A model whose logits are 0, and that writes down the examples (by their first pixel) of every batch."""
+    """A model whose logits are 0, and which records the examples of every batch (by their first pixel)."""
 
     loss = logistic
 
@@ -69,7 +69,7 @@ def keep_a_diary(n, epochs, batch_size, seed=0):
 @few
 @given(n=st.integers(1, 23), epochs=st.integers(0, 3), batch_size=st.integers(1, 30))
 def test_every_example_is_seen_once_an_epoch_and_only_the_last_batch_is_smaller(n, epochs, batch_size):
-    """Each epoch's batches partition the examples; all but its last have batch_size of them"""
+    """The batches of each epoch partition the examples; all but the last have batch_size of them"""
     batches = keep_a_diary(n, epochs, batch_size)
     sizes = [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
     assert [len(batch) for batch in batches] == epochs * sizes
@@ -79,7 +79,7 @@ def test_every_example_is_seen_once_an_epoch_and_only_the_last_batch_is_smaller(
 
 
 def test_the_order_is_new_in_each_epoch_and_for_each_seed():
-    """The permutations of 50 examples differ from epoch to epoch and from seed to seed, and from the given order"""
+    """The order of 50 examples differs between epochs and between seeds, and from the given order"""
     orders = keep_a_diary(50, 4, 50, seed=0) + keep_a_diary(50, 4, 50, seed=1) + [list(range(50))]
     assert len({tuple(order) for order in orders}) == 9
 
@@ -163,7 +163,7 @@ def test_gradient_descent_goes_down_as_far_as_the_descent_lemma_says(seed):
 
 
 def test_the_attack_sees_the_model_as_it_is_at_each_step():
-    """delta is computed on theta[t], batch by batch, and on no other"""
+    """delta is computed at theta[t], batch by batch, and at no other theta"""
     model, x, y = problem(2)
     seen = []
 
@@ -187,7 +187,7 @@ def test_the_attack_sees_the_model_as_it_is_at_each_step():
 
 
 def test_a_batch_counts_by_its_mean_whatever_its_size():
-    """Doubling every example of a batch changes no step: (1/2m) sum over 2m = (1/m) sum over m"""
+    """Doubling every example of a batch does not change a step: (1/2m) sum over 2m = (1/m) sum over m"""
     model, x, y = problem(3)
     twice, _, _ = problem(3)
     fit(model, x, y, epochs=1, optimizer=SGD(1), rng=rng(), batch_size=len(x))
@@ -195,11 +195,11 @@ def test_a_batch_counts_by_its_mean_whatever_its_size():
     np.testing.assert_allclose(twice.params["theta"], model.params["theta"], rtol=1e-13)
 
 
-# What is left behind
+# Results
 
 
 def test_history_is_measured_before_each_step_and_averaged_over_examples():
-    """step size 0: every epoch's loss is the objective, its error that of the model, though batches differ in size"""
+    """With step size 0 every epoch's loss is the objective and its error the model's, although batch sizes differ"""
     model, x, y = problem(4, n=17)
     history = fit(model, x, y, epochs=3, optimizer=SGD(0), rng=rng(), batch_size=5)
     np.testing.assert_allclose(history.loss, 3 * [objective(model, x, y)], rtol=1e-14)
@@ -208,7 +208,7 @@ def test_history_is_measured_before_each_step_and_averaged_over_examples():
 
 
 def test_history_is_measured_at_the_attacked_examples():
-    """step size 0 on a model without a clean error: the loss is the robust objective, the error the attacked one"""
+    """With step size 0 and no clean error: the loss is the robust objective, and the error is that under attack"""
     model, ball = LogisticRegression(np.array([1.0, -1.0])), Linf(0.1)
     x = rng().random((40, 2))
     y = predict(model, x)
@@ -220,7 +220,7 @@ def test_history_is_measured_at_the_attacked_examples():
 
 @pytest.mark.parametrize("attack", [None, partial(exact, threat=Linf(0.1))])
 def test_old_arrays_are_not_written_to(attack):
-    """x, y and the arrays of the first theta are what they were"""
+    """x, y and the initial arrays of theta are not changed"""
     model, x, y = problem(7)
     arrays = [x, y, *model.params.values()]
     before = [a.copy() for a in arrays]
@@ -243,7 +243,7 @@ def test_no_epochs_change_nothing():
 @pytest.mark.parametrize("theta_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("attack", [None, partial(exact, threat=Linf(np.float64(0.1)))])
 def test_parameters_keep_their_dtype(x_dtype, theta_dtype, attack):
-    """theta of float32 is float32 after training on float64, and the other way round"""
+    """theta of float32 is float32 after training on float64, and vice versa"""
     model, _, _ = problem(9, dtype=theta_dtype)
     _, x, y = problem(9, dtype=x_dtype)
     fit(model, x, y, epochs=2, optimizer=SGD(np.float64(0.5)), rng=rng(), attack=attack)
@@ -256,7 +256,7 @@ def test_parameters_keep_their_dtype(x_dtype, theta_dtype, attack):
 @pytest.mark.parametrize("batch_size", [3, 12])
 @pytest.mark.parametrize("lr", [1e200, 1e308])
 def test_a_step_too_large_is_an_error_and_the_last_good_parameters_are_kept(lr, batch_size):
-    """If loss or theta is no longer finite: FloatingPointError, no warning, and theta is one of a finite loss"""
+    """If loss or theta is no longer finite: FloatingPointError, no warning, and theta is one with a finite loss"""
     model, x, y = problem(10)
     x = 1e150 * x
     with pytest.raises(FloatingPointError, match="NaN or infinite: try a smaller step size"):
@@ -266,7 +266,7 @@ def test_a_step_too_large_is_an_error_and_the_last_good_parameters_are_kept(lr, 
 
 @pytest.mark.parametrize("explode", [lambda p: p * np.inf, lambda p: p * np.nan, lambda p: p + 1.7e308])
 def test_the_parameters_kept_are_those_before_the_step_that_went_wrong(explode):
-    """theta[2] is not finite, or it is and its loss is not: theta[1] is kept"""
+    """If theta[2] is not finite, or its loss is not, theta[1] is kept"""
     model, x, y = problem(11)
     steps = []
 
@@ -282,7 +282,7 @@ def test_the_parameters_kept_are_those_before_the_step_that_went_wrong(explode):
 
 
 def test_a_last_step_that_goes_wrong_is_not_taken():
-    """theta[1] is not finite, and no loss will be computed there: an error all the same, and theta[0] is kept"""
+    """theta[1] is not finite, and no loss is computed there: an error all the same, and theta[0] is kept"""
     model, x, y = problem(14)
     theta = model.params["theta"]
 
@@ -296,7 +296,7 @@ def test_a_last_step_that_goes_wrong_is_not_taken():
 
 
 def test_a_loss_that_is_infinite_from_the_start_changes_nothing():
-    """theta[0] gives an infinite loss: an error, and theta[0] is kept"""
+    """theta[0] has an infinite loss: an error, and theta[0] is kept"""
     model = LogisticRegression(np.full(3, 1.5e308))
     theta = model.params["theta"]
     x = np.array([[0.0, 0, 0], [9, 9, 9]])
@@ -330,7 +330,7 @@ GOOD = {"epochs": 1, "optimizer": SGD(0.1), "rng": rng(), "batch_size": 5}
     ],
 )
 def test_bad_input_is_refused_before_any_step(wrong, error, message):
-    """An argument that does not fit is an error that names it; nothing is drawn, attacked or trained"""
+    """An invalid argument is an error that names it; nothing is drawn, attacked or trained"""
     model, x, y = problem(0)
     theta, drawn = model.params["theta"], rng()
     data = {"x": x, "y": y} | {key: value for key, value in wrong.items() if key in ("x", "y")}
@@ -342,7 +342,7 @@ def test_bad_input_is_refused_before_any_step(wrong, error, message):
 
 
 def test_training_off_a_terminal_prints_nothing(capsys):
-    """No bar where the error stream is no terminal; progress=False trains the same"""
+    """No bar if the error stream is not a terminal; progress=False trains in the same way"""
     thetas = []
     for progress in (True, False):
         model, x, y = problem(13)
@@ -353,7 +353,7 @@ def test_training_off_a_terminal_prints_nothing(capsys):
 
 
 class FakeBar:
-    """What tqdm would be told."""
+    """Records what tqdm would be told."""
 
     def __init__(self, iterable, **options):
         self.options, self.updates, self.postfixes = options, 0, []
@@ -373,7 +373,7 @@ class FakeBar:
 
 
 def test_the_bar_counts_batches_and_shows_the_last_epoch(monkeypatch, tmp_path):
-    """total = epochs x batches, those of a checkpoint done before; loss and error after each epoch"""
+    """total = epochs x batches, including those done before a checkpoint; loss and error after each epoch"""
     monkeypatch.setattr(tqdm, "tqdm", FakeBar)
     options = GOOD | {"checkpoint": tmp_path / "run.npz"}
     for epochs, done in ((2, 0), (5, 2)):
@@ -399,7 +399,7 @@ def test_the_defaults_are_those_that_the_docstring_says():
 
 
 def test_training_is_the_loop_of_the_slides():
-    """theta = theta - alpha_e mean grad, batches of a permutation an epoch, written out"""
+    """theta = theta - alpha_e mean grad, with a permutation in each epoch, written out"""
     model, x, y = problem(21)
     by_hand, _, _ = problem(21)
     schedule, random = steps({1: 0.5, 2: 0.25}), rng(3)
@@ -415,7 +415,7 @@ def test_training_is_the_loop_of_the_slides():
 
 @pytest.mark.parametrize("optimizer", [SGD(0.5, momentum=0.9), Adam(0.1)], ids=str)
 def test_the_state_of_the_optimizer_goes_from_step_to_step_and_from_epoch_to_epoch(optimizer):
-    """E epochs of one batch are E steps with one state"""
+    """E epochs of one batch are E steps with one state of the optimiser"""
     model, x, y = problem(22)
     by_hand, _, _ = problem(22)
     fit(model, x, y, epochs=4, optimizer=optimizer)
@@ -427,14 +427,14 @@ def test_the_state_of_the_optimizer_goes_from_step_to_step_and_from_epoch_to_epo
 
 
 def test_an_attack_that_returns_another_shape_is_refused():
-    """delta must be shaped like x: a broadcast would be another attack in silence"""
+    """delta must have the shape of x: a broadcast would silently be another attack"""
     model, x, y = problem(23)
     with pytest.raises(ValueError, match=r"the attack's delta has shape \(3,\); the shape of x, \(12, 3\)"):
         fit(model, x, y, epochs=1, attack=lambda model, x, y: x[0])
 
 
 def test_an_attack_of_float64_does_not_widen_float32():
-    """A user's delta of float64 trains as its float32"""
+    """A user's delta of float64 trains like its float32 version"""
     found = []
     for dtype in (np.float32, np.float64):
         model, x, y = problem(24, dtype=np.float32)
@@ -447,7 +447,7 @@ def test_an_attack_of_float64_does_not_widen_float32():
 
 
 def digits(n=40):
-    """Small images and three classes."""
+    """Small images with three classes."""
     random = rng(9)
     return random.random((n, 6, 6, 1), dtype=np.float32), random.integers(0, 3, n)
 
@@ -479,7 +479,7 @@ def test_the_attack_sees_no_dropout_and_the_step_does():
 
 
 def test_dropout_is_drawn_anew_for_each_step_and_for_each_example():
-    """Steps of size 0 on one batch again and again: the losses differ; and so they do for equal examples"""
+    """With steps of size 0 on the same batch, the losses differ between steps, and between equal examples"""
     x, y = digits(8)
     history = fit(dropout_net(), x, y, epochs=4, optimizer=SGD(0))
     assert len(set(history.loss)) == 4
@@ -497,7 +497,7 @@ def deep_dropout_net():
 @settings(max_examples=15, deadline=None)
 @given(chunk=st.integers(1, 20), threads=st.integers(1, 4))
 def test_training_with_dropout_depends_neither_on_chunks_nor_on_threads(attack, chunk, threads):
-    """The parameters after six steps are the same to 1e-12, whatever the size of the chunks"""
+    """The parameters after six steps are the same to 1e-12 for every size of the chunks"""
     x, y = digits(24)
     whole, cut = deep_dropout_net(), deep_dropout_net()
     options = {"epochs": 2, "batch_size": 10, "optimizer": SGD(0.1, 0.9), "attack": attack}
@@ -512,7 +512,7 @@ def test_training_with_dropout_depends_neither_on_chunks_nor_on_threads(attack, 
 @pytest.mark.parametrize("make", [cnn, dropout_net])
 @pytest.mark.parametrize("chunk", [1, 3, 7])
 def test_the_number_of_threads_changes_nothing(make, chunk):
-    """The chunks' gradients are added up in order: the same bits on 1, 2 and 5 threads"""
+    """The gradients of the chunks are added in order: the same bits on 1, 2 and 5 threads"""
     x, y = digits()
     found = []
     for threads in (1, 2, 5):
@@ -524,7 +524,7 @@ def test_the_number_of_threads_changes_nothing(make, chunk):
 
 
 def test_chunks_change_nothing_beyond_rounding():
-    """The mean's gradient is the sum of the chunks' parts"""
+    """The gradient of the mean is the sum of the chunks' parts"""
     x, y = digits()
     found = []
     for chunk in (1, 7, 100):
@@ -564,7 +564,7 @@ EPOCHS = 4
 
 
 def train(run, path, epochs=EPOCHS, wrap=lambda attack: attack, model=None, **changed):
-    """A run from its beginning as a new process would start it; what it leaves behind."""
+    """Return what a run from its beginning leaves behind, started as by a new process."""
     make, optimizer, attack = RUNS[run]
     model, random, (x, y) = model or make(), rng(5), digits()
     y = np.where(y == 0, 1, -1) if make is linear else y
@@ -576,7 +576,7 @@ def train(run, path, epochs=EPOCHS, wrap=lambda attack: attack, model=None, **ch
 
 @pytest.mark.parametrize("run", RUNS)
 def test_a_run_that_is_resumed_is_the_run_that_was_not_interrupted(run, tmp_path):
-    """After e epochs, for every e: parameters, history, generator and checkpoint are the same, to the last bit"""
+    """Stopped after e epochs, for every e, a run ends with the same parameters, history, generator and checkpoint"""
     expected = train(run, tmp_path / "whole.npz")
     assert expected == train(run, None)
     for epochs in range(EPOCHS + 1):
@@ -594,7 +594,7 @@ class Interrupted(BaseException):
 @pytest.mark.parametrize("same_model", [False, True])
 @pytest.mark.parametrize("run", ["random start", "its own generator", "own function"])
 def test_an_interruption_costs_the_running_epoch_and_nothing_else(run, same_model, tmp_path):
-    """The attack raises at its n-th call, for every n: the model is as the file has it, and the run can be resumed"""
+    """The attack raises at its n-th call, for every n: the model is as in the file, and the run can be resumed"""
     expected = train(run, None)
     for n in range(3 * EPOCHS):
         path, calls, model = tmp_path / f"{n}.npz", [], RUNS[run][0]()
@@ -615,7 +615,7 @@ def test_an_interruption_costs_the_running_epoch_and_nothing_else(run, same_mode
 
 
 class Wrapped(partial):
-    """Looks like the first function, and calls the second."""
+    """A function that looks like the first one, and calls the second."""
 
     def __new__(cls, shown, called):
         self = super().__new__(cls, shown)
@@ -627,7 +627,7 @@ class Wrapped(partial):
 
 
 def test_without_a_checkpoint_an_interruption_keeps_what_was_learned():
-    """theta is that of the last step"""
+    """theta is that after the last step"""
     model, x, y = problem(30)
     theta = model.params["theta"]
 
@@ -642,7 +642,7 @@ def test_without_a_checkpoint_an_interruption_keeps_what_was_learned():
 
 
 def test_a_finished_run_is_left_at_once(tmp_path):
-    """Nothing is attacked or stepped; parameters, history and generator are those of the end"""
+    """Nothing is attacked or stepped; parameters, history and generator are those at the end"""
     expected = train("Adam", tmp_path / "a.npz")
 
     class Untouched(Adam):
@@ -654,7 +654,7 @@ def test_a_finished_run_is_left_at_once(tmp_path):
 
 
 def test_nan_leaves_the_checkpoint_of_the_last_epoch(tmp_path):
-    """The third epoch explodes: the error says so, and two epochs can still be had"""
+    """The third epoch diverges: the error says so, and the first two epochs can still be used"""
     two = train("own function", tmp_path / "a.npz", epochs=2)
     with pytest.raises(FloatingPointError, match=r"NaN or infinite.* \(epoch 2; the last good parameters are kept\)"):
         train("own function", tmp_path / "a.npz", attack=lambda model, x, y: np.full_like(x, np.inf))
@@ -683,7 +683,7 @@ def test_nan_leaves_the_checkpoint_of_the_last_epoch(tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(changed, message, tmp_path):
-    """What differs is named, and neither the model nor the file is touched"""
+    """The message names what differs, and neither the model nor the file is changed"""
     path = tmp_path / "a.npz"
     train("Adam", path, epochs=3)
     before, model = path.read_bytes(), changed.get("model", cnn())
@@ -695,7 +695,7 @@ def test_a_checkpoint_of_another_run_is_refused(changed, message, tmp_path):
 
 
 def test_a_checkpoint_whose_masks_were_drawn_by_chunk_is_refused(tmp_path, monkeypatch):
-    """Earlier versions dropped other entries: going on would be another run; without dropout nothing has changed"""
+    """Earlier versions dropped other entries, so going on would be another run; without dropout nothing has changed"""
     current = fitting.describe_run
 
     def earlier(*args):
@@ -711,7 +711,7 @@ def test_a_checkpoint_whose_masks_were_drawn_by_chunk_is_refused(tmp_path, monke
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
-    """Fewer examples, or one pixel: the data differ"""
+    """With fewer examples, or one other pixel, the data differ"""
     model, x, y = problem(31)
     options = {"epochs": 1, "checkpoint": tmp_path / "a.npz"}
     fit(model, x, y, **options)
@@ -724,14 +724,14 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path):
 
 
 def test_a_checkpoint_with_other_generators_is_refused(tmp_path):
-    """An attack that draws from a generator of its own cannot go on without its state"""
+    """An attack that draws from its own generator cannot be resumed without its state"""
     train("own function", tmp_path / "a.npz", epochs=1)
     with pytest.raises(ValueError, match="has 1 random generators; this run draws from 2"):
         train("own function", tmp_path / "a.npz", attack=random_start(rng(1)))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
-    """Cut off in many places, or a model: a ValueError, and the model is as it was"""
+    """Truncated in many places, or a model: a ValueError, and the model is not changed"""
     path, model = tmp_path / "a.npz", linear()
     train("SGD", path, epochs=1)
     whole = path.read_bytes()
@@ -746,7 +746,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 
 def test_models_that_cannot_be_saved_can_be_resumed(tmp_path):
-    """A model of any class has a checkpoint: it is told by its class and the shapes of its parameters"""
+    """A model of any class has a checkpoint: it is known by its class and the shapes of its parameters"""
     x, options = np.ones((6, 2)), {"epochs": 2, "checkpoint": tmp_path / "a.npz"}
     first, second = Diary(), Diary()
     history = fit(first, x, np.ones(6), **options)

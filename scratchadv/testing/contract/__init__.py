@@ -1,11 +1,12 @@
-"""Contracts: laws that anyone's attack, ball, loss or evaluation must keep, each failure explained in one sentence.
+"""Contracts: the laws that every attack, perturbation set, loss and evaluation must keep.
 
-``attack.py`` holds an attack against the laws of ``conventions.py``, ``independence.py``, ``strength.py`` and
-``odd.py`` (odd models and labels); ``sets.py``, ``losses.py`` and ``evaluations.py`` have the laws of perturbation
-sets, of losses and of what judges attacks. ``hold.py`` says how a counterexample is found and told.
+Each failure is explained in one sentence. ``attack.py`` checks an attack against the laws of ``conventions.py``,
+``independence.py``, ``strength.py`` and ``odd.py`` (odd models and labels). ``sets.py``, ``losses.py`` and
+``evaluations.py`` contain the laws of perturbation sets, losses and evaluations. ``hold.py`` finds a counterexample and
+describes it.
 """
 
-from .hold import ContractError  # first, for it says what to install
+from .hold import ContractError  # first, because it says what to install
 
 # isort: split
 from .attack import assert_attack_contract

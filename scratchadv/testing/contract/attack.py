@@ -1,10 +1,10 @@
-"""The contract of attacks: the laws that follow from what an attack promises, held against it."""
+"""The contract of attacks: an attack is checked against the laws that follow from its promises."""
 
 from ...parallel import limit
-from . import conventions, independence, strength  # noqa: F401, they fill the table of laws
+from . import conventions, independence, strength  # noqa: F401, importing them fills the table of laws
 
 # isort: split
-from . import odd  # noqa: F401, the last of the table
+from . import odd  # noqa: F401, its laws come last in the table
 from .hold import hold
 from .promise import KINDS, Promise
 
@@ -29,59 +29,60 @@ def assert_attack_contract(
     max_examples=20,
     shrink=True,
 ):
-    r"""Hold the laws that follow from what an attack promises against it, on small models whose worst case is known.
+    r"""Check an attack against the laws that follow from its promises, on small models whose worst case is known.
 
-    All laws are in the table ``LAWS``. Every attack promises the conventions: δ is an array like x, inside Δ(x);
-    nothing is changed in place, no example depends on its batch mates, bad input is refused, no linear model gains.
-    The cases are the same at each call, and nothing is written to disk.
+    All laws are in the table ``LAWS``. Every attack must keep the conventions: δ is an array like x inside Δ(x),
+    nothing is changed in place, no example depends on the others in its batch, invalid arguments are refused, and
+    on linear models δ is no worse than no attack. The cases are the same at each call, and nothing is written to disk.
 
     Parameters
     ----------
     attack : callable
-        ``attack(model, x, y, threat)`` gives δ; with ``rng=`` where it is random, ``target=`` where it is targeted,
-        ``restarts=`` where it has them. Other options: ``functools.partial``.
+        ``attack(model, x, y, threat)`` returns δ. It also takes ``rng=`` if it is random, ``target=`` if it is
+        targeted, and ``restarts=`` if it has restarts. Fix other options with ``functools.partial``.
     threat : Set
-        The perturbation set to try it under; its radius and its pixel range are kept.
+        The perturbation set under which the attack is tried; its radius and its pixel range are not changed.
     exact : bool
-        It reaches the closed form on linear models up to rounding.
+        The attack reaches the closed form on linear models up to rounding.
     iterated : bool
-        It reaches the closed form on linear models up to ``tolerance``.
+        The attack reaches the closed form on linear models up to ``tolerance``.
     keeps_best : bool, optional
-        It returns the best of its iterates, δ = 0 among them. Default: ``iterated``.
+        The attack returns the best of its iterates, including δ = 0. Default: ``iterated``.
     smallest : bool
-        It looks for the smallest change: δ = 0, or x + δ is misclassified; δ = 0 where x is misclassified already.
+        The attack looks for the smallest change: either x + δ is misclassified or δ = 0, and δ = 0 if x is
+        misclassified already.
     random : bool
-        It takes ``rng``, a NumPy Generator.
+        The attack takes ``rng``, a NumPy Generator.
     restarts : bool
-        It takes ``restarts`` beside ``rng``, and the first start of several is that of one.
+        The attack takes ``restarts`` as well as ``rng``, and the first of several starts is the start of a single run.
     targeted : bool
-        It takes ``target``, and goes up z_target − z_y or down the loss of the target.
+        The attack takes ``target``, and increases z_target − z_y or decreases the loss of the target.
     models : tuple of {"logistic", "softmax", "network"}
-        What it can attack: one logit with labels −1/+1, several logits that are linear in x, a network.
+        The models that it can attack: one logit with labels −1/+1, several logits that are linear in x, a network.
     classes : int
-        The fewest classes that it can attack, for models with several logits.
+        The smallest number of classes that it can attack, for models with several logits.
     loss : Loss, optional
-        What it maximises. Default: the loss of the model.
+        The loss that it maximises. Default: the loss of the model.
     tolerance : float
-        The share of what is to be gained that an iterated attack may leave.
+        The fraction of the possible gain that an iterated attack may miss.
     reach : float, optional
-        On linear models it fools whatever the closed form fools with this share of the radius (smallest-change attacks,
-        which promise no optimum).
+        For smallest-change attacks, which do not promise an optimum: on linear models the attack fools every example
+        that the closed form fools with this fraction of the radius.
     without : tuple of str
-        Names of laws that the attack openly does not keep.
+        Names of laws that the attack is known not to keep.
     max_examples : int
-        Cases a law.
+        The number of cases for each law.
     shrink : bool
-        Whether to look for the smallest counterexample, or to tell the first one.
+        Whether to look for the smallest counterexample; otherwise the first one is reported.
 
     Raises
     ------
     ContractError
-        If a law is broken: which, how, and a small case that shows it, in one sentence.
+        If a law is broken. The message says in one sentence which law and how, with a small case that shows it.
 
     Examples
     --------
-    A student's own FGSM, without the sign:
+    A student's own FGSM, in which the sign was forgotten:
 
     >>> from scratchadv.checked import checked
     >>> from scratchadv.models.protocol import loss_and_gradient
@@ -109,5 +110,5 @@ def assert_attack_contract(
         tolerance=tolerance,
         reach=reach,
     )
-    with limit(threads=1):  # a few small examples at a time
+    with limit(threads=1):  # the batches are too small to be shared among threads
         hold(promise.laws(without), promise, max_examples, shrink)

@@ -1,4 +1,4 @@
-"""The cases that the laws of attacks are drawn from: a model, images, labels and a set of perturbations."""
+"""Strategies for the cases on which attacks are checked: a model, images, labels and a perturbation set."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from .measures import margin_of
 
 
 def ordinary(promise):
-    """Any model, labels that it gives."""
+    """Return cases with any model, and labels that it predicts."""
     return cases(promise.threat, promise.models, classes=promise.classes)
 
 
 def something_to_gain(promise):
-    """Any model, labels that it gives, and a gradient that leads somewhere in Δ (unless it is {0}) for each example."""
+    """Return ordinary cases in which every example can gain something inside Δ, unless Δ = {0}."""
 
     def leads(case):
         z, pull = case.model.vjp_x(case.x)
@@ -28,28 +28,28 @@ def something_to_gain(promise):
 
 
 def mislabelled(promise):
-    """Any model, labels that it does not give."""
+    """Return cases with any model, and labels that it does not predict."""
     return cases(promise.threat, promise.models, classes=promise.classes, right=False)
 
 
 def linear(promise, **options):
-    """A linear model of two classes, alone or among others out of reach."""
+    """Return cases with a linear model of two classes, alone or among other classes that cannot win."""
     kinds = [kind for kind in promise.models if kind != "network"]
     return cases(promise.threat, kinds, classes=promise.classes, **options) if kinds else st.nothing()
 
 
 def off_the_edges(promise):
-    """Linear, and pixels lie near the ends of their range, but not at them."""
+    """Return linear cases in which pixels may lie near the ends of their range, but not at them."""
     return linear(promise, places=(0.5, 0.25, 0.75, 0.0625, 0.9375))
 
 
 def at_the_edges(promise):
-    """Linear, and every pixel lies at an end of its range."""
+    """Return linear cases in which every pixel lies at an end of its range."""
     return linear(promise, places=(0.0, 1.0))
 
 
 def confident(promise):
-    """Linear, one example, and the model scaled until its label leads by 60: in float32, 1 − p is far below 1e-16."""
+    """Return linear cases with one example whose label leads by 60, so that 1 − p is far below 1e-16."""
 
     def scale(case):
         size = max(abs(margin_of(case, 0 * case.x)[0]), 0.05)
@@ -59,7 +59,7 @@ def confident(promise):
 
 
 def scaled(model, factor):
-    """The linear model with its logits, or those of the pair, times the factor and the others out of reach."""
+    """Return the model with its logits, or those of its pair, multiplied by the factor; other classes cannot win."""
     if isinstance(model, Linear):
         return Linear(*(factor * p for p in model.params.values()))
     weight, bias = model.params.values()
@@ -67,7 +67,7 @@ def scaled(model, factor):
 
 
 def shifted(promise):
-    """Several logits, all of them made negative, or larger."""
+    """Return cases with several logits, and a constant that makes all of them negative, or larger."""
     kinds = [kind for kind in promise.models if kind != "logistic"]
     if not kinds:
         return st.nothing()
@@ -78,12 +78,13 @@ def shifted(promise):
 
 @st.composite
 def constant(draw, promise):
-    """A model that gives the same logits to all; the label of the first example is right, the others are any."""
+    """Draw a model with the same logits for every x; the label of the first example is right, the others are random."""
     shape = draw(picture_shapes(promise.threat))
     x = draw(pictures(promise.threat, shape, draw(st.integers(1, 3))))
     binary = promise.models == ("logistic",) or ("logistic" in promise.models and draw(st.booleans()))
     k = max(3, promise.classes)
-    model, labels = (Linear(np.zeros(shape), 1.0), [1, -1]) if binary else (Constant(np.arange(k) % 2), [*range(k)])
+    model = Linear(np.zeros(shape), 1.0) if binary else Constant(np.arange(k) % 2)
+    labels = [1, -1] if binary else [*range(k)]
     y = np.array(draw(st.lists(st.sampled_from(labels), min_size=len(x), max_size=len(x))))
     y[0] = labels_of(model.logits(x))[0]
     return Case(model, x, y, promise.threat, seed=draw(seeds))
@@ -91,7 +92,7 @@ def constant(draw, promise):
 
 @st.composite
 def with_other_mates(draw, promise):
-    """Two batches of the same model that have one example in common: at least two examples, the first is the same."""
+    """Draw two batches of at least two examples for the same model; only their first examples are the same."""
     case = draw(cases(promise.threat, promise.models, classes=promise.classes, least=2))
     x = draw(pictures(promise.threat, case.x.shape[1:], len(case.x), dtype=case.x.dtype))
     x[0] = case.x[0]
@@ -100,15 +101,16 @@ def with_other_mates(draw, promise):
 
 @st.composite
 def targets(draw, promise):
-    """Three or four classes that all count; one image, once for every target; its logits nearly equal.
+    """Draw a linear model of three or four classes, and an image with nearly equal logits, once for every target.
 
-    The weights are drawn, not chosen, so that no two components tie and the best δ is one point.
+    The weights come from a normal distribution, so that no two components tie and the best δ is a single point.
     """
     shape = draw(picture_shapes(promise.threat))
     k = draw(st.integers(max(3, promise.classes), max(4, promise.classes)))
     x = draw(pictures(promise.threat, shape, 1)).repeat(k - 1, axis=0)
     label = draw(st.integers(0, k - 1))
-    y, target = np.full(k - 1, label), (label + np.arange(1, k)) % k
+    y = np.full(k - 1, label)
+    target = (label + np.arange(1, k)) % k
     weight = np.random.default_rng(draw(seeds)).standard_normal((k, *shape))
     gain = promise.threat.at(x.astype(float)).support(weight[target] - weight[y]).min()
     weight *= 20 / max(gain, 1e-3)
@@ -117,5 +119,5 @@ def targets(draw, promise):
 
 
 def wider(promise):
-    """Linear, and how many times larger the radius becomes."""
+    """Return linear cases, and the factor by which the radius grows."""
     return st.builds(lambda case, k: replace(case, more=k), linear(promise), st.sampled_from([2, 1.5, 4]))

@@ -1,4 +1,4 @@
-"""Laws about the conventions that every attack keeps, from the plainest on."""
+"""Laws about the conventions that every attack keeps, beginning with the simplest."""
 
 import copy
 import math
@@ -15,10 +15,10 @@ from .promise import LAWS, copied, refused, row_of, told
 
 @law(LAWS, something_to_gain)
 def an_array_like_x(promise, case):
-    """δ is a NumPy array, shape δ = shape x, dtype δ = dtype x."""
+    """δ is a NumPy array with the shape and the dtype of x."""
     delta = promise(case)
     if delta.dtype != case.x.dtype:
-        raise Broken(f"δ has dtype {delta.dtype}, x has {case.x.dtype}", **told(case))
+        raise Broken(f"δ has dtype {delta.dtype}, but x has dtype {case.x.dtype}", **told(case))
 
 
 @law(LAWS, something_to_gain)
@@ -33,16 +33,15 @@ def inside_the_set(promise, case):
 
 @law(LAWS, constant)
 def a_constant_model(promise, case):
-    """∇L = 0 everywhere: δ is finite and inside Δ(x); a smallest-change attack gives δ = 0."""
+    """If ∇L = 0 everywhere, then δ is finite and inside Δ(x); a smallest-change attack returns δ = 0."""
     delta = delta_inside(promise, case)
     if promise.smallest and delta.any():
-        raise Broken("nothing fools this model, and δ is not 0", **told(case, delta))
+        raise Broken("no δ changes the prediction of this model, but δ is not 0", **told(case, delta))
 
 
 @law(LAWS, ordinary)
 def nothing_is_changed(promise, case):
-    """x, y, the model and its parameters are after the attack what they were before."""
-
+    """The attack does not change x, y, the threat, the model or its parameters."""
     case = copied(case)
 
     def state():
@@ -53,38 +52,39 @@ def nothing_is_changed(promise, case):
     after = state()
     for name in sorted({*before, *after}):
         if name not in before or name not in after or not np.array_equal(before[name], after[name]):
-            raise Broken(f"{name} was {brief(before.get(name))}, and is {brief(after.get(name))}", Δ=case.threat)
+            old, new = brief(before.get(name)), brief(after.get(name))
+            raise Broken(f"the attack changed {name} from {old} to {new}", Δ=case.threat)
 
 
 @law(LAWS, ordinary)
 def the_model_sees_pixels_only(promise, case):
-    """l <= x' <= u for every x' that the attack asks the model about."""
+    """l <= x' <= u for every x' that the attack shows to the model."""
     pixels = case.threat.pixels
     lower, upper = (-math.inf, math.inf) if pixels is None else (pixels.lower, pixels.upper)
     watched = replace(case, model=Recorded(case.model))
     promise(watched)
     for x in watched.model.inputs:
         if not ((x >= lower - 1e-5) & (x <= upper + 1e-5)).all():
-            raise Broken(f"the model was asked about {brief(x)}, outside [{lower}, {upper}]", **told(case))
+            raise Broken(f"the attack showed {brief(x)} to the model, outside [{lower}, {upper}]", **told(case))
 
 
 @law(LAWS, ordinary)
 def float64_nowhere_unasked(promise, case):
-    """Dtype x' = dtype x for every x' the model is asked about; dtype dz = dtype z for every pullback."""
+    """Every x' that the attack shows to the model has the dtype of x, and every dz that it pulls back that of z."""
     watched = replace(case, model=Recorded(case.model))
     promise(watched)
     for x in watched.model.inputs:
         if x.dtype != case.x.dtype:
-            raise Broken(f"x has dtype {case.x.dtype}, the model was asked about {x.dtype}", **told(case))
+            raise Broken(f"x has dtype {case.x.dtype}, but the attack showed {x.dtype} to the model", **told(case))
     for dz, z in watched.model.pulls:
         if dz.dtype != z.dtype:
-            raise Broken(f"z has dtype {z.dtype}, {dz.dtype} was pulled back", **told(case))
+            raise Broken(f"z has dtype {z.dtype}, but the attack pulled back {dz.dtype}", **told(case))
 
 
 @law(LAWS, ordinary)
 def no_examples_are_refused(promise, case):
     """attack(x of shape (0, *D)) raises a ValueError."""
-    refused(promise, row_of(case, slice(0, 0)), "no examples")
+    refused(promise, row_of(case, slice(0, 0)), "an empty batch")
 
 
 @law(LAWS, ordinary)
@@ -97,6 +97,6 @@ def what_is_not_a_number_is_refused(promise, case):
 
 
 def _parts(model):
-    """Whatever the model holds, by name."""
+    """Return everything that the model holds, by name."""
     held = {f"the model's {name}": part for name, part in vars(model).items() if name != "params"}
     return held | {f"the model's {name}": part for name, part in model.params.items()}

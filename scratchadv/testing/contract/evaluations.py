@@ -1,4 +1,4 @@
-"""The contract of evaluations: of what judges attacks and counts robust examples."""
+"""The contract of evaluations, which judge attacks and count robust examples."""
 
 import math
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ EVALUATION_LAWS = {}
 
 
 def assert_evaluation_contract(evaluation, threat, *, max_examples=30, shrink=True):
-    """Hold the laws of ``EVALUATION_LAWS`` against what judges attacks.
+    """Check an evaluation against the laws of ``EVALUATION_LAWS``.
 
     Parameters
     ----------
     evaluation : module or object
-        With ``judge(model, x, y, delta, threat, *, target=None, bits=None)``, whose result has ``success``, and
-        ``robust_accuracy(model, x, y, threat, attacks)``; such as ``scratchadv.evaluate``.
+        It has ``judge(model, x, y, delta, threat, *, target=None, bits=None)``, whose result has ``success``, and
+        ``robust_accuracy(model, x, y, threat, attacks)``. An example is ``scratchadv.evaluate``.
     threat : Set
-        With the box [0, 1].
+        A perturbation set with the box [0, 1].
     max_examples : int
-        Cases a law.
+        The number of cases for each law.
     shrink : bool
-        Whether to look for the smallest counterexample, or to tell the first one.
+        Whether to look for the smallest counterexample; otherwise the first one is reported.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def assert_evaluation_contract(evaluation, threat, *, max_examples=30, shrink=Tr
 
 @dataclass(frozen=True)
 class _Tried:
-    """An attack's case, and perturbations some of which fool, and some of which leave the set."""
+    """A case, and perturbations: some of them fool the model, and some of them leave the set."""
 
     case: Any
     deltas: Any
@@ -53,7 +53,8 @@ class _Tried:
 @st.composite
 def _tried(draw, subject):
     case = draw(cases(subject.threat, ("softmax", "network"), classes=3, least=2, most=4))
-    rng, twin = np.random.default_rng(case.seed), _same(case.x, case.x).argmax(axis=1)  # equal examples, equal δ
+    rng = np.random.default_rng(case.seed)
+    twin = _same(case.x, case.x).argmax(axis=1)  # equal examples get equal δ
     best = subject.threat.at(case.x).linear_max(_uphill(case))
     deltas = [
         (scale * best + noise * rng.uniform(-1, 1, case.x.shape)).astype(case.x.dtype)[twin]
@@ -68,7 +69,7 @@ def _uphill(case):
 
 
 def _fallen(subject, case, delta, labels=None, reached=None):
-    """What ``success`` means, from scratch: the labels of the images, and whether δ keeps to ball and box."""
+    """Return what ``success`` must be: whether the label changes, or is the one to be reached, and δ is in the set."""
     labels = labels_of(case.model.logits(case.x + delta)) if labels is None else labels
     fooled = labels != case.y if reached is None else labels == reached
     return fooled & subject.threat.at(case.x).contains(delta)
@@ -86,16 +87,17 @@ def success_is_another_label_inside_the_set(subject, tried):
 def a_target_is_that_label_and_no_other(subject, tried):
     """success_i = [label(x_i + δ_i) = target_i and δ_i ∈ Δ(x_i)], for every target."""
     case = tried.case
+    delta = tried.deltas[0]
     k = case.model.logits(case.x).shape[1]
     for shift in range(k):
-        target, delta = (case.y + shift) % k, tried.deltas[0]
+        target = (case.y + shift) % k
         found = subject.evaluation.judge(case.model, case.x, case.y, delta, subject.threat, target=target).success
         _compare(subject, case, delta, found, _fallen(subject, case, delta, reached=target))
 
 
 @law(EVALUATION_LAWS, _tried)
 def rounding_comes_before_the_judgement(subject, tried):
-    """With bits: success_i = [label(r(x_i + δ_i)) ≠ y_i and δ_i ∈ Δ(x_i)], r to the levels of the picture file."""
+    """With bits: success_i = [label(r(x_i + δ_i)) ≠ y_i and δ_i ∈ Δ(x_i)], where r rounds to the file's levels."""
     case = tried.case
     for bits in (8, 1):
         for delta in tried.deltas[:2]:
@@ -109,7 +111,8 @@ def rounding_comes_before_the_judgement(subject, tried):
 @law(EVALUATION_LAWS, _tried)
 def what_is_not_a_number_is_no_perturbation(subject, tried):
     """judge(δ with NaN) raises a ValueError."""
-    case, delta = tried.case, tried.deltas[0].copy()
+    case = tried.case
+    delta = tried.deltas[0].copy()
     delta.ravel()[0] = math.nan
     try:
         subject.evaluation.judge(case.model, case.x, case.y, delta, subject.threat)
@@ -120,19 +123,22 @@ def what_is_not_a_number_is_no_perturbation(subject, tried):
 
 @law(EVALUATION_LAWS, _tried)
 def robust_accuracy_is_the_worst_case(subject, tried):
-    """robust accuracy = mean over examples of min over attacks, the clean image among them."""
-    case, attacks = tried.case, [_fixed(tried.case, delta) for delta in tried.deltas]
+    """Robust accuracy = mean over examples of min over attacks, where δ = 0 counts as an attack."""
+    case = tried.case
+    attacks = [_fixed(case, delta) for delta in tried.deltas]
     falls = np.any([_fallen(subject, case, delta) for delta in tried.deltas], axis=0)
     expected = float((~falls & (labels_of(case.model.logits(case.x)) == case.y)).mean())
     found = float(subject.evaluation.robust_accuracy(case.model, case.x, case.y, subject.threat, attacks))
     if not math.isclose(found, expected, abs_tol=1e-6):
-        raise Broken(f"{found:.4g}, where {expected:.4g} of the examples stand", model=case.model, x=case.x, y=case.y)
+        why = f"the robust accuracy is given as {found:.4g}, but {expected:.4g} of the examples withstand all attacks"
+        raise Broken(why, model=case.model, x=case.x, y=case.y)
 
 
 @law(EVALUATION_LAWS, _tried)
 def logits_that_are_nan_have_no_accuracy(subject, tried):
     """robust_accuracy(model whose logits are NaN) raises a ValueError."""
-    case, model = tried.case, NotANumber(tried.case.model)
+    case = tried.case
+    model = NotANumber(case.model)
     try:
         found = subject.evaluation.robust_accuracy(model, case.x, case.y, subject.threat, [_fixed(case, 0 * case.x)])
     except ValueError:
@@ -142,7 +148,7 @@ def logits_that_are_nan_have_no_accuracy(subject, tried):
 
 @law(EVALUATION_LAWS, _tried)
 def a_wrong_label_counts_as_fallen(subject, tried):
-    """label(x) ≠ y, no attack finds anything: robust accuracy = clean accuracy, and no error."""
+    """Robust accuracy = clean accuracy where no attack finds anything, even if label(x) ≠ y for some x."""
     case = tried.case
     y = case.y.copy()
     y[0] = (y[0] + 1) % case.model.logits(case.x).shape[1]
@@ -150,11 +156,12 @@ def a_wrong_label_counts_as_fallen(subject, tried):
     nothing = _fixed(case, np.zeros_like(case.x))
     found = float(subject.evaluation.robust_accuracy(case.model, case.x, y, subject.threat, [nothing]))
     if not math.isclose(found, expected, abs_tol=1e-6):
-        raise Broken(f"{found:.4g}, where {expected:.4g} are classified rightly", model=case.model, x=case.x, y=y)
+        why = f"the robust accuracy is given as {found:.4g}, but {expected:.4g} are correctly classified"
+        raise Broken(why, model=case.model, x=case.x, y=y)
 
 
 def _fixed(case, delta):
-    """An attack that gives this δ, whichever of the examples it is asked for."""
+    """Return an attack that returns this δ, for whichever of the examples it gets."""
 
     def attack(model, x, y, threat):
         return delta[_same(x, case.x).argmax(axis=1)]
@@ -170,6 +177,6 @@ def _compare(subject, case, delta, found, expected, how=""):
     wrong = some(np.asarray(found) != expected)
     if wrong:
         raise Broken(
-            f"success is {bool(found[wrong][0])}, and should be {bool(expected[wrong][0])}{how}",
+            f"success is {bool(found[wrong][0])}, but should be {bool(expected[wrong][0])}{how}",
             **{"model": case.model, "x": case.x[wrong], "y": case.y[wrong], "δ": delta[wrong], "Δ": subject.threat},
         )

@@ -1,4 +1,4 @@
-"""How a law is held against something: hypothesis looks for a case that breaks it, and makes that case small."""
+"""How a law is checked: hypothesis looks for a case that breaks it, and makes that case small."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ with needed_by("scratchadv.testing.contract", "hypothesis", "test"):
 
 
 class ContractError(AssertionError):
-    """A law that is broken.
+    """The error that names the law that was broken.
 
     Attributes
     ----------
     law : str
-        Its name in the table of laws.
+        The name of the law in its table.
     """
 
     def __init__(self, law, sentence):
@@ -26,25 +26,26 @@ class ContractError(AssertionError):
 
 
 class Broken(Exception):
-    """What a law says when it is broken: why, and the values that show it."""
+    """The error that a law raises when it is broken: the reason, and the values that show it."""
 
     def __init__(self, why, **values):
         super().__init__(why)
-        self.why, self.values = why, values
+        self.why = why
+        self.values = values
 
 
 @dataclass(frozen=True)
 class Law:
-    """A law and when it applies.
+    """A law, and the subjects to which it applies.
 
     Attributes
     ----------
     check : callable
         ``check(subject, case)`` raises ``Broken``; the first line of its docstring is the formula.
     cases : callable
-        ``cases(subject)`` is the strategy that its cases are drawn from.
+        ``cases(subject)`` is the strategy from which its cases are drawn.
     needs : tuple of str
-        The law applies to what promises one of these; empty: to all.
+        The law applies to subjects that promise at least one of these; if empty, to all.
     """
 
     check: Callable
@@ -53,12 +54,12 @@ class Law:
 
     @property
     def formula(self):
-        """The first line of the docstring."""
+        """The first line of the docstring of the check."""
         return self.check.__doc__.splitlines()[0]
 
 
 def law(table, cases, *needs):
-    """Put the decorated check into the table, by its name with spaces."""
+    """Return a decorator that puts a check into the table, under its name with spaces for underscores."""
 
     def register(check):
         table[check.__name__.replace("_", " ")] = Law(check, cases, needs)
@@ -68,22 +69,22 @@ def law(table, cases, *needs):
 
 
 def hold(laws, subject, max_examples, shrink=True):
-    """Hold the laws against the subject, one after the other.
+    """Check the subject against the laws, one after the other.
 
     Parameters
     ----------
     laws : dict of str to Law
     subject : Any
-        What the checks take first.
+        The first argument of each check.
     max_examples : int
-        Cases a law.
+        The number of cases for each law.
     shrink : bool
-        Whether to look for the smallest counterexample, or to tell the first one.
+        Whether to look for the smallest counterexample; otherwise the first one is reported.
 
     Raises
     ------
     ContractError
-        The first law that is broken.
+        For the first law that is broken.
     """
     for name, one in laws.items():
         broken = counterexample(one, subject, max_examples, shrink)
@@ -93,9 +94,10 @@ def hold(laws, subject, max_examples, shrink=True):
 
 
 def counterexample(law, subject, max_examples, shrink=True):
-    """The smallest ``Broken`` that hypothesis finds, or None; the same at every call."""
-    found, drawn = [], law.cases(subject)
-    if drawn.is_empty:  # no model of the kind that the law speaks of
+    """Return the smallest ``Broken`` that hypothesis finds, or None; it is the same at every call."""
+    found = []
+    drawn = law.cases(subject)
+    if drawn.is_empty:  # the subject takes no model of the kind that the law is about
         return None
 
     @settings(
@@ -118,7 +120,7 @@ def counterexample(law, subject, max_examples, shrink=True):
 
     try:
         holds()
-    except (Broken, Flaky, FlakyFailure):  # flaky: a law that is broken now and then, as by an attack without a seed
+    except (Broken, Flaky, FlakyFailure):  # flaky: broken only sometimes, as by an attack without a seed
         return found[-1]
     return None
 

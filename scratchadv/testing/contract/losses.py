@@ -15,21 +15,21 @@ LOSS_LAWS = {}
 
 
 def assert_loss_contract(loss, *, binary=False, classes=2, shifts=True, max_examples=50, shrink=True):
-    """Hold the laws of ``LOSS_LAWS`` against a loss.
+    """Check a loss against the laws of ``LOSS_LAWS``.
 
     Parameters
     ----------
     loss : Loss
     binary : bool
-        Whether it is tried on one logit and labels −1/+1 instead of ``(N, K)``.
+        Whether to try it on one logit and labels −1/+1, instead of logits of shape ``(N, K)``.
     classes : int
-        The fewest classes that it is made for.
+        The smallest number of classes for which it is defined.
     shifts : bool
-        Whether it does not change when all logits are shifted.
+        Whether it promises not to change when a constant is added to all logits.
     max_examples : int
-        Cases a law.
+        The number of cases for each law.
     shrink : bool
-        Whether to look for the smallest counterexample, or to tell the first one.
+        Whether to look for the smallest counterexample; otherwise the first one is reported.
 
     Raises
     ------
@@ -44,10 +44,12 @@ def assert_loss_contract(loss, *, binary=False, classes=2, shifts=True, max_exam
 
 @st.composite
 def _logits(draw, subject):
-    """Logits with all kinds of signs and sizes, no ties, and labels."""
-    rng, n = np.random.default_rng(draw(seeds)), draw(st.integers(1, 3))
+    """Draw logits of all signs and sizes, without ties, and labels."""
+    rng = np.random.default_rng(draw(seeds))
+    n = draw(st.integers(1, 3))
     k = draw(st.integers(subject.classes, max(4, subject.classes)))
-    middle, size = draw(st.sampled_from([0.0, 20.0, -20.0])), draw(st.sampled_from([1.0, 5.0]))
+    middle = draw(st.sampled_from([0.0, 20.0, -20.0]))
+    size = draw(st.sampled_from([1.0, 5.0]))
     z = (middle + size * rng.standard_normal(n if subject.binary else (n, k))).round(4)
     return z, rng.choice([-1, 1], n) if subject.binary else rng.integers(0, k, n)
 
@@ -58,7 +60,7 @@ def _alike(a, b):
 
 @law(LOSS_LAWS, _logits)
 def one_value_an_example(subject, case):
-    """value(z, y) is (N,), grad(z, y) like z; the values of a batch are those of its examples, never a mean."""
+    """value(z, y) has shape (N,), grad(z, y) that of z; each example has its own in a batch, never a mean."""
     z, y = case
     value, g = subject.loss.value(z, y), subject.loss.grad(z, y)
     if value.shape != y.shape or g.shape != z.shape:
@@ -70,29 +72,31 @@ def one_value_an_example(subject, case):
 
 @law(LOSS_LAWS, _logits)
 def shifted_logits_give_the_same_loss(subject, case):
-    """L(z + c) = L(z), the gradients too, for a constant c."""
+    """L(z + c) = L(z) for a constant c, and the gradients are equal too."""
     z, y = case
     for c in (-50.0, 50.0):
         for what in (subject.loss.value, subject.loss.grad):
             if not _alike(what(z, y), what(z + c, y)):
-                raise Broken(f"all logits shifted by {c:g} give another {what.__name__}", z=z, y=y)
+                raise Broken(f"adding {c:g} to all logits changes the {what.__name__}", z=z, y=y)
 
 
 @law(LOSS_LAWS, _logits)
 def the_gradient_is_the_slope(subject, case):
-    """<grad, v> = (L(z + hv) − L(z − hv)) / 2h, h small."""
+    """<grad, v> = (L(z + hv) − L(z − hv)) / 2h for small h."""
     z, y = case
-    g, h = subject.loss.grad(z, y), 1e-5
+    g = subject.loss.grad(z, y)
+    h = 1e-5
     for v in np.eye(math.prod(z.shape[1:])).reshape(-1, *z.shape[1:]):
         slope = (subject.loss.value(z + h * v, y) - subject.loss.value(z - h * v, y)) / (2 * h)
         wrong = some(~np.isclose(rows(g * v).sum(axis=1), slope, rtol=1e-3, atol=1e-6))
         if wrong:
-            raise Broken("the gradient is not the slope", z=z[wrong], y=y[wrong], gradient=g[wrong], slope=slope[wrong])
+            shown = {"z": z[wrong], "y": y[wrong], "gradient": g[wrong], "slope": slope[wrong]}
+            raise Broken("the gradient is not the slope of the loss", **shown)
 
 
 @law(LOSS_LAWS, _logits)
 def a_masked_class_does_not_count(subject, case):
-    """L(z with one class more at −∞) = L(z): the label's logit and all others are finite."""
+    """L(z with one more class at −∞) = L(z), where all logits in z are finite."""
     z, y = case
     if subject.binary:
         return
@@ -105,26 +109,28 @@ def a_masked_class_does_not_count(subject, case):
 
 @law(LOSS_LAWS, _logits)
 def float32_is_kept(subject, case):
-    """Dtype value = dtype grad = dtype z."""
-    z, y = case[0].astype(np.float32), case[1]
+    """Value and gradient have the dtype of z."""
+    z, y = case
+    z = z.astype(np.float32)
     kept = {subject.loss.value(z, y).dtype, subject.loss.grad(z, y).dtype}
     if kept != {np.dtype(np.float32)}:
-        raise Broken(f"z is float32, value and gradient are {', '.join(map(str, kept))}", z=z, y=y)
+        raise Broken(f"z is float32, but value and gradient are {', '.join(map(str, kept))}", z=z, y=y)
 
 
 @law(LOSS_LAWS, _logits)
 def confident_logits_have_a_gradient(subject, case):
-    """Float32: the label's logit leads by 60, and ∂L/∂z_y < 0 still."""
+    """In float32, ∂L/∂z_y < 0 even if the logit of the label leads by 60."""
     _, y = case
     if subject.binary:
-        z, sign = 60 * y.astype(np.float32), y
+        z = 60 * y.astype(np.float32)
     else:
         k = max(3, subject.classes)
         y = y % k
-        z, sign = np.arange(k, dtype=np.float32) - 60 * (np.arange(k) != y[:, None]), 1
+        z = np.arange(k, dtype=np.float32) - 60 * (np.arange(k) != y[:, None])
         z = z.astype(np.float32)
     g = subject.loss.grad(z, y)
-    slope = g * sign if subject.binary else g[np.arange(len(y)), y]
+    slope = g * y if subject.binary else g[np.arange(len(y)), y]
     lost = some(~(slope < 0))
     if lost:
-        raise Broken("the label leads by 60, and the loss has no slope", z=z[lost], y=y[lost], gradient=g[lost])
+        why = "the label leads by 60, and the loss does not fall as its logit rises"
+        raise Broken(why, z=z[lost], y=y[lost], gradient=g[lost])

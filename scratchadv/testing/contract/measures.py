@@ -1,4 +1,4 @@
-"""What a law measures of δ: the loss, the margin and its closed form, and what rounding may do to them."""
+"""What laws measure: the loss and the margin at x + δ, the closed form, and the error that rounding may cause."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from .promise import row_of, told
 
 
 def value(promise, case, delta):
-    """Return the loss that the attack climbs, at x + δ, in float64, ``(N,)``."""
+    """Return the loss that the attack maximises at x + δ, in float64, ``(N,)``."""
     return (promise.loss or case.model.loss).value(logits_at(case.model, case.x, delta), case.y)
 
 
 def margin_of(case, delta):
-    """Return the margin by which the true label loses at x + δ, in float64, ``(N,)``."""
+    """Return the margin at x + δ (positive where the label y loses), in float64, ``(N,)``."""
     return margin.value(logits_at(case.model, case.x, delta), case.y)
 
 
 def best_margin(case, share=1.0):
-    """Return margin(x) + max over Δ of <∇ margin, δ>, ``(N,)``: the closed form of linear models, for a share of ε."""
+    """Return margin(x) + max over Δ of <∇ margin, δ>, ``(N,)``: the closed form, at ``share`` times the radius."""
     x = case.x.astype(float)
     z, pull = case.model.vjp_x(x)
     threat = case.threat if share == 1 else case.threat.scaled(share * case.threat.radius)
@@ -42,7 +42,7 @@ def logits_at(model, x, delta):
 
 
 def delta_inside(promise, case):
-    """Return δ of the attack; break the law where δ is not inside Δ(x)."""
+    """Return the δ of the attack; raise ``Broken`` if it is not inside Δ(x)."""
     delta = promise(case)
     if not case.threat.at(case.x).contains(delta).all():
         raise Broken(how_far_out(case, delta), **told(case, delta))
@@ -50,13 +50,13 @@ def delta_inside(promise, case):
 
 
 def how_far_out(case, delta):
-    """Say by how much δ leaves the set."""
+    """Return a sentence that says how far δ is out of the set."""
     low, high = (case.x + delta).min(), (case.x + delta).max()
     return f"δ is not in Δ(x): its norm is {case.threat.norm(delta).max():.4g}, x + δ lies in [{low:.4g}, {high:.4g}]"
 
 
 def not_worse(promise, case, delta):
-    """Break the law where the loss is lower at x + δ than at x, or a success at δ = 0 is lost."""
+    """Raise ``Broken`` if the loss is lower at x + δ than at x, or if a success at δ = 0 is lost."""
     before, after = value(promise, case, 0 * case.x), value(promise, case, delta)
     worse = some(~(after >= before - slack(case, before)) & ~now_fooled(case, 0 * case.x, delta))
     if worse:
@@ -64,11 +64,11 @@ def not_worse(promise, case, delta):
         raise Broken(f"the loss falls from {brief(before[worse])} to {brief(after[worse])}", **at)
     lost = some((margin_of(case, 0 * case.x) > slack(case)) & (margin_of(case, delta) < -slack(case)))
     if lost:
-        raise Broken("x is misclassified already, and x + δ is not", **told(row_of(case, lost), delta[lost]))
+        raise Broken("x is misclassified already, but x + δ is not", **told(row_of(case, lost), delta[lost]))
 
 
 def now_fooled(case, before, after):
-    """Return whether the model errs at the second δ but not at the first, ``(N,)``."""
+    """Return whether the model errs with the second δ but not with the first, ``(N,)``."""
     return (margin_of(case, after) > 0) & (margin_of(case, before) <= 0)
 
 
@@ -78,5 +78,5 @@ def alike(a, b, case):
 
 
 def brief(a):
-    """Return the value in words, shortened."""
+    """Return the value as a short text."""
     return short(a) if isinstance(a, np.ndarray) else str(a)

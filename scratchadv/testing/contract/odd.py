@@ -1,6 +1,6 @@
-"""Laws of attacks where something is odd: gradients with holes, classes that are masked out, NaN, unusual labels.
+"""Laws of attacks in odd cases: gradients with holes, classes that are masked out, NaN, unusual labels.
 
-An attack that breaks one of them gives a wrong number without a word, mostly a robust accuracy that is too high.
+An attack that breaks one of them silently gives a wrong number, mostly a robust accuracy that is too high.
 """
 
 import math
@@ -24,10 +24,10 @@ with needed_by("scratchadv.testing.contract", "hypothesis", "test"):
 
 @st.composite
 def success_or_loss(draw, promise):
-    """Three classes along one direction of Δ: at one end the model errs, at the other the loss is higher.
+    """Draw three classes along one direction of Δ: at one end the model errs, at the other the loss is higher.
 
-    The probabilities of the label and its two rivals are 0.45, 0.55 and 0 at the one end, 0.40, 0.30 and 0.30 at the
-    other. The weights are drawn, so that each end is one point of Δ.
+    The probabilities of the label and its two rivals are 0.45, 0.55 and 0 at one end, and 0.40, 0.30 and 0.30 at the
+    other. The direction is random, so that each end is a single point of Δ.
     """
     shape = draw(picture_shapes(promise.threat))
     x = draw(pictures(promise.threat, shape, draw(st.integers(1, 3)), places=(0.5,)))
@@ -44,50 +44,50 @@ def success_or_loss(draw, promise):
 
 
 def ends_apart(promise):
-    """The cases of ``success_or_loss``, for attacks of several logits in a set that does not consist of 0 alone."""
+    """Return the cases of ``success_or_loss`` for attacks on several logits by the model's own loss, unless Δ = {0}."""
     if not promise.threat.radius or not {"softmax", "network"} & set(promise.models) or promise.loss is not None:
         return st.nothing()
     return success_or_loss(promise)
 
 
 def with_hole(promise):
-    """Any model whose gradient has a NaN or an infinite entry, always in the first component."""
+    """Return ordinary cases in which the first component of the gradient is NaN or infinite."""
     hole = st.sampled_from([math.nan, math.inf, -math.inf])
     return st.builds(lambda case, hole: replace(case, model=Holed(case.model, hole)), ordinary(promise), hole)
 
 
 def of_several(promise):
-    """A model of several logits."""
+    """Return cases with several logits."""
     kinds = [kind for kind in promise.models if kind != "logistic"]
     return cases(promise.threat, kinds, classes=promise.classes) if kinds else st.nothing()
 
 
 def fooled_by(case, delta):
-    """Whether the model errs at x + δ, in float64, ``(N,)``."""
+    """Return whether the model errs at x + δ, computed in float64, ``(N,)``."""
     z = case.model.logits(case.x.astype(float) + delta.astype(float))
     return tasks.of(case.model, z).is_fooled(z, case.y)
 
 
 @law(LAWS, ends_apart, "restarts")
 def more_restarts_lose_no_success(promise, case):
-    """label(x + δ of one start) ≠ y: label(x + δ of three starts) ≠ y, the first start the same."""
+    """If label(x + δ) ≠ y for one start, then also for three starts of which the first is the same."""
     one, three = promise(case, restarts=1), promise(case, restarts=3)
     lost = some(fooled_by(case, one) & ~fooled_by(case, three))
     if lost:
         losses = [value(promise, case, delta)[lost][0] for delta in (one, three)]
         raise Broken(
-            f"one start gives a δ that fools, of the loss {losses[0]:.4g}; three starts give one that does not, of the "
-            f"loss {losses[1]:.4g}",
+            f"one start gives a δ that fools the model, with the loss {losses[0]:.4g}, but three starts give one that "
+            f"does not, with the loss {losses[1]:.4g}",
             **told(case, three),
         )
 
 
 @law(LAWS, with_hole)
 def a_hole_in_the_gradient(promise, case):
-    """(∇L)₁ is NaN or ±∞: δ is finite and inside Δ(x); with NaN it is as good as with (∇L)₁ = 0 on linear models."""
+    """If (∇L)₁ is NaN or ±∞, δ is finite and inside Δ(x); with NaN it is as good as with 0 on linear models."""
     delta = promise(case)
     if not np.isfinite(delta).all() or not case.threat.at(case.x).contains(delta).all():
-        raise Broken("δ is not a finite point of Δ(x)", **told(case, delta))
+        raise Broken("δ is not finite, or not in Δ(x)", **told(case, delta))
     if promise.random or not (promise.exact or promise.iterated) or not math.isnan(case.model.hole):
         return
     if not isinstance(case.model.model, LinearSoftmax) and not getattr(case.model, "linear", False):
@@ -96,12 +96,12 @@ def a_hole_in_the_gradient(promise, case):
     left = 0 if promise.exact else promise.tolerance * (closed - margin_of(case, 0 * case.x))
     short = some(found < closed - slack(case) - left)
     if short:
-        why = f"the margin is {found[short][0]:.4g}, and {closed[short][0]:.4g} with 0 in the place of NaN"
+        why = f"the margin is {found[short][0]:.4g}, but it is {closed[short][0]:.4g} with 0 in place of NaN"
         raise Broken(why, **told(case, delta))
 
 
 def best_without_first(case):
-    """The margin after the best δ for the gradient without its first component, ``(N,)``."""
+    """Return the margin at the best δ for the gradient with 0 as its first component, ``(N,)``."""
     x = case.x.astype(float)
     z, pull = case.model.model.vjp_x(x)
     g = pull(margin.grad(z, case.y))
@@ -111,15 +111,15 @@ def best_without_first(case):
 
 @law(LAWS, of_several)
 def a_masked_class_changes_nothing(promise, case):
-    """attack(model with one class more, whose logit is −∞) is as strong as attack(model)."""
+    """attack(model with one more class, whose logit is −∞) is as strong as attack(model)."""
     masked = replace(case, model=MaskedOut(case.model))
     plain, found = promise(case), promise(masked)
     before, after = margin_of(case, plain), margin_of(case, found)
     worse = some(~(abs(after - before) <= 1e-4 * (1 + abs(before))))
     if worse:
         raise Broken(
-            f"the margin is {before[worse][0]:.4g}, but {after[worse][0]:.4g} after an attack on the same model with a "
-            "class more, whose logit is −∞",
+            f"the margin is {before[worse][0]:.4g}, but {after[worse][0]:.4g} after an attack on the same model with "
+            "one more class, whose logit is −∞",
             **told(case, found),
         )
 
@@ -132,11 +132,11 @@ def a_model_that_gives_nan_is_refused(promise, case):
 
 @law(LAWS, ordinary)
 def any_integer_type_of_labels(promise, case):
-    """attack(y as int8) = attack(y as uint64) = attack(y as int64), where y fits."""
+    """attack(y as int8) = attack(y as uint64) = attack(y as int64), if y fits the type."""
     expected = promise(case)
     for dtype in (np.int8, np.uint64):
         if (case.y < 0).any() and np.dtype(dtype).kind == "u":
             continue
         found = promise(replace(case, y=case.y.astype(dtype)))
         if not np.allclose(found, expected, rtol=0, atol=slack(case)):
-            raise Broken(f"labels of {np.dtype(dtype)} give another δ than those of int64", **told(case, found))
+            raise Broken(f"labels of dtype {np.dtype(dtype)} give another δ than those of int64", **told(case, found))

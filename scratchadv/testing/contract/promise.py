@@ -1,4 +1,4 @@
-"""What an attack promises, and how it is run on a case."""
+"""The promises of an attack, and how the attack is run on a case."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -8,14 +8,12 @@ import numpy as np
 from .hold import Broken
 
 KINDS = ("logistic", "softmax", "network")
-
-
 LAWS = {}
 
 
 @dataclass(frozen=True)
 class Promise:
-    """An attack and what it promises: the arguments of ``assert_attack_contract``."""
+    """An attack and its promises: the arguments of ``assert_attack_contract``."""
 
     attack: Any
     threat: Any
@@ -33,12 +31,12 @@ class Promise:
     reach: float | None
 
     def laws(self, without=()):
-        """Return the laws that follow from the promises, but for those named in ``without``, by their names.
+        """Return the laws that follow from the promises, by name, except those in ``without``.
 
         Raises
         ------
         ValueError
-            If there is no law of such a name.
+            If ``without`` names a law that does not exist.
         """
         if unknown := set(without) - set(LAWS):
             raise ValueError(f"without names {sorted(unknown)}; the laws are {sorted(LAWS)}")
@@ -51,11 +49,11 @@ class Promise:
         return not law.needs or bool(made & set(law.needs))
 
     def options(self, case):
-        """Return the generator that a random attack takes, seeded for this case, by its name."""
+        """Return ``rng``, seeded for this case, if the attack is random, and no options otherwise."""
         return {"rng": np.random.default_rng(case.seed)} if self.random else {}
 
     def __call__(self, case, **options):
-        """Return δ for a copy of the case; a result unlike x, or an exception, breaks the law that is being held."""
+        """Return δ for a copy of the case; raise ``Broken`` if the attack fails or δ does not have the shape of x."""
         return self.run(copied(case), **options)
 
     def run(self, case, **options):
@@ -75,32 +73,32 @@ class Promise:
 
 
 def copied(case):
-    """Return the case with its own arrays, so that an attack that writes to them breaks one law and not all."""
+    """Return the case with copied arrays, so that an attack that writes to them breaks one law and not all of them."""
     target = None if case.target is None else case.target.copy()
     return replace(case, x=case.x.copy(), y=case.y.copy(), target=target)
 
 
 def told(case, delta=None):
-    """Return the values of a case that the sentence about a counterexample shows."""
+    """Return the values of a case that are shown in the message about a counterexample."""
     target = {} if case.target is None else {"target": case.target}
     return {"model": case.model, "x": case.x, "y": case.y, **target, "Δ": case.threat, "δ": delta}
 
 
 def row_of(case, i):
-    """Return the case with the examples i alone."""
+    """Return the case with only the examples i, an index or a slice."""
     target = None if case.target is None else case.target[i]
     return replace(case, x=case.x[i], y=case.y[i], target=target)
 
 
 def refused(promise, case, what):
-    """Break the law unless the attack refuses the case by a ValueError that says why."""
+    """Raise ``Broken`` unless the attack refuses the case with a ValueError that says why."""
     try:
         with np.errstate(all="ignore"):
             promise.attack(case.model, case.x, case.y, case.threat, **promise.options(case))
     except ValueError as error:
         if str(error):
             return
-        raise Broken(f"{what}: a ValueError without a word") from error
+        raise Broken(f"{what}: the ValueError has no message") from error
     except Exception as error:
         raise Broken(f"{what}: a ValueError was expected, not {type(error).__name__}: {error}", **told(case)) from error
     raise Broken(f"{what} was not refused", **told(case))

@@ -17,15 +17,15 @@ BALL_LAWS = {}
 
 
 def assert_ball_contract(ball, *, max_examples=50, shrink=True):
-    """Hold the laws of ``BALL_LAWS`` against a perturbation set.
+    """Check a perturbation set against the laws of ``BALL_LAWS``.
 
     Parameters
     ----------
     ball : Set
     max_examples : int
-        Cases a law.
+        The number of cases for each law.
     shrink : bool
-        Whether to look for the smallest counterexample, or to tell the first one.
+        Whether to look for the smallest counterexample; otherwise the first one is reported.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def assert_ball_contract(ball, *, max_examples=50, shrink=True):
 
 @dataclass(frozen=True)
 class _Vectors:
-    """The set at x, vectors v to project, and others g."""
+    """The set at x, vectors v to be projected, and vectors g to be maximised along."""
 
     set: Any
     x: Any
@@ -69,13 +69,13 @@ def _told(case, i, **values):
 
 @law(BALL_LAWS, _vectors)
 def what_is_projected_lies_inside(_, case):
-    """P(v) ∈ Δ, and linear_max(g) ∈ Δ; shape and dtype are kept."""
+    """P(v) ∈ Δ and linear_max(g) ∈ Δ, with the shape and the dtype of their arguments."""
     for v, result in ((case.v, case.set.project(case.v)), (case.g, case.set.linear_max(case.g))):
         if (result.shape, result.dtype) != (v.shape, v.dtype):
-            raise Broken(f"shape {v.shape} and {v.dtype} became {result.shape} and {result.dtype}", Δ=case.set)
+            raise Broken(f"{v.dtype} of shape {v.shape} became {result.dtype} of shape {result.shape}", Δ=case.set)
         out = some(~case.set.contains(result))
         if out:
-            raise Broken("the result lies outside", **_told(case, out, v=v, result=result))
+            raise Broken("the result lies outside the set", **_told(case, out, v=v, result=result))
 
 
 @law(BALL_LAWS, _vectors)
@@ -85,12 +85,12 @@ def what_lies_inside_stays(_, case):
     again = case.set.project(inside)
     moved = some(abs(rows(again - inside)).max(axis=1) > _tolerance(inside))
     if moved:
-        raise Broken("the projection moves what is inside", **_told(case, moved, v=inside, projected=again))
+        raise Broken("the projection moves a point of the set", **_told(case, moved, v=inside, projected=again))
 
 
 @law(BALL_LAWS, _vectors)
 def the_projection_is_the_nearest_point(_, case):
-    """<v − P(v), u − P(v)> <= 0 for all u ∈ Δ, the worst of which is linear_max(v − P(v)); not for ℓ0, not convex."""
+    """<v − P(v), u − P(v)> <= 0 for all u ∈ Δ; the worst u is linear_max(v − P(v)). ℓ0 is not convex and exempt."""
     if isinstance(case.set.ball, L0):
         return
     p = case.set.project(case.v)
@@ -102,12 +102,13 @@ def the_projection_is_the_nearest_point(_, case):
 
 @law(BALL_LAWS, _vectors)
 def the_linear_maximum_is_the_largest(_, case):
-    """<g, linear_max(g)> = support(g) >= <g, u> for u ∈ Δ."""
-    best, u = case.set.linear_max(case.g), case.set.project(case.v)
+    """<g, linear_max(g)> = support(g) >= <g, u> for all u ∈ Δ."""
+    best = case.set.linear_max(case.g)
+    u = case.set.project(case.v)
     found = _inner(case.g, best)
     beaten = some(found < _inner(case.g, u) - _tolerance(case.g))
     if beaten:
-        raise Broken("another point u is better", **_told(case, beaten, g=case.g, linear_max=best, u=u))
+        raise Broken("<g, u> is larger for another point u", **_told(case, beaten, g=case.g, linear_max=best, u=u))
     off = some(abs(found - case.set.support(case.g)) > _tolerance(case.g))
     if off:
         raise Broken("the support is not <g, linear_max(g)>", **_told(case, off, g=case.g, linear_max=best))
@@ -117,27 +118,28 @@ def the_linear_maximum_is_the_largest(_, case):
 def a_tiny_gradient_has_a_direction(_, case):
     """linear_max(1e-30 g) = linear_max(g)."""
     for g in (case.g, np.sign(case.g)):
-        best, tiny = case.set.linear_max(g), case.set.linear_max((1e-30 * g).astype(g.dtype))
+        best = case.set.linear_max(g)
+        tiny = case.set.linear_max((1e-30 * g).astype(g.dtype))
         lost = some(abs(_inner(g, best) - _inner(g, tiny)) > _tolerance(g))
         if lost:
-            raise Broken("1e-30 g has another maximum than g", **_told(case, lost, g=g, linear_max=best, tiny=tiny))
+            raise Broken("1e-30 g and g have different maxima", **_told(case, lost, g=g, linear_max=best, tiny=tiny))
 
 
 @law(BALL_LAWS, lambda ball: st.builds(lambda case, seed: (case, seed), _vectors(ball), seeds))
 def samples_lie_inside(ball, drawn):
-    """sample(rng, x) ∈ Δ(x), and the same seed draws the same."""
+    """sample(rng, x) ∈ Δ(x), and the same seed draws the same sample."""
     case, seed = drawn
     first, again = (ball.sample(np.random.default_rng(seed), case.x) for _ in range(2))
     out = some(~case.set.contains(first))
     if out:
-        raise Broken("a sample lies outside", **_told(case, out, sample=first))
+        raise Broken("a sample lies outside the set", **_told(case, out, sample=first))
     if not np.array_equal(first, again):
-        raise Broken(f"the seed {seed} draws two samples", Δ=ball)
+        raise Broken(f"the seed {seed} draws a different sample the second time", Δ=ball)
 
 
 @law(BALL_LAWS, _vectors)
 def an_infinite_side_is_no_bound(ball, case):
-    """On ball ∩ [−∞, ∞]: P(v) and max <g, u> are those of the ball; not for ℓ0, which alone has no maximum."""
+    """On ball ∩ [−∞, ∞], P(v) and max <g, u> are those of the ball; a bare ℓ0 ball has no maximum and is exempt."""
     bare = ball.ball
     if bare is None or isinstance(bare, L0):
         return
@@ -148,4 +150,4 @@ def an_infinite_side_is_no_bound(ball, case):
             found, expected = _inner(case.v, found)[:, None], _inner(case.v, expected)[:, None]
         off = some(~(abs(rows(found - expected)).max(axis=1) <= _tolerance(v)))
         if off:
-            raise Broken(f"{what} is another one in a box without ends", **_told(case, off, v=case.v, result=found))
+            raise Broken(f"a box with infinite sides changes {what}", **_told(case, off, v=case.v, result=found))

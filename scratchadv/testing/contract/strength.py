@@ -1,4 +1,4 @@
-"""Laws about how strong an attack is: no worse than no attack, and as good as the closed form of linear models."""
+"""Laws about the strength of an attack: no worse than no attack, and as good as the closed form on linear models."""
 
 from dataclasses import replace
 
@@ -13,60 +13,61 @@ from .promise import LAWS, row_of, told
 
 @law(LAWS, mislabelled)
 def misclassified_inputs(promise, case):
-    """label(x) ≠ y: δ ∈ Δ(x), not worse than δ = 0 for what keeps its best, δ = 0 for smallest changes."""
+    """If label(x) ≠ y, δ ∈ Δ(x); δ is no worse than 0 if the best iterate is kept; δ = 0 for smallest changes."""
     delta = delta_inside(promise, case)
     if promise.smallest and delta.any():
-        raise Broken("x is misclassified already, and δ is not 0", **told(case, delta))
+        raise Broken("x is misclassified already, but δ is not 0", **told(case, delta))
     if promise.keeps_best:
         not_worse(promise, case, delta)
 
 
 @law(LAWS, linear)
 def no_worse_than_no_attack_on_linear_models(promise, case):
-    """L(x + δ) >= L(x), or x + δ fools and x does not, for linear models."""
+    """L(x + δ) >= L(x) on linear models, unless x + δ fools the model and x does not."""
     not_worse(promise, case, promise(case))
 
 
 @law(LAWS, ordinary, "keeps_best")
 def no_worse_than_no_attack(promise, case):
-    """L(x + δ) >= L(x), or x + δ fools and x does not, for every model; no success at δ = 0 is lost."""
+    """L(x + δ) >= L(x) on every model, unless x + δ fools it and x does not; no success at δ = 0 is lost."""
     not_worse(promise, case, promise(case))
 
 
 @law(LAWS, ordinary, "smallest")
 def success_is_predicting_again(promise, case):
-    """δ = 0, or label(x + δ) ≠ y, the sum taken in the dtype of x."""
+    """δ = 0 or label(x + δ) ≠ y, where the sum is taken in the dtype of x."""
     delta = promise(case)
     moved = delta.reshape(len(delta), -1).any(axis=1)
     failed = some(moved & (labels_of(case.model.logits(case.x + delta)) == case.y))
     if failed:
-        raise Broken("δ is not 0, and x + δ has its label still", **told(row_of(case, failed), delta[failed]))
+        raise Broken("δ is not 0, but x + δ still has the label y", **told(row_of(case, failed), delta[failed]))
 
 
 @law(LAWS, off_the_edges, "exact", "iterated", "reach")
 def the_closed_form(promise, case):
-    """margin(x + δ) = margin(x) + max over Δ(x) of <∇ margin, v>, on linear models, for every ball and ball ∩ box.
+    """margin(x + δ) = margin(x) + max over Δ(x) of <∇ margin, v> on linear models, for every ball and ball ∩ box.
 
-    Up to rounding, up to the tolerance, or (reach) whatever is fooled with that share of the radius is fooled.
+    It holds up to rounding for exact attacks, and up to the tolerance for iterated ones. With ``reach``, an attack
+    only has to fool every example that the closed form fools with that fraction of the radius.
     """
     _reaches_the_closed_form(promise, case)
 
 
 @law(LAWS, at_the_edges, "exact", "iterated", "reach")
 def pixels_at_the_edges_move(promise, case):
-    """The closed form is reached where every pixel is exactly at an end of its range."""
+    """The closed form is reached even if every pixel lies exactly at an end of its range."""
     _reaches_the_closed_form(promise, case)
 
 
 @law(LAWS, confident, "exact", "iterated", "reach")
 def confident_logits(promise, case):
-    """The closed form is reached where 1 − p rounds to 0 and the squares of the gradient underflow."""
+    """The closed form is reached even if 1 − p rounds to 0 and the squares of the gradient underflow."""
     _reaches_the_closed_form(promise, case)
 
 
 @law(LAWS, shifted)
 def shifted_logits(promise, case):
-    """attack(model + c) is as strong as attack(model), for a constant c added to all logits."""
+    """attack(model + c) is as strong as attack(model) for a constant c, added to all logits."""
     plain, moved = (promise(replace(case, model=Shifted(case.model, shift))) for shift in (0.0, case.more))
     before, after = value(promise, case, plain), value(promise, case, moved)
     worse = some(abs(after - before) > 1e-6 * (1 + abs(before)))
@@ -80,7 +81,7 @@ def shifted_logits(promise, case):
 
 @law(LAWS, wider, "exact", "keeps_best", "smallest")
 def a_larger_radius_is_not_weaker(promise, case):
-    """ε' > ε: margin(x + δ') >= margin(x + δ), on linear models."""
+    """If ε' > ε, then margin(x + δ') >= margin(x + δ) on linear models."""
     wide = replace(case, threat=case.threat.scaled(case.more * case.threat.radius))
     delta, more = promise(case), promise(wide)
     before, after = margin_of(case, delta), margin_of(wide, more)
@@ -88,14 +89,14 @@ def a_larger_radius_is_not_weaker(promise, case):
     worse = some(after < before - slack(case, before) - left)
     if worse:
         raise Broken(
-            f"the margin is {brief(before[worse])}, and {brief(after[worse])} with {case.more:g} times the radius",
+            f"the margin is {brief(before[worse])}, but only {brief(after[worse])} with {case.more:g} times the radius",
             **told(row_of(wide, worse), more[worse]),
         )
 
 
 @law(LAWS, targets, "targeted")
 def targets_are_respected(promise, case):
-    """label(x + δ) = target wherever argmax <w_target − w_y, δ> over Δ(x) is predicted as the target, clearly."""
+    """label(x + δ) = target wherever argmax <w_target − w_y, v> over Δ(x) clearly reaches the target."""
     delta = delta_inside(promise, case)
     if not (promise.exact or promise.iterated or promise.reach):
         return
@@ -106,14 +107,16 @@ def targets_are_respected(promise, case):
         one = row_of(case, missed)
         label = labels_of(case.model.logits(one.x + delta[missed]))
         raise Broken(
-            f"the label of x + δ is {label[0]}, where the closed form gets the target by {lead[missed][0]:.3g}",
+            f"the label of x + δ is {label[0]}, but the closed form reaches the target by {lead[missed][0]:.3g}",
             **told(one, delta[missed]),
         )
 
 
 def _reaches_the_closed_form(promise, case):
     delta = delta_inside(promise, case)
-    found, best, clean = margin_of(case, delta), best_margin(case), margin_of(case, 0 * case.x)
+    found = margin_of(case, delta)
+    best = best_margin(case)
+    clean = margin_of(case, 0 * case.x)
     if promise.exact or promise.iterated:
         left = 0 if promise.exact else promise.tolerance * (best - clean)
         short_of = some(~(found >= best - slack(case, best - clean) - slack(case, best) - left))
@@ -122,13 +125,14 @@ def _reaches_the_closed_form(promise, case):
     if short_of:
         one = row_of(case, short_of)
         raise Broken(
-            f"the margin by which the label loses is {brief(found[short_of])}, the closed form's "
+            f"the margin by which the label loses is {brief(found[short_of])}, but the closed form's is "
             f"{brief(best[short_of])}",
             **told(one, delta[short_of]),
         )
 
 
 def _best_for_target(case, share):
-    """The best δ in Δ(x) for z_target − z_y, with this share of the radius."""
-    x, weight = case.x.astype(float), case.model.params["weight"]
+    """Return the best δ in Δ(x) for z_target − z_y, at ``share`` times the radius."""
+    x = case.x.astype(float)
+    weight = case.model.params["weight"]
     return case.threat.scaled(share * case.threat.radius).at(x).linear_max(weight[case.target] - weight[case.y])

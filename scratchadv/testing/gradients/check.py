@@ -1,4 +1,4 @@
-"""The check: gradients by hand against the engine's and against central differences."""
+"""The check of gradients written by hand, against the engine and against central differences."""
 
 import numpy as np
 
@@ -8,37 +8,38 @@ from .subjects import case_of, same_values
 
 
 def check_gradients(subject, x, y=None, *, reference=None, loss=None, tol=1e-6, samples=8, rng=None):
-    r"""Compare gradients by hand with the engine's, entry by entry, and with central differences, at a sample.
+    r"""Compare gradients written by hand with the engine's in every entry, and with central differences in a sample.
 
-    The sample of each array has some single entries, some random directions, and all entries at which hand and engine
-    differ. With h small, the difference is that of five points,
+    The sample of each array contains some entries, some random directions, and the entries in which the gradient by
+    hand differs most from the engine's. The differences use five points and a small h:
 
     .. math:: \frac{4 D(h) - D(2h)}{3}, \qquad D(h) = \frac{S(x + hv) - S(x - hv)}{2h}
 
-    At a kink (ReLU at 0, equal entries in a maximum) there is no derivative to compare with. It is taken for one if
-    D(h) and D(2h), or the derivatives from the left and from the right, differ, with every h of ``STEPS``: the entry
-    or direction is skipped, and counted.
+    At a kink (ReLU at 0, equal entries in a maximum) there is no derivative to compare with. The check assumes a kink
+    if, for every h in ``STEPS``, D(h) and D(2h) differ or the derivatives from the left and from the right do. It then
+    skips the entry or direction, and counts it as skipped.
 
     Parameters
     ----------
     subject : Model, Layer or Loss
         A model has ``vjp_x`` and ``vjp_theta``, a layer ``initial``, ``forward``, ``input_gradient`` and
-        ``parameter_gradient``, a loss ``value`` and ``grad``. It is checked in float64.
+        ``parameter_gradient``, a loss ``value`` and ``grad``. All are checked in float64.
     x : array
-        A batch of examples, what the layer takes, or the logits for a loss.
+        A batch of examples for a model, of inputs for a layer, or of logits for a loss.
     y : array, optional
-        Labels. A loss needs them; given with a model, its loss is checked too, at the logits of x.
+        Labels. A loss needs them. If they are given with a model, its loss is checked too, at the logits of x.
     reference : callable, optional
-        The same map as a function of tensors: ``reference(params, x)``, for a loss ``reference(z, y)``. Default: what
-        is known of the library's own layers, losses and models; for others the engine is left out.
+        The same map as a function of tensors: ``reference(params, x)``, or ``reference(z, y)`` for a loss. Layers,
+        losses and models of the library have one by default; others are then compared with differences only.
     loss : Loss, optional
-        Instead of the model's own.
+        The loss to check with a model. Default: the model's own.
     tol : float
-        The largest relative error. Entries below the root mean square of their gradient are held against that.
+        The largest relative error allowed. For an entry smaller than the root mean square of its gradient, the error is
+        taken relative to that root mean square.
     samples : int
-        How many entries of each array, and a third as many directions, meet central differences.
+        The number of entries of each array that are compared with differences; a third as many directions are, too.
     rng : numpy.random.Generator, optional
-        Draws dz, the sample, and the parameters of a layer; the default is seeded with 0.
+        Draws dz, the sample, and the parameters of a layer. Default: a generator with the seed 0.
 
     Returns
     -------
@@ -48,11 +49,11 @@ def check_gradients(subject, x, y=None, *, reference=None, loss=None, tol=1e-6, 
     Raises
     ------
     AssertionError
-        If a gradient is wrong, in a sentence that names the array, the index and the three numbers; if x, dz or
-        parameters are changed in place, or a pullback gives something else when it is called again; if nothing could
+        If a gradient is wrong; the message names the array, the index and the numbers that differ. If x, dz or the
+        parameters are changed in place, or a pullback returns something else when it is called again. If nothing could
         be compared.
     TypeError
-        If it is neither a model nor a layer nor a loss.
+        If the subject is neither a model nor a layer nor a loss.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def check_gradients(subject, x, y=None, *, reference=None, loss=None, tol=1e-6, 
     ...         return 2 * x**2 * dz
     >>> check_gradients(Cube(), np.array([[1.0]]), rng=np.random.default_rng(1))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: Cube: the gradient by x at [0, 0] is 0.691168 by hand, 1.03675 by central differences: ...
+    AssertionError: Cube: the gradient in x at [0, 0] is 0.691168 by hand, 1.03675 by central differences: ...
     """
     rng = np.random.default_rng(0) if rng is None else rng
     x = np.array(x, np.float64)
@@ -81,7 +82,7 @@ def check_gradients(subject, x, y=None, *, reference=None, loss=None, tol=1e-6, 
 
 
 def _by_hand(case, z, dz):
-    """The gradients by hand, asked for twice; nothing given may change meanwhile."""
+    """Return the gradients by hand; call the pullback twice, and check that it changes none of its arguments."""
     given = [("dz", dz), *zip(case.labels, case.primals, strict=True)]
     before = [value.copy() for _, value in given]
     first = [np.array(g) for g in case.pull(dz)]
@@ -91,13 +92,13 @@ def _by_hand(case, z, dz):
     for label, value, g, again in zip(case.labels, case.primals, first, case.pull(dz), strict=True):
         if g.shape != value.shape:
             raise AssertionError(
-                f"{case.name}: the gradient by {label} has shape {g.shape}; {value.shape} was expected"
+                f"{case.name}: the gradient in {label} has shape {g.shape}; {value.shape} was expected"
             )
         if not np.array_equal(g, again, equal_nan=True):
-            raise AssertionError(f"{case.name}: the gradient by {label} is another one when it is asked for again")
+            raise AssertionError(f"{case.name}: the gradient in {label} differs when the pullback is called again")
         if not np.isfinite(g).all():
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(g))[0])
-            raise AssertionError(f"{case.name}: the gradient by {label} at {list(index)} is {g[index]} by hand")
+            raise AssertionError(f"{case.name}: the gradient in {label} at {list(index)} is {g[index]} by hand")
     return first
 
 

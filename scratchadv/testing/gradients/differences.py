@@ -4,18 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6)  # h, tried in this order; times the largest entry of what is moved, if that is over 1
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+"""Values of h in the order in which they are tried, multiplied by the largest entry of the array if that is over 1."""
 
 
 class Checked(NamedTuple):
-    """What a check has seen.
+    """The result of a check.
 
     Attributes
     ----------
     compared : int
-        How many derivatives were compared.
+        The number of derivatives that were compared.
     skipped : int
-        How many were not, because f has a kink there.
+        The number that were not, because f has a kink there.
     error : float
         The largest relative error.
     """
@@ -26,13 +27,16 @@ class Checked(NamedTuple):
 
 
 class Comparison:
-    """One case, with S(x, θ) = <dz, f(x, θ)>."""
+    """The comparison of a case with the derivatives of S(x, θ) = <dz, f(x, θ)>."""
 
     def __init__(self, case, z, dz, tol):
-        self.case, self.z, self.dz, self.tol = case, z, dz, tol
+        self.case = case
+        self.z = z
+        self.dz = dz
+        self.tol = tol
 
     def array(self, i, hand, engine, samples, rng):
-        """Compare the gradients by primal i."""
+        """Compare the gradients in primal i."""
         floor = np.sqrt(np.mean(np.square(hand if engine is None else np.maximum(abs(hand), abs(engine)))))
         entries = list(rng.permutation(hand.size)[:samples])
         if engine is not None:
@@ -46,11 +50,13 @@ class Comparison:
         skipped = len(entries) + len(directions) - len(errors)
         if not errors:
             label = self.case.labels[i]
-            raise AssertionError(f"{self.case.name}: f has kinks in all {skipped} directions of {label}; move it away")
+            raise AssertionError(
+                f"{self.case.name}: f has kinks in all {skipped} directions of {label}; choose another {label}"
+            )
         return Checked(len(errors), skipped, max(errors))
 
     def _at(self, i, hand, engine, floor, k):
-        """The relative error at entry k; None at a kink."""
+        """Return the relative error at entry k, or None at a kink."""
         v = np.zeros(hand.shape)
         v.flat[k] = 1
         error, text = self._compare(i, hand, engine, floor, v)
@@ -60,7 +66,7 @@ class Comparison:
         return error
 
     def _along(self, i, hand, engine, floor, v):
-        """The same along direction v; where it is wrong, v is halved until one wrong entry is left."""
+        """Return the relative error along v, or None at a kink; if it is too large, halve v down to one wrong entry."""
         error, text = self._compare(i, hand, engine, floor, v)
         if error is None or error <= self.tol:
             return error
@@ -75,7 +81,7 @@ class Comparison:
         return self._fail(i, "along a random direction", error, text)
 
     def _compare(self, i, hand, engine, floor, v):
-        """The relative error of the derivatives along v, in excess of rounding, and the numbers in words."""
+        """Return the relative error of the derivatives along v, beyond rounding, and a text that shows them."""
         by_hand, by_engine = (None if g is None else float((g * v).sum()) for g in (hand, engine))
         size = max(abs(by_hand), abs(by_engine or 0), floor)
         slope, rounding = self._difference(i, v, size)
@@ -91,17 +97,20 @@ class Comparison:
         return max(errors) / size if size else 0.0, ", ".join(words)
 
     def _difference(self, i, v, size):
-        """The derivative of S by primal i along v and its rounding error; None at a kink."""
-        before, at, after = self.case.primals[:i], self.case.primals[i], self.case.primals[i + 1 :]
+        """Return the derivative of S in primal i along v and its rounding error; None for both at a kink."""
+        primals = self.case.primals
+        before, at, after = primals[:i], primals[i], primals[i + 1 :]
         for h in STEPS:
             h *= max(1.0, abs(at).max())
-            with np.errstate(all="ignore"):  # a step too long may leave the domain of f; a shorter one follows
+            with np.errstate(all="ignore"):  # a long step may leave the domain of f; shorter ones follow
                 secant = {
                     k: (self.dz * (self.case.forward(*before, at + k * h * v, *after) - self.z)).sum() / (k * h)
                     for k in (-2, -1, 1, 2)
                 }
-            near, far = (secant[1] + secant[-1]) / 2, (secant[2] + secant[-2]) / 2
-            right, left = 2 * secant[1] - secant[2], 2 * secant[-1] - secant[-2]
+            near = (secant[1] + secant[-1]) / 2
+            far = (secant[2] + secant[-2]) / 2
+            right = 2 * secant[1] - secant[2]
+            left = 2 * secant[-1] - secant[-2]
             slope = (4 * near - far) / 3
             rounding = 64 * np.finfo(float).eps * (abs(self.dz) * abs(self.z)).sum() / h
             if max(abs(near - far), abs(right - left)) <= self.tol * max(size, abs(slope)) + rounding:
@@ -109,5 +118,5 @@ class Comparison:
         return None, None
 
     def _fail(self, i, where, error, text):
-        what = " ".join(filter(None, ["the gradient by", self.case.labels[i], where]))
+        what = " ".join(filter(None, ["the gradient in", self.case.labels[i], where]))
         raise AssertionError(f"{self.case.name}: {what} is {text}: relative error {error:.3g}, over {self.tol:g}")

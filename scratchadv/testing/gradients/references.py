@@ -1,4 +1,4 @@
-"""The same maps for the engine, without the kernels of the library where they are what is checked."""
+"""The same maps for the engine, written without those kernels of the library that are being checked."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from ...models import LogisticRegression, Network, Taped
 
 
 def reference_of(subject):
-    """Return a function of (params, x) that gives the same as the subject, or None where none is known."""
+    """Return a function of (params, x) that computes the same as the subject, or None if none is known."""
     if type(subject) in LAYERS:
         return None if _drops(subject) else lambda params, x: LAYERS[type(subject)](subject, params, x)
     if isinstance(subject, LogisticRegression):
@@ -38,14 +38,15 @@ def _flat(x):
 
 
 def _taps(x, size, stride):
-    """For each place in a window, the entries that all windows see there."""
+    """Yield, for each place in a window, the entries that all windows have at that place."""
     ho, wo = ((side - size) // stride + 1 for side in x.shape[1:3])
     for i, j in itertools.product(range(size), repeat=2):
         yield x[:, i : i + stride * (ho - 1) + 1 : stride, j : j + stride * (wo - 1) + 1 : stride]
 
 
 def _conv(layer, params, x):
-    (n, h, wide, c), q = x.shape, layer.padding
+    n, h, wide, c = x.shape
+    q = layer.padding
     inside = slice(None), slice(q, q + h), slice(q, q + wide)
     x = ops.scatter_add(x, inside, (n, h + 2 * q, wide + 2 * q, c))
     kernel = params["weight"].reshape(layer.size**2, c, layer.features)
@@ -53,7 +54,7 @@ def _conv(layer, params, x):
 
 
 def _windows(layer, x):
-    """The windows of a pooling layer along a new first axis."""
+    """Return the windows of a pooling layer along a new first axis."""
     return ops.stack(list(_taps(x, layer.size, layer.stride or layer.size)))
 
 
@@ -67,13 +68,11 @@ LAYERS = {
     layers.AveragePool: lambda layer, params, x: _windows(layer, x).mean(axis=0),
     layers.Dropout: lambda layer, params, x: x,
 }
-
-
-"""For each layer its map of tensors."""
+"""For each layer, its map of tensors."""
 
 
 def loss_reference(loss):
-    """Return a function of (z, y) that gives the same as the loss, or None where none is known."""
+    """Return a function of (z, y) that computes the same as the loss, or None if none is known."""
     inner = getattr(loss, "loss", None)
     known = type(loss) in LOSSES and (inner is None or loss_reference(inner))
     return (lambda z, y: LOSSES[type(loss)](loss, z, y)) if known else None
@@ -132,6 +131,4 @@ LOSSES = {
     losses.DLR: _dlr,
     losses.TargetedDLR: _targeted_dlr,
 }
-
-
-"""For each loss its map of tensors; no denominator of a ratio may be zero."""
+"""For each loss, its map of tensors; for ratios, the denominator must not be zero."""

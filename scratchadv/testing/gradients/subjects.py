@@ -1,4 +1,4 @@
-"""What is checked, a model, a layer or a loss, as one and the same thing: a map at a point, with its pullback."""
+"""Models, layers and losses in the same form: a map at a point, with its pullback."""
 
 import copy
 from typing import Any, NamedTuple
@@ -10,13 +10,13 @@ from .references import loss_reference, reference_of
 
 
 class Case(NamedTuple):
-    """A map z = f(x, *theta) at a point, its pullback by hand, and the same map of tensors (None: unknown)."""
+    """A map z = f(x, *theta) at a point, its pullback by hand, and the same map of tensors (None if unknown)."""
 
     name: str
     labels: list  # "x", "params['weight']", ...
     primals: list  # x, *theta
     forward: Any
-    pull: Any  # dz to the gradients by x, *theta
+    pull: Any  # from dz to the gradients in x, *theta
     reference: Any
 
 
@@ -28,7 +28,7 @@ def case_of(subject, x, y, reference, rng):
         return _layer(subject, x, reference or reference_of(subject), rng)
     if hasattr(subject, "value") and hasattr(subject, "grad"):
         if y is None:
-            raise TypeError(f"{_name(subject)} is a loss; labels y were expected")
+            raise TypeError(f"{_name(subject)} is a loss, so labels y were expected")
         return _loss(subject, x, y, reference or loss_reference(subject))
     raise TypeError(f"a model, a layer or a loss was expected, not {subject!r}")
 
@@ -53,10 +53,12 @@ def _model(model, x, reference):
         return z, gradient
 
     def pull(dz):
-        (z, _), (z_x, by_x), (z_theta, by_theta) = asked("logits"), asked("vjp_x", dz), asked("vjp_theta", dz)
+        z, _ = asked("logits")
+        z_x, in_x = asked("vjp_x", dz)
+        z_theta, in_theta = asked("vjp_theta", dz)
         same_values(f"{_name(model)}: z by vjp_x", z_x, "by logits", z)
         same_values(f"{_name(model)}: z by vjp_theta", z_theta, "by logits", z)
-        return [by_x, *_in_order(model, names, by_theta)]
+        return [in_x, *_in_order(model, names, in_theta)]
 
     return _assembled(model, names, x, theta, lambda x, *theta: at(*theta).logits(x), pull, reference)
 
@@ -70,8 +72,8 @@ def _layer(layer, x, reference, rng):
 
     def pull(dz):
         saved = layer.forward(params, x.copy())[1]
-        by_theta = layer.parameter_gradient(params, saved, dz.copy())
-        return [layer.input_gradient(params, saved, dz.copy()), *_in_order(layer, names, by_theta)]
+        in_theta = layer.parameter_gradient(params, saved, dz.copy())
+        return [layer.input_gradient(params, saved, dz.copy()), *_in_order(layer, names, in_theta)]
 
     return _assembled(layer, names, x, theta, forward, pull, reference)
 
@@ -96,12 +98,12 @@ def _name(subject):
 
 def _in_order(subject, names, gradients):
     if set(gradients) != set(names):
-        raise AssertionError(f"{_name(subject)}: gradients by {sorted(gradients)}; by {sorted(names)} were expected")
+        raise AssertionError(f"{_name(subject)}: gradients in {sorted(gradients)}; in {sorted(names)} were expected")
     return [gradients[name] for name in names]
 
 
 def same_values(name, z, other_name, other):
-    """Refuse two arrays that differ by more than rounding, in a sentence with the first entry at which they do."""
+    """Refuse two arrays that differ by more than rounding; the message shows the first entry in which they do."""
     if z.shape != other.shape:
         raise AssertionError(f"{name} has shape {z.shape}, {other_name} {other.shape}")
     wrong = ~np.isclose(z, other, rtol=1e-9, atol=1e-9 * abs(other).max(initial=0))

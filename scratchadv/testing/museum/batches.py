@@ -1,4 +1,4 @@
-"""Bugs that let an example depend on its batch."""
+"""Bugs that make the δ of an example depend on its batch."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ from .exhibit import attack, exhibit
 
 @exhibit(20, "torchattacks #12", "order and split do not matter", attack(BALL, keeps_best=True))
 def mean_loss(bug):
-    """The step is along the gradient of the mean loss, so it depends on how many examples travel together."""
+    """The step follows the gradient of the mean loss, so its length depends on the size of the batch."""
     return climbing(lambda delta_set, delta, g: delta_set.project(delta + g / (len(g) if bug else 1)))
 
 
 @exhibit(20, "torchattacks #33", "batch mates do not matter", attack(BALL, keeps_best=True))
 def the_batch_stops_together(bug):
-    """The whole batch stops when the last example has fallen."""
+    """All examples are attacked until the last one in the batch is fooled."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -40,16 +40,18 @@ def _higher(model, x, y, delta):
 
 @exhibit(21, "ART PR #765", "more restarts are not weaker", attack(BALL, keeps_best=True, random=True, restarts=True))
 def restarts_for_the_data_set(bug):
-    """The best restart is chosen for the data set, not for each example."""
+    """The best restart is chosen for the whole data set, not for each example."""
 
     def run(model, x, y, threat, rng, restarts=1):
         check_attack(model, x, y, threat)
-        best, best_value = np.zeros_like(x), model.loss.value(model.logits(x), y)
+        best = np.zeros_like(x)
+        best_value = model.loss.value(model.logits(x), y)
         for _ in range(restarts):
             delta = threat.sample(rng, x)
             value = model.loss.value(model.logits(x + delta), y)
             better = np.full(len(x), value.sum() > best_value.sum()) if bug else value > best_value
-            best, best_value = np.where(per_row(better, x), delta, best), np.where(better, value, best_value)
+            best = np.where(per_row(better, x), delta, best)
+            best_value = np.where(better, value, best_value)
         return best
 
     return run
@@ -57,7 +59,7 @@ def restarts_for_the_data_set(bug):
 
 @exhibit(34, "ART #970", "an array like x", attack(BALL, exact=True))
 def one_at_a_time(bug):
-    """The batch size is fixed to 1."""
+    """The batch size is fixed at 1, so only one example is attacked."""
 
     def run(model, x, y, threat):
         return fgsm(model, x[:1], y[:1], threat) if bug else fgsm(model, x, y, threat)

@@ -13,7 +13,7 @@ from .exhibit import attack, exhibit
 
 @exhibit(1, "ART #85", "inside the set", attack(BALL, iterated=True))
 def centred_on_the_previous_iterate(bug):
-    """The ball is centred on the previous iterate, so steps drift out of ε."""
+    """The ball is centred on the previous iterate, so the steps drift out of the ball around x."""
 
     def move(delta_set, delta, g):
         step = delta_set.step(g, delta_set.radius / 2)
@@ -24,7 +24,7 @@ def centred_on_the_previous_iterate(bug):
 
 @exhibit(2, "ART #73", "inside the set", attack(BALL, iterated=True, random=True))
 def start_on_top_of_eps(bug):
-    """The random start is added on top of ε."""
+    """The random start is added to a δ that may already be as long as ε."""
 
     def run(model, x, y, threat, rng):
         check_attack(model, x, y, threat)
@@ -38,7 +38,7 @@ def start_on_top_of_eps(bug):
 
 @exhibit(3, "ART #148", "inside the set", attack(BOXED, exact=True))
 def no_box(bug):
-    """There is no clip to the box at all."""
+    """The image is never clipped to the box."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -49,7 +49,7 @@ def no_box(bug):
 
 @exhibit(4, "CleverHans PR #223", "the closed form", attack(L2(0.5).within(0, 1), exact=True))
 def box_at_the_end(bug):
-    """The box is applied only at the end, so what it cuts off is lost."""
+    """The box is applied only at the end, so the part of δ that it cuts off is lost."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -62,10 +62,12 @@ def box_at_the_end(bug):
 
 @exhibit(5, "Foolbox #564", "the model sees pixels only", attack(BOXED, exact=True))
 def candidates_out_of_range(bug):
-    """Candidates leave the pixel range before the best of them is cut back into it."""
+    """Candidates outside the pixel range are tried, and only the best one is projected back into it."""
 
     def run(model, x, y, threat):
-        delta_set, best = threat.at(x), fgsm(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
+        delta_set = threat.at(x)
+        best = fgsm(model, x, y, threat)
         candidates = [best, 2 * best]
         if not bug:
             candidates = [delta_set.project(delta) for delta in candidates]
@@ -88,7 +90,7 @@ def other_bounds(bug):
 
 @exhibit(31, "DEEPSEC #9", "a larger radius is not weaker", attack(BOXED, keeps_best=True))
 def dropped_at_the_edge(bug):
-    """Success falls as ε grows: what leaves the box is dropped, not projected."""
+    """Success falls as ε grows, because steps that leave the box are dropped instead of projected."""
 
     def move(delta_set, delta, g):
         step = delta_set.ball.linear_max(g)
@@ -100,7 +102,7 @@ def dropped_at_the_edge(bug):
 
 @exhibit(33, "ART universal perturbation", "inside the set", attack(BALL, exact=True))
 def eps_for_bytes(bug):
-    """The default ε is for 0..255, the data are in [0, 1]."""
+    """The default ε is meant for pixels in 0..255, but the data are in [0, 1]."""
 
     def run(model, x, y, threat):
         return fgsm(model, x, y, Linf(10.0) if bug else threat)

@@ -1,4 +1,4 @@
-"""What several exhibits share: a short PGD, a loop with a step of one's own, and the sets to try them in."""
+"""What several exhibits share: a short PGD, a PGD with any step, and the sets in which they are tried."""
 
 from functools import partial
 
@@ -13,11 +13,11 @@ from ...sets import Linf
 short_pgd = partial(pgd, steps=6)
 BALL = Linf(0.25)
 BOXED = Linf(0.25).within(0, 1)
-SEVERAL = {"models": ("softmax", "network")}  # with two logits or more
+SEVERAL = {"models": ("softmax", "network")}  # models with two or more logits
 
 
 def climbing(move, steps=6):
-    """PGD from zero whose step is ``move(delta_set, delta, g)``; the best of its iterates."""
+    """Return a PGD from δ = 0 with the step ``move(delta_set, delta, g)``, which returns its best iterate."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)

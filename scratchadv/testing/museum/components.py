@@ -18,24 +18,24 @@ from .exhibit import exhibit
 
 
 class Rescaled(L2):
-    """Every δ is brought to the sphere."""
+    """The ℓ2 ball with a "projection" that moves every δ to the sphere."""
 
     def project(self, delta):
-        """ε δ / ‖δ‖₂."""
+        """Return ε δ / ‖δ‖₂."""
         return self.linear_max(delta)
 
 
 @exhibit(6, "CleverHans #381", "what lies inside stays", assert_ball_contract)
 def rescaling_what_is_inside(bug):
-    """The ℓ2 "projection" rescales points that are inside already."""
+    """The ℓ2 "projection" rescales points that are already inside the ball."""
     return Rescaled(0.5) if bug else L2(0.5)
 
 
 class Radial(L1):
-    """δ is shortened, as for ℓ2."""
+    """The ℓ1 ball with a "projection" that shortens δ, as the projection onto the ℓ2 ball does."""
 
     def project(self, delta):
-        """δ min(1, ε / ‖δ‖₁)."""
+        """Return δ min(1, ε / ‖δ‖₁)."""
         return delta * per_row(self.eps / np.maximum(self.norm(delta), self.eps), delta).astype(delta.dtype)
 
 
@@ -46,39 +46,39 @@ def radial_projection(bug):
 
 
 class Masked(Margin):
-    """The true class is multiplied by zero."""
+    """The margin, except that the logit of the true class is multiplied by zero instead of left out."""
 
     def value(self, z, y):
-        """The largest product, minus the logit of the label."""
+        """Return the largest product minus the logit of the label."""
         task = task_of(z)
         return rows(z * task.rest(z, y)).max(axis=1) - rows(z * task.unit(z, y)).sum(axis=1)
 
 
 @exhibit(11, "torchattacks #184", "shifted logits give the same loss", assert_loss_contract)
 def masked_by_multiplication(bug):
-    """The margin masks the true class by multiplication: wrong for negative logits."""
+    """The margin masks the true class by multiplication, which is wrong for negative logits."""
     return Masked() if bug else Margin()
 
 
 class InnerProduct(Margin):
-    """<grad, z>, which equals the margin where all logits are finite."""
+    """The margin computed as <grad, z>, which is right where all logits are finite."""
 
     def value(self, z, y):
-        """The margin as a product."""
+        """Return <grad, z>."""
         return rows(self.grad(z, y) * z).sum(axis=1)
 
 
 @exhibit(37, "scratchadv 0.1.0", "a masked class does not count", assert_loss_contract)
 def zero_times_minus_infinity(bug):
-    """A class that is masked out makes the margin NaN: 0 · (−∞)."""
+    """A class that is masked out makes the margin NaN, because it is computed as 0 · (−∞)."""
     return InnerProduct() if bug else Margin()
 
 
 class InfiniteCaps(Intersection):
-    """A ball in a box whose infinite sides are caps like any other."""
+    """A ball ∩ box that treats infinite sides of the box like any others."""
 
     def project(self, delta):
-        """Return the projection with infinite caps, which is searched between knots at infinity."""
+        """Return the projection with infinite caps, for which the search runs between knots at infinity."""
         a = rows(abs(delta))
         with np.errstate(invalid="ignore"):
             capped = self.ball._project_capped(a, np.full_like(a, np.inf))
@@ -86,7 +86,7 @@ class InfiniteCaps(Intersection):
 
 
 class Unbounded(L2):
-    """The ℓ2 ball, cut with such boxes."""
+    """The ℓ2 ball, whose intersections with boxes are of the kind above."""
 
     def __and__(self, other):
         """Return the ball ∩ box."""
@@ -100,27 +100,27 @@ def infinite_caps(bug):
 
 
 class Normalised(Layer):
-    """x becomes (x − 1/2) · 4 before the network sees it."""
+    """A layer that normalises the input of a network: z = 4 (x − 1/2)."""
 
     def forward(self, params, x):
-        """4 (x − 1/2)."""
+        """Return 4 (x − 1/2)."""
         return 4 * (x - 0.5), None
 
     def input_gradient(self, params, saved, dz):
-        """4 dz."""
+        """Return 4 dz."""
         return 4 * dz
 
 
 class LeftOut(Normalised):
-    """The gradient by what the network sees, not by x."""
+    """The same layer, with the gradient in its output instead of in x."""
 
     def input_gradient(self, params, saved, dz):
-        """Dz, as if nothing stood before the network."""
+        """Return dz, as if there were no such layer."""
         return dz
 
 
 def gradients(layer, **_):
-    """``check_gradients`` as a contract."""
+    """Check a layer with ``check_gradients``, as if it were a contract."""
     try:
         check_gradients(layer, np.array([[0.5, 0.25]]))
     except AssertionError as error:
@@ -134,7 +134,7 @@ def left_out_of_the_backward_pass(bug):
 
 
 def judging(bug_in_rounding=False, bug_in_worst_case=False, bug_in_nan=False):
-    """A judge and a robust accuracy in a few lines."""
+    """Return a judge and a robust accuracy of a few lines, with or without their bugs."""
 
     def judge(model, x, y, delta, threat, *, target=None, bits=None):
         checks.images(delta, "delta")
@@ -142,7 +142,8 @@ def judging(bug_in_rounding=False, bug_in_worst_case=False, bug_in_nan=False):
         label = labels_of(model.logits(image))
         if bits is not None:
             image = rounded(image, bits)
-            label = label if bug_in_rounding else labels_of(model.logits(image))
+            if not bug_in_rounding:
+                label = labels_of(model.logits(image))
         fooled = label != y if target is None else label == target
         return SimpleNamespace(success=fooled & threat.at(x).contains(delta))
 
@@ -151,13 +152,14 @@ def judging(bug_in_rounding=False, bug_in_worst_case=False, bug_in_nan=False):
             checks.logits(model.logits(x))
         clean = labels_of(model.logits(x)) == y
         fallen = [judge(model, x, y, attack(model, x, y, threat), threat).success for attack in attacks]
-        return (clean & ~np.stack(fallen)).mean() if bug_in_worst_case else (clean & ~np.any(fallen, axis=0)).mean()
+        standing = ~np.stack(fallen) if bug_in_worst_case else ~np.any(fallen, axis=0)
+        return (clean & standing).mean()
 
     return SimpleNamespace(judge=judge, robust_accuracy=robust_accuracy)
 
 
 def rounded(image, bits):
-    """The image as a file with so many bits a pixel holds it, pixels in [0, 1]."""
+    """Return the image as it is stored in a file with this many bits for each pixel; pixels are in [0, 1]."""
     levels = 2**bits - 1
     return (np.rint(np.clip(image, 0, 1) * levels) / levels).astype(image.dtype)
 
@@ -167,17 +169,17 @@ JUDGED = partial(assert_evaluation_contract, threat=Linf(0.25).within(0, 1))
 
 @exhibit(29, "nn_robust_attacks #3, Foolbox #423, auto-attack #44", "rounding comes before the judgement", JUDGED)
 def rounded_after_the_judgement(bug):
-    """Rounding to 8 bits undoes the attack, which was judged before."""
+    """Rounding to 8 bits undoes the attack, but success is judged before rounding."""
     return judging(bug_in_rounding=bug)
 
 
 @exhibit(38, "scratchadv 0.1.0", "logits that are nan have no accuracy", JUDGED)
 def nan_is_class_zero(bug):
-    """Logits that are NaN count as a prediction of class 0, so a broken model has an accuracy."""
+    """Logits that are NaN count as a prediction of class 0, so even a broken model has an accuracy."""
     return judging(bug_in_nan=bug)
 
 
 @exhibit(31, "DEEPSEC #13", "robust accuracy is the worst case", JUDGED)
 def averages_for_minima(bug):
-    """Averages over attacks where minima are meant."""
+    """The accuracy is averaged over the attacks, although the worst case is meant."""
     return judging(bug_in_worst_case=bug)

@@ -1,4 +1,4 @@
-"""Bugs against the conventions: dtypes, what is changed in place, failure, and seeds."""
+"""Bugs that break the conventions about dtypes, changes in place, failures and seeds."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .exhibit import attack, exhibit
 
 @exhibit(22, "ART #366, #582, #2475", "an array like x", attack(BOXED, random=True))
 def float64_creeps_in(bug):
-    """float64 creeps in by the random start."""
+    """float64 creeps in through the random start."""
 
     def run(model, x, y, threat, rng):
         check_attack(model, x, y, threat)
@@ -25,7 +25,7 @@ def float64_creeps_in(bug):
 
 @exhibit(22, "ART #497, CleverHans PR #819", "float64 nowhere unasked", attack(BALL, exact=True))
 def float64_inside(bug):
-    """Images are widened in silence, and the result is cut back at the end."""
+    """Images are silently converted to float64, and the result is converted back at the end."""
 
     def run(model, x, y, threat):
         return fgsm(model, x.astype(float) if bug else x, y, threat).astype(x.dtype)
@@ -35,7 +35,7 @@ def float64_inside(bug):
 
 @exhibit(22, "CleverHans PR #819", "an array like x", attack(BALL, exact=True))
 def float32_is_forced(bug):
-    """float32 is forced in silence on float64 images."""
+    """float64 images are silently converted to float32."""
 
     def run(model, x, y, threat):
         return fgsm(model, x.astype(np.float32) if bug else x, y, threat)
@@ -45,7 +45,7 @@ def float32_is_forced(bug):
 
 @exhibit(23, "Foolbox #74, torchattacks #21", "nothing is changed", attack(BALL, exact=True))
 def training_mode(bug):
-    """The model is in training mode after the attack."""
+    """The attack leaves the model in training mode."""
 
     def run(model, x, y, threat):
         if bug:
@@ -57,7 +57,7 @@ def training_mode(bug):
 
 @exhibit(27, "Foolbox #175", "an array like x", attack(BOXED, exact=True))
 def failure_is_none(bug):
-    """Failure comes back as None."""
+    """An attack that fails returns None."""
 
     def run(model, x, y, threat):
         delta = fgsm(model, x, y, threat)
@@ -69,7 +69,7 @@ def failure_is_none(bug):
 
 @exhibit(28, "Foolbox #243", "the same again", attack(BOXED, random=True))
 def no_seed(bug):
-    """Seeds do not reproduce."""
+    """The same seed does not give the same δ again."""
 
     def run(model, x, y, threat, rng):
         return fgsm_random_start(model, x, y, threat, rng=np.random.default_rng() if bug else rng)

@@ -1,4 +1,4 @@
-"""What an exhibit is: our own code twice, with a bug and without, and the contract that tells them apart."""
+"""What an exhibit is: our own code with a bug and without it, and the contract that tells the two apart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ EXHIBITS = []
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A bug that users of other libraries met.
+    """A bug that users of attack libraries met.
 
     Attributes
     ----------
     number : int
         Its row in the list of such bugs.
     wrong : str
-        What went wrong.
+        What went wrong, in one sentence.
     where : str
-        The threads.
+        The public threads about it.
     law : str
         The law that kills it.
     make : callable
         ``make(True)`` has the bug, ``make(False)`` is the same without it.
     check : callable
-        Raises ``ContractError`` for what breaks its contract; takes what ``make`` gives, and ``shrink``.
+        ``check(made, shrink=True)`` raises ``ContractError`` if the result of ``make`` breaks its contract.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Exhibit:
     check: Callable
 
     def error(self, bug=True, **options):
-        """The ``ContractError``, or None where the contract is kept."""
+        """Return the ``ContractError``, or None if the contract is kept."""
         try:
             self.check(self.make(bug), **options)
         except ContractError as error:
@@ -46,7 +46,7 @@ class Exhibit:
 
 
 def exhibit(number, where, law, check):
-    """Put the decorated function into the museum; what went wrong is the first line of its docstring."""
+    """Return a decorator that puts a function into the museum; the first line of its docstring says what went wrong."""
 
     def register(make):
         wrong = make.__doc__.splitlines()[0].rstrip(".")
@@ -57,11 +57,11 @@ def exhibit(number, where, law, check):
 
 
 def attack(threat, **promises):
-    """The contract of attacks, with these promises."""
+    """Return the contract of attacks with these promises."""
     return partial(assert_attack_contract, threat=threat, **promises)
 
 
 def tour():
-    """Each exhibit and the ``ContractError`` with the smallest counterexample, one after the other."""
+    """Yield each exhibit, in the order of their numbers, with the ``ContractError`` of its smallest counterexample."""
     for one in sorted(EXHIBITS, key=lambda one: one.number):
         yield one, one.error()

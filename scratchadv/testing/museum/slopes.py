@@ -1,4 +1,4 @@
-"""Bugs of losses and gradients: tiny, lost, not a number, or of the wrong loss."""
+"""Bugs of losses and gradients: a gradient that is tiny, lost, not a number, or of the wrong loss."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ from .exhibit import attack, exhibit
 
 @exhibit(8, "CleverHans PR #1175", "confident logits", attack(L2(0.5), exact=True))
 def tiny_gradient(bug):
-    """A tiny gradient is lost in normalisation."""
+    """A tiny gradient is lost when it is normalised."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -29,14 +29,14 @@ def tiny_gradient(bug):
 
 
 class OnProbabilities(CrossEntropy):
-    """The cross-entropy of what is a softmax already."""
+    """The cross-entropy of logits that have already been through a softmax."""
 
     def value(self, z, y):
-        """The loss of the probabilities, taken for logits, ``(N,)``."""
+        """Return the loss with the probabilities taken for logits, ``(N,)``."""
         return super().value(self._softmax(z), y)
 
     def grad(self, z, y):
-        """Its derivative, through the softmax."""
+        """Return its derivative in z, through the softmax."""
         p = self._softmax(z)
         g = super().grad(p, y)
         return p * (g - (p * g).sum(axis=1, keepdims=True))
@@ -49,13 +49,13 @@ class OnProbabilities(CrossEntropy):
 
 @exhibit(9, "Foolbox #618, #158", "confident logits", attack(BALL, exact=True, **SEVERAL))
 def loss_on_probabilities(bug):
-    """The loss is taken of probabilities instead of logits."""
+    """The loss is computed from probabilities instead of logits."""
     return partial(fgsm, loss=OnProbabilities() if bug else cross_entropy)
 
 
 @exhibit(10, "ART #368", "confident logits", attack(BOXED, iterated=True, **SEVERAL))
 def zero_gradients_in_silence(bug):
-    """Gradients that round to zero fail in silence, and the example counts as robust."""
+    """Gradients round to zero without any warning, and the example counts as robust."""
 
     class Naive(CrossEntropy):
         def grad(self, z, y):
@@ -83,13 +83,13 @@ ONE_OF_STARTS = {"iterated": True, "random": True, "restarts": True, "tolerance"
 
 @exhibit(35, "scratchadv 0.1.0", "more restarts lose no success", attack(BALL, **ONE_OF_STARTS))
 def the_highest_loss_for_the_best(bug):
-    """The iterate of the highest loss is kept, not the one that fools: with more restarts a success can be lost."""
+    """The iterate with the highest loss is kept instead of one that fools, so more restarts can lose a success."""
     return partial(short_pgd, keep="loss" if bug else "success")
 
 
 @exhibit(36, "scratchadv 0.1.0", "a hole in the gradient", attack(BALL, exact=True))
 def one_pixel_ends_it_all(bug):
-    """A slope that is not a number at one pixel ends the attack on the whole image."""
+    """A gradient that is NaN at one pixel ends the attack on the whole image."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)

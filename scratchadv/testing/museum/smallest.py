@@ -15,29 +15,29 @@ ON_LINES = attack(L2(0.75), smallest=True, reach=0.9, **LINEAR)
 
 
 def boundary(model, x, y):
-    """z, the margin and its gradient: what one step of DeepFool needs on a linear model."""
+    """Return the margin and its gradient, all that one step of DeepFool needs on a linear model."""
     z, pull = model.vjp_x(x)
     return margin.value(z, y), pull(margin.grad(z, y))
 
 
 def step_to(f, g, standing):
-    """δ = −f g / ‖g‖², to the boundary f + <g, δ> = 0, where the example stands."""
+    """Return δ = −f g / ‖g‖², which leads to the boundary f + <g, δ> = 0, for examples still standing, else 0."""
     square = (rows(g) ** 2).sum(axis=1)
     going = standing & (square > 0)
     return per_row(np.where(going, -f / np.where(square > 0, square, 1), 0), g) * g
 
 
 def kept(delta, threat):
-    """δ where it lies in Δ, else 0."""
+    """Return δ where it lies in Δ, else 0."""
     return np.where(per_row(threat.contains(delta), delta), delta, 0)
 
 
 @exhibit(13, "ART #219", "success is predicting again", ON_LINES)
 def a_view_for_a_copy(bug):
-    """A view instead of a copy, so DeepFool's overshoot is lost."""
+    """A view is used instead of a copy, so DeepFool's overshoot is lost."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         image = x.copy()
         start = image if bug else image.copy()
@@ -50,10 +50,10 @@ def a_view_for_a_copy(bug):
 
 @exhibit(14, "torchattacks #116, #153", "the closed form", ON_LINES)
 def wrong_class_index(bug):
-    """DeepFool's class index is that in a list without the label."""
+    """DeepFool's class index comes from a list that leaves out the label."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         z, pull = model.vjp_x(x)
         if z.ndim == 1:
             f, g = boundary(model, x, y)
@@ -72,10 +72,10 @@ def wrong_class_index(bug):
 
 @exhibit(15, "torchattacks #51", "misclassified inputs", ON_LINES)
 def misclassified_is_attacked(bug):
-    """An input that is misclassified from the start is attacked."""
+    """An input that is already misclassified is attacked."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         f, g = boundary(model, x, y)
         return kept(1.02 * step_to(-abs(f), g, np.full(len(x), True) if bug else f < 0), threat)
 
@@ -83,8 +83,10 @@ def misclassified_is_attacked(bug):
 
 
 def greedy(x, y, threat, model, bug_in_budget=False, bug_in_map=False):
-    """JSMA for one pixel at a time: the pixel with the most to gain, to the end of its range, while x stands."""
-    delta, spent, n = np.zeros_like(x), np.zeros(len(x), int), np.arange(len(x))
+    """Run JSMA: move one pixel after the other to the end of its range, the best first, until the model is fooled."""
+    delta = np.zeros_like(x)
+    spent = np.zeros(len(x), int)
+    n = np.arange(len(x))
     for _ in range(100):
         _, g = boundary(model, x + delta, y)
         low, high = (rows(side) for side in threat.at(x).shifted(delta).bounds())
@@ -109,10 +111,10 @@ ONE_PIXEL = attack(L0(1).within(0, 1), smallest=True)
 
 @exhibit(16, "ART #196", "inside the set", ONE_PIXEL)
 def budget_is_ignored(bug):
-    """A write to a fancy-indexed copy, so JSMA's budget is ignored."""
+    """JSMA's budget is ignored, because the pixels are counted in a copy made by fancy indexing."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_budget=bug)
 
     return run
@@ -120,10 +122,10 @@ def budget_is_ignored(bug):
 
 @exhibit(18, "CleverHans #221", "a constant model", ONE_PIXEL)
 def all_zero_map(bug):
-    """An all-zero saliency map loops on pixel 0."""
+    """A saliency map of zeros makes JSMA choose pixel 0 for ever."""
 
     def run(model, x, y, threat):
-        check_attack(model, x, y, threat)
+        x, y, _ = check_attack(model, x, y, threat)
         return greedy(x, y, threat, model, bug_in_map=bug)
 
     return run
@@ -131,7 +133,7 @@ def all_zero_map(bug):
 
 @exhibit(26, "Foolbox #674", "success is predicting again", attack(L2(0.75), smallest=True))
 def last_tried_for_last_found(bug):
-    """The success that is reported is not that of the image that is returned."""
+    """The success that is reported belongs to another image than the one that is returned."""
 
     def run(model, x, y, threat):
         full = fgsm(model, x, y, threat)
@@ -142,7 +144,9 @@ def last_tried_for_last_found(bug):
         low, high = np.zeros(len(x), x.dtype), np.ones(len(x), x.dtype)
         for _ in range(6):
             middle = (low + high) / 2
-            low, high = np.where(fools(middle), low, middle), np.where(fools(middle), middle, high)
+            fooled = fools(middle)
+            low = np.where(fooled, low, middle)
+            high = np.where(fooled, middle, high)
         found = fools(np.ones_like(high)) & (labels_of(model.logits(x)) == y)
         return per_row(np.where(found, middle if bug else high, 0), x) * full
 

@@ -12,7 +12,7 @@ from .exhibit import attack, exhibit
 
 @exhibit(17, "ART #2306", "targets are respected", attack(L0(2).within(0, 1), exact=True, targeted=True, **SEVERAL))
 def ranked_by_the_target_alone(bug):
-    """JSMA ranks pixels by the target's gradient alone."""
+    """JSMA ranks pixels by the gradient of the target's logit alone."""
 
     def run(model, x, y, threat, target=None):
         if target is None:
@@ -39,7 +39,7 @@ def hard_coded_target(bug):
 
 @exhibit(24, "ART #1334, CleverHans #104", "misclassified inputs", attack(BALL, iterated=True))
 def labels_from_the_model(bug):
-    """The model's own prediction is taken for the label."""
+    """The model's own prediction is used in place of the label."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -50,7 +50,7 @@ def labels_from_the_model(bug):
 
 @exhibit(40, "scratchadv 0.1.0", "any integer type of labels", attack(BALL, exact=True, **SEVERAL))
 def labels_that_become_floats(bug):
-    """Unsigned labels beside signed ones become floats, which index nothing."""
+    """Unsigned labels stacked with signed ones become floats, which cannot be used as indices."""
 
     def run(model, x, y, threat):
         check_attack(model, x, y, threat)
@@ -63,6 +63,6 @@ def labels_that_become_floats(bug):
 
 
 def _rival(z, y):
-    """The best other class."""
+    """Return the other class with the highest logit."""
     others = np.where(np.arange(z.shape[1]) == y[:, None].astype(np.int64), -np.inf, z)
     return others.argmax(axis=1)

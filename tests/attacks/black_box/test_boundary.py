@@ -1,4 +1,4 @@
-"""Laws of the boundary attack's own steps; what it shares with HopSkipJump is in ``test_hopskipjump.py``."""
+"""Laws of the boundary attack's own steps; the laws that it shares with HopSkipJump are in ``test_hopskipjump.py``."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from scratchadv.sets import L2
 
 @given(st.integers(0, 99), st.floats(0, 2), st.sampled_from([(5,), (2, 3, 1)]))
 def test_a_step_aside_stays_on_the_sphere(seed, share, shape):
-    """‖δ'‖₂ = ‖δ‖₂, and the angle between them has tangent a"""
+    """‖δ'‖₂ = ‖δ‖₂, and the tangent of the angle between them is a"""
     delta = np.random.default_rng(seed).standard_normal((4, *shape))
     moved = stepped_aside(delta, np.full(4, share), np.arange(4, dtype=np.uint64), 1)
     np.testing.assert_allclose(L2.norm(moved), L2.norm(delta))
@@ -23,7 +23,7 @@ def test_a_step_aside_stays_on_the_sphere(seed, share, shape):
 
 
 def test_steps_aside_are_new_each_time_and_go_everywhere():
-    """Other directions for other times and seeds; their mean over many is zero"""
+    """Directions differ between queries and between seeds; the mean of many is zero"""
     delta = np.tile([3.0, 0.0, 0.0], (2000, 1))
     first, second = (stepped_aside(delta, np.full(2000, 0.5), np.arange(2000, dtype=np.uint64), t) for t in (1, 2))
     assert len(np.unique(np.concatenate([first, second]), axis=0)) == 4000
@@ -31,7 +31,7 @@ def test_steps_aside_are_new_each_time_and_go_everywhere():
 
 
 class Counting:
-    """A linear model of labels that notes the size of δ at every question, for one example at zero."""
+    """A linear model that returns labels and records the size of δ at every query, for one example at zero."""
 
     def __init__(self):
         self.sizes, self.labels = [], []
@@ -43,7 +43,7 @@ class Counting:
 
 
 def test_half_of_the_steps_aside_succeed_and_a_quarter_of_those_towards_x():
-    """A question as far as the best is a step aside, a nearer one a step towards x"""
+    """A query at the distance of the best δ is a step sideways, a nearer one is a step towards x"""
     model = Counting()
     boundary(model, np.zeros((1, 30)), np.array([-1]), box=None, queries=4000, rng=np.random.default_rng(0))
     sizes, fooled = np.array(model.sizes), np.array(model.labels) == 1
@@ -57,7 +57,7 @@ def test_half_of_the_steps_aside_succeed_and_a_quarter_of_those_towards_x():
 
 
 def test_a_walk_that_has_arrived_stops():
-    """In one dimension there is no way aside: the walk ends long before its queries do"""
+    """In one dimension there is no step sideways, so the walk ends long before its queries are used up"""
     model = Counting()
     delta = boundary(model, np.zeros((1, 1)), np.array([-1]), box=None, queries=5000, rng=np.random.default_rng(0))
     assert len(model.sizes) < 1000
@@ -65,7 +65,7 @@ def test_a_walk_that_has_arrived_stops():
 
 
 def test_without_a_rate_the_steps_keep_their_size():
-    """ρ = 0: every question towards x is (1 − b) times the best"""
+    """With ρ = 0 every query towards x is (1 − b) times the best"""
     model = Counting()
     options = {"aside": 0.05, "towards": 0.02, "rate": 0.0, "overshoot": 0}
     boundary(model, np.zeros((1, 10)), np.array([-1]), box=None, queries=500, rng=np.random.default_rng(1), **options)
@@ -78,7 +78,7 @@ def test_without_a_rate_the_steps_keep_their_size():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_targets_of_two_linear_classes(dtype):
-    """target = −y is the same as no target, for a binary model"""
+    """For a binary model target = −y is the same as no target"""
     model = LogisticRegression(np.random.default_rng(0).standard_normal(5))
     x = np.random.default_rng(1).random((6, 5)).astype(dtype)
     y = predict(model, x)

@@ -22,7 +22,7 @@ on_both_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
 
 @pytest.fixture
 def net():
-    """A small network, 12 images 3 × 3 × 2, and the labels that it gives them."""
+    """A small network, 12 images 3 × 3 × 2, and the labels that it predicts for them."""
     model = MLP((18, 8, 4), rng=np.random.default_rng(0), dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
     model.shape = (3, 3, 2)
@@ -35,7 +35,7 @@ def rng(seed=0):
 
 
 def log_odds_of_y(model, x, y):
-    """By the probabilities, straight from the paper."""
+    """The fitness computed from the probabilities, as in the paper."""
     z = model.logits(x)
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
@@ -47,7 +47,7 @@ def log_odds_of_y(model, x, y):
 @pytest.mark.parametrize(("queries", "population"), [(1, 2), (3, 6), (6, 5), (60, 5), (61, 2)])
 @pytest.mark.parametrize("aimed", [False, True])
 def test_no_example_gets_more_than_its_queries(net, threat, queries, population, aimed):
-    """Counts <= queries; exactly so for what stands to the end, and one for what is fooled already"""
+    """Counts <= queries; equal for examples that are never fooled, and one for those that are fooled from the start"""
     model, x, y = net
     y = y.copy()
     y[:2] = (y[:2] + 1) % 4
@@ -63,7 +63,7 @@ def test_no_example_gets_more_than_its_queries(net, threat, queries, population,
 
 
 def test_an_example_costs_the_same_alone(net):
-    """Counts of the batch = counts one by one, and of its chunks in threads"""
+    """Counts of the batch are the counts of its examples one by one, and of its chunks in threads"""
     model, x, y = net
     seeds, box = np.arange(12), LogitOracle(model)
 
@@ -83,7 +83,7 @@ def test_an_example_costs_the_same_alone(net):
 
 @on_both_threats
 def test_knowledge_is_scores(net, threat):
-    """The model, its logits and its probabilities alone give one δ; labels alone are refused"""
+    """Oracles that show the model, its logits or its probabilities give the same δ; labels alone are refused"""
     model, x, y = net
     found = [
         genattack(box, x, y, threat, queries=40, rng=rng())
@@ -96,7 +96,7 @@ def test_knowledge_is_scores(net, threat):
 
 
 def test_the_fittest_is_kept(net):
-    """Where nothing falls, more queries of the same luck are never less fit, and δ is the fittest asked about"""
+    """Where nothing is fooled, more queries with the same seed never do worse, and δ is the fittest that was tried"""
     model, x, y = net
 
     before = -log_odds_of_y(model, x, y)
@@ -124,7 +124,7 @@ def test_targets_are_reached(net):
 
 
 def test_it_evolves(net):
-    """On a linear model where nothing falls, the margin comes close to the closed form ε ‖θ‖₁"""
+    """On a linear model where nothing is fooled, the margin comes close to the closed form ε ‖θ‖₁"""
     theta = rng(1).standard_normal(12)
     model, x = LogisticRegression(theta, 50.0), rng(2).random((5, 12))
     y = np.ones(5, int)
@@ -157,7 +157,7 @@ def test_fitness_is_infinite_where_the_example_has_fallen():
 
 
 def test_parents_are_drawn_by_the_softmax_of_their_fitness():
-    """Shares of 4,000 draws within 5 standard errors, both parents alike and independent"""
+    """Shares of 4,000 draws are within 5 standard errors, and both parents are drawn alike and independently"""
     fit = np.log([[1.0, 2.0, 5.0]]).repeat(400, axis=0)
     first, second = inner._parents(fit, np.arange(400, dtype=np.uint64), 3, 10)
     p = np.array([1, 2, 5]) / 8
@@ -178,7 +178,7 @@ def state_of(members, fitness, **options):
 
 
 def test_a_child_has_each_component_from_a_parent():
-    """Without mutation; from the fitter of two with probability P₁ / (P₁ + P₂)"""
+    """Without mutation, each component comes from the fitter parent with probability P₁ / (P₁ + P₂)"""
     members = np.stack([np.full((200, 50), 0.25), np.full((200, 50), 0.75)], axis=1)
     fitness = np.tile([0.0, math.log(3)], (200, 1))
     rule = inner.Rule(2, 0.0, 1.0, 1.0, False)
@@ -191,7 +191,7 @@ def test_a_child_has_each_component_from_a_parent():
 
 
 def test_mutations_have_their_probability_and_size():
-    """A component moves with probability ρ, uniformly by at most α ε, and is cut to the set"""
+    """Each component changes with probability ρ, uniformly by at most α ε, and is clipped to the set"""
     members, fitness = np.zeros((300, 2, 40)), np.zeros((300, 2))
     moves = inner._offspring(inner.Rule(2, 0.2, 0.5, 1.0, False), 0.4, state_of(members, fitness), 1, 3)
     moved = moves[moves != 0]
@@ -214,7 +214,7 @@ def test_an_adaptive_search_calms_down():
 
 
 def test_a_plateau_is_a_hundred_generations_without_a_fitter_member():
-    """A constant model has one after every 100 generations; then the count begins anew"""
+    """A constant model has a plateau after every 100 generations; then the count starts again"""
 
     class Same:
         activations = 0
@@ -237,7 +237,7 @@ def test_float32_stays_float32(net):
 
 
 def test_confident_probabilities_still_lead(net):
-    """Logits times 30: probabilities round to 0 and 1, and the search does as well as on the logits"""
+    """With logits times 30 the probabilities round to 0 and 1, and the search does as well as on the logits"""
     model, x, y = net
     model.params = {**model.params, **{n: 30 * p for n, p in list(model.params.items())[-2:]}}
     fooled = [

@@ -25,7 +25,7 @@ on_all_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
 
 @pytest.fixture
 def net():
-    """A small network, 12 images 3 × 3 × 2, and the labels that it gives them."""
+    """A small network, 12 images 3 × 3 × 2, and the labels that it predicts for them."""
     model = MLP((18, 8, 4), rng=np.random.default_rng(0), dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
     x = np.random.default_rng(1).random((12, 3, 3, 2))
@@ -37,7 +37,7 @@ def rng(seed=0):
 
 
 def linear(theta):
-    """Losses of changes under the gradients θ, (n, P)."""
+    """The losses of perturbations under the gradients θ, shape (n, P)."""
     return lambda moves: (moves * theta[:, None]).sum(axis=2) + 3.0
 
 
@@ -46,7 +46,7 @@ def linear(theta):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_a_linear_function_it_is_a_projection(kind):
-    r"""L = <θ, δ>: g = (1 / n) Σ uᵢ uᵢᵀ θ, exactly, wherever δ is, if the box is far away"""
+    r"""For L = <θ, δ>: g = (1 / n) Σ uᵢ uᵢᵀ θ exactly, wherever δ is, if the box is far away"""
     draw, kept = KINDS[kind]
     theta, delta, seeds = (
         rng(1).standard_normal((3, 6)),
@@ -61,7 +61,7 @@ def test_on_a_linear_function_it_is_a_projection(kind):
 
 
 def test_the_expectation_of_spsa_is_the_gradient():
-    """The mean over all 16 corners is θ, to rounding, with room on both sides, on one, on little of one, and on none"""
+    """The mean over all 16 corners is θ up to rounding, with room on both sides, on one, little on one, and none"""
     theta, sigma = rng(1).standard_normal((1, 4)), 0.1
     corners = np.array(list(itertools.product([-1, 1], repeat=4)))
     low = np.array([[-1.0, 0.0, -0.03, 0.0]])
@@ -83,7 +83,7 @@ def test_the_expectation_of_nes_is_the_gradient():
 
 
 def test_nes_is_unbiased_at_the_edges():
-    """Over 20,000 estimates at edges of the box the mean is θ within 5 standard errors"""
+    """The mean of 20,000 estimates at the edges of the box is θ within 5 standard errors"""
     theta, n = np.tile([1.0, -2.0, 0.5], (20_000, 1)), 20_000
     room = np.tile([-1.0, 0.0, -0.05], (n, 1)), np.tile([1.0, 1.0, 0.15], (n, 1))
     rule = inner._Rule(seeded.normal, inner._kept_normal, 2, 0.1, 1.0, 0.0)
@@ -93,7 +93,7 @@ def test_nes_is_unbiased_at_the_edges():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_pairs_find_the_gradient_of_a_network(net, kind):
-    """Cosine with the true gradient of the margin above 0.95 with 2,000 pairs"""
+    """With 2,000 pairs the cosine with the true gradient of the margin is above 0.95"""
     model, x, y = net
     x, y = x[:4], y[:4]
     z, pull = model.vjp_x(x)
@@ -116,7 +116,7 @@ def test_many_pairs_find_the_gradient_of_a_network(net, kind):
 
 @on_both
 def test_on_linear_models_they_come_to_the_exact_attack(attack):
-    """Where nothing falls, the margin reaches 99 % of the closed form"""
+    """Where nothing is fooled, the margin reaches 99 % of the closed form"""
     theta = rng(1).standard_normal(12)
     model, x, y = LogisticRegression(theta, 50.0), rng(2).random((5, 12)), np.ones(5, int)
     for threat in (Linf(0.2), Linf(0.2).within(0, 1)):
@@ -131,7 +131,7 @@ def test_on_linear_models_they_come_to_the_exact_attack(attack):
 @pytest.mark.parametrize(("queries", "pairs"), [(4, 1), (60, 3), (63, 10)])
 @pytest.mark.parametrize("aimed", [False, True])
 def test_no_example_gets_more_than_its_queries(net, attack, queries, pairs, aimed):
-    """Counts <= queries; one and whole steps of 2 pairs + 1; one for what is fooled already"""
+    """Counts <= queries; one plus whole steps of 2 pairs + 1, or only one for examples that are fooled already"""
     model, x, y = net
     y = y.copy()
     y[:2] = (y[:2] + 1) % 4
@@ -150,7 +150,7 @@ def test_no_example_gets_more_than_its_queries(net, attack, queries, pairs, aime
 
 @on_both
 def test_an_example_costs_the_same_alone(net, attack):
-    """δ and counts of the batch = those one by one, of its chunks in threads, and in another order"""
+    """δ and counts of the batch are those of its examples one by one, of its chunks in threads, and in another order"""
     model, x, y = net
     seeds, box = np.arange(12), LogitOracle(model)
 
@@ -170,7 +170,7 @@ def test_an_example_costs_the_same_alone(net, attack):
 
 @on_both
 def test_knowledge_is_scores(net, attack):
-    """The model, its logits and its probabilities alone give one δ; labels alone are refused"""
+    """Oracles that show the model, its logits or its probabilities give the same δ; labels alone are refused"""
     model, x, y = net
     found = [
         attack(box, x, y, THREATS[1], queries=60, pairs=5, rng=rng())
@@ -185,7 +185,7 @@ def test_knowledge_is_scores(net, attack):
 @on_both
 @on_all_threats
 def test_probes_stay_in_the_box(net, attack, threat):
-    """Nothing outside [l, u] is asked; without a box a probe is σ u away from an iterate inside the ball"""
+    """No query lies outside [l, u]; without a box a query is σ u away from an iterate inside the ball"""
     model, x, y = net
     x = x.round()  # at the edges
 
@@ -210,7 +210,7 @@ def test_probes_stay_in_the_box(net, attack, threat):
 
 @on_both
 def test_targets_are_reached_and_other_losses_climbed(net, attack):
-    """With a target the search goes on until the prediction is the target; loss=… is not below the clean one"""
+    """With a target the search goes on until the prediction is the target; with loss=… no loss is below clean"""
     model, x, y = net
     target = np.argsort(model.logits(x), axis=1)[:, -2]
     delta = attack(model, x, y, Linf(0.5), queries=1000, target=target, rng=rng())

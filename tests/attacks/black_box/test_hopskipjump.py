@@ -1,4 +1,4 @@
-"""Laws of HopSkipJump, and what all attacks keep that see labels only."""
+"""Laws of HopSkipJump, and the laws of all attacks that see only labels."""
 
 import math
 from functools import partial
@@ -33,7 +33,7 @@ def rng(seed=0):
 
 
 class Asked:
-    """A model that has nothing but labels, and keeps what it was asked and what it said."""
+    """A model that shows only labels, and records its queries and answers."""
 
     def __init__(self, model):
         self.model, self.x, self.labels = model, [], []
@@ -46,7 +46,7 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def network():
-    """A network with 4 classes, 12 examples that it gets right by its own lights, other classes as targets."""
+    """A network with 4 classes, 12 examples that it classifies correctly, and other classes as targets."""
     model = MLP((6, 12, 4), "tanh", rng=rng(7), dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
     x = rng(8).random((12, 2, 3))
@@ -59,7 +59,7 @@ def in_one(run):
         return run()
 
 
-# Linear models, whose answer is known
+# Linear models, for which the answer is known
 
 
 @pytest.mark.parametrize(("norm", "dual"), [(L2, 2), (Linf, 1)])
@@ -88,7 +88,7 @@ def test_the_boundary_attack_approaches_it_too():
 
 @pytest.mark.parametrize("norm", [L2, Linf])
 def test_in_a_box_the_ball_that_just_reaches_is_hardly_smaller(norm):
-    """No ball of radius ‖δ‖ / 1.15 in the box reaches the boundary of a linear model"""
+    """In a box, no ball of radius ‖δ‖ / 1.15 reaches the boundary of a linear model"""
     theta, x = rng(3).standard_normal(8), rng(4).random((15, 8)).round(1)
     model = LogisticRegression(theta, -theta.sum() / 2)
     y = predict(model, x)
@@ -101,7 +101,7 @@ def test_in_a_box_the_ball_that_just_reaches_is_hardly_smaller(norm):
 
 @pytest.mark.parametrize("p", [2, 5, 20])
 def test_the_estimated_gradient_is_along_theta(p):
-    """cos(g, −y θ) > 0.97 at the boundary, for y = ±1, whichever share of the directions fools"""
+    """cos(g, −y θ) > 0.97 at the boundary for y = ±1, whatever share of the directions fools the model"""
     theta, n = rng(p).standard_normal(p), 8
     model, x = LogisticRegression(theta), rng(1).standard_normal((n, p))
     y = predict(model, x)
@@ -114,7 +114,7 @@ def test_the_estimated_gradient_is_along_theta(p):
 
 
 def test_an_estimate_of_labels_that_are_all_alike():
-    """Everything around fools: g = Σ u; nothing does: g = −Σ u"""
+    """If every direction fools, g = Σ u; if none does, g = −Σ u"""
     model = LogisticRegression(np.array([1.0, 0.0]))
     x, y, which = np.full((2, 2), 5.0), np.array([-1, 1]), np.arange(2)
     seeds = np.array([3, 3], np.uint64)
@@ -124,12 +124,12 @@ def test_an_estimate_of_labels_that_are_all_alike():
     np.testing.assert_allclose(g[0], -g[1])
 
 
-# What is asked
+# The queries
 
 
 @attacks
 def test_only_labels_are_asked_and_never_more_than_the_budget(attack, norm, network):
-    """A model with predict alone; each example at most ``queries`` times, all in the box; the same δ as with all"""
+    """With predict alone: at most ``queries`` for each example, all in the box; the same δ as with the full model"""
     model, x, y, _ = network
     for queries in (1, 2, 3, 15, 150, 700):
         oracle = LabelOracle(Asked(model), queries=queries)
@@ -146,7 +146,7 @@ def test_only_labels_are_asked_and_never_more_than_the_budget(attack, norm, netw
 
 @attacks
 def test_what_comes_back_was_asked_and_fooled(attack, norm, network):
-    """x + δ is one of the questions, and its answer was not y (Foolbox issue 674)"""
+    """x + δ is one of the queries, and its answer was not y (Foolbox issue 674)"""
     model, x, y, _ = network
     for i in range(4):
         asked = Asked(model)
@@ -158,7 +158,7 @@ def test_what_comes_back_was_asked_and_fooled(attack, norm, network):
 
 @attacks
 def test_more_queries_are_never_longer(attack, norm, network):
-    """The questions with few queries are the first of those with many; the best fools and its size never rises"""
+    """The queries of a small budget are the first of a large one; the best δ fools, and its size never rises"""
     model, x, y, _ = network
     sizes, before = [], np.zeros((0, 2, 3))
     for queries in (30, 100, 300, 1000):
@@ -178,7 +178,7 @@ def test_more_queries_are_never_longer(attack, norm, network):
 
 @attacks
 def test_the_overshoot_is_the_last_question(attack, norm, network):
-    """‖δ‖ with an overshoot of 5 % is 1.05 times that without, where the box lets it; the prediction is wrong"""
+    """‖δ‖ with an overshoot of 5 % is 1.05 times that without, where the box allows it; the prediction is wrong"""
     model, x, y, _ = network
     options = {"queries": 300, "box": (-5, 5)}
     plain, pushed = (attack(model, x, y, overshoot=o, rng=rng(), **options) for o in (0, 0.05))
@@ -193,7 +193,7 @@ def test_the_overshoot_is_the_last_question(attack, norm, network):
 
 @attacks
 def test_a_start_or_a_pool_reaches_the_target(attack, norm, network):
-    """δ ends at the target; a start that is there costs one question, and δ is no longer than it"""
+    """δ reaches the target; a start that is at the target costs one query, and δ is no longer than that start"""
     model, x, y, target = network
     pool = rng(5).random((300, 2, 3))
     labels = predict(model, pool)
@@ -211,7 +211,7 @@ def test_a_start_or_a_pool_reaches_the_target(attack, norm, network):
 
 @attacks
 def test_the_box_and_its_absence(attack, norm):
-    """Noise finds a start where only one corner of the box fools by far, and without a box wherever one exists"""
+    """Noise finds a start where only one corner of the box fools, and without a box wherever a start exists"""
     corner = LogisticRegression(np.ones(6), -4.5)
     x, y = np.full((3, 6), 0.2), np.full(3, -1)
     assert (predict(corner, x + attack(corner, x, y, queries=400, rng=rng())) == 1).all()
@@ -258,7 +258,7 @@ def test_order_chunks_and_threads_do_not_matter(attack, norm, limits, network):
 
 @attacks
 def test_seeds_are_the_luck_of_each_example(attack, norm, network):
-    """rng is the same as the seeds drawn from it; the same again; equal examples differ (Foolbox issue 243)"""
+    """rng is the same as the seeds drawn from it; calls repeat; equal examples get different δ (Foolbox issue 243)"""
     model, x, y, _ = network
     x, y = np.repeat(x[:1], 6, axis=0), np.repeat(y[:1], 6)
     found = attack(model, x, y, queries=200, rng=rng(3))
@@ -269,7 +269,7 @@ def test_seeds_are_the_luck_of_each_example(attack, norm, network):
 
 @attacks
 def test_float32_stays_float32(attack, norm, network):
-    """All questions and δ keep the dtype of x (ART issue 366); x is not changed"""
+    """All queries and δ keep the dtype of x (ART issue 366); x is not changed"""
     model, x, y, _ = network
     x = x.astype(np.float32)
     before, asked = x.copy(), Asked(model)
@@ -281,7 +281,7 @@ def test_float32_stays_float32(attack, norm, network):
 
 @attacks
 def test_arrays_may_lie_on_a_device(attack, norm, network, device):
-    """The same δ there as on the host, on the device"""
+    """δ on the device is the same as on the host"""
     from scratchadv.backend import to_device, to_host
 
     model, x, y, target = network
@@ -349,7 +349,7 @@ def test_bad_options_are_refused(attack, option, message, network):
 
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.floats(0, 1))
 def test_ways_to_x_shrink_the_size_by_the_share(delta, share):
-    """‖scaled(δ, s)‖₂ = s ‖δ‖₂ and ‖cut(δ, s)‖∞ = s ‖δ‖∞, which moves no component that is small enough"""
+    """‖scaled(δ, s)‖₂ = s ‖δ‖₂ and ‖cut(δ, s)‖∞ = s ‖δ‖∞; the latter leaves components alone that are small enough"""
     delta, share = np.array([delta]), np.array([share])
     np.testing.assert_allclose(L2.norm(scaled(delta, share)), share * L2.norm(delta), atol=1e-12)
     cut = _cut(delta, share)

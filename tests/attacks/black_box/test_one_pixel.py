@@ -20,7 +20,7 @@ inner = importlib.import_module("scratchadv.attacks.black_box.one_pixel")
 
 @pytest.fixture
 def net():
-    """A small network, 12 images 4 × 3 × 2, and the labels that it gives them."""
+    """A small network, 12 images 4 × 3 × 2, and the labels that it predicts for them."""
     model = MLP((24, 8, 4), rng=np.random.default_rng(0), dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
     x = np.random.default_rng(1).random((12, 4, 3, 2))
@@ -37,7 +37,7 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("pixels", [1, 2, 3])
 def test_at_most_k_pixels_change(net, pixels):
-    """Whole pixels, all channels of each, inside the box; for k + 1/2 pixels as for k"""
+    """Whole pixels with all their channels change, inside the box; k + 1/2 pixels are the same as k"""
     model, x, y = net
     delta = one_pixel(model, x, y, threat(pixels), queries=60, population=10, rng=rng())
     assert ((delta != 0).any(axis=3).sum(axis=(1, 2)) <= pixels).all()
@@ -48,7 +48,7 @@ def test_at_most_k_pixels_change(net, pixels):
 
 @pytest.mark.parametrize("pixels", [1, 2])
 def test_on_linear_models_it_is_exact(pixels):
-    """The best k pixels to their best ends: the closed form of L0 in a box, to 1 %"""
+    """The best k pixels move to their best ends: the closed form of L0 in a box, to 1 %"""
     theta = rng(1).standard_normal((4, 4, 1))
     model, x, y = LogisticRegression(theta, 50.0), rng(2).random((6, 4, 4, 1)), np.ones(6, int)
     delta = one_pixel(model, x, y, threat(pixels, 1), queries=8000, population=100, rng=rng())
@@ -59,7 +59,7 @@ def test_on_linear_models_it_is_exact(pixels):
 
 
 def test_it_does_as_well_as_scipy(net):
-    """One pixel, where nothing falls: SciPy's differential evolution with the same queries finds nothing better"""
+    """For one pixel where nothing is fooled, SciPy's differential evolution is no better with as many queries"""
     model, x, y = net
     big = np.array([100.0, 0, 0, 0])
     model.params = {n: p + big if p.shape == (4,) and i > 1 else p for i, (n, p) in enumerate(model.params.items())}
@@ -76,7 +76,7 @@ def test_it_does_as_well_as_scipy(net):
 
 
 def test_scipy_has_the_same_luck_in_any_batch(net):
-    """δ and counts of the batch = those one by one, and of its chunks in threads"""
+    """δ and counts of the batch are those of its examples one by one, and of its chunks in threads"""
     model, x, y = net
     seeds, box = np.arange(12), LogitOracle(model)
     options = {"queries": 41, "population": 8, "solver": "scipy"}
@@ -90,7 +90,7 @@ def test_scipy_has_the_same_luck_in_any_batch(net):
 
 
 def test_an_unknown_solver_is_refused(net):
-    """In words that name those there are; and a population that SciPy does not take"""
+    """The message names the strategies that exist; a population that SciPy refuses is refused, too"""
     model, x, y = net
     with pytest.raises(ValueError, match="solver = 'best'; 'batched' or 'scipy' was expected"):
         one_pixel(model, x, y, threat(1), solver="best", rng=rng())
@@ -102,7 +102,7 @@ def test_an_unknown_solver_is_refused(net):
 @pytest.mark.parametrize(("queries", "population"), [(1, 5), (5, 8), (6, 5), (50, 8), (49, 8)])
 @pytest.mark.parametrize("aimed", [False, True])
 def test_no_example_gets_more_than_its_queries(net, queries, population, aimed, solver):
-    """Counts <= queries; all of them, or SciPy's whole generations, for what stands to the end; one if fooled"""
+    """Counts <= queries; all of them, or SciPy's whole generations, for examples never fooled; one if fooled already"""
     model, x, y = net
     y = y.copy()
     y[:2] = (y[:2] + 1) % 4
@@ -120,7 +120,7 @@ def test_no_example_gets_more_than_its_queries(net, queries, population, aimed, 
 
 
 def test_an_example_costs_the_same_alone(net):
-    """δ and counts of the batch = those one by one, of its chunks in threads, and in another order"""
+    """δ and counts of the batch are those of its examples one by one, of its chunks in threads, and in another order"""
     model, x, y = net
     seeds, box = np.arange(12), LogitOracle(model)
 
@@ -139,7 +139,7 @@ def test_an_example_costs_the_same_alone(net):
 
 
 def test_knowledge_is_scores(net):
-    """The model, its logits and its probabilities alone give one δ; labels alone are refused"""
+    """Oracles that show the model, its logits or its probabilities give the same δ; labels alone are refused"""
     model, x, y = net
     found = [
         one_pixel(box, x, y, threat(1), queries=40, population=8, rng=rng())
@@ -152,7 +152,7 @@ def test_knowledge_is_scores(net):
 
 
 def test_more_generations_are_not_weaker(net):
-    """Of the same luck: the loss never falls, and a target is reached by some with many pixels"""
+    """With the same seed and more pixels the loss never falls, and with many pixels some examples reach their target"""
     model, x, y = net
     before = margin.value(model.logits(x), y)
     for queries in (9, 41, 161):
@@ -168,7 +168,7 @@ def test_more_generations_are_not_weaker(net):
 
 
 def test_other_losses_are_climbed(net):
-    """loss=cross_entropy is larger than at x"""
+    """With loss=cross_entropy the loss is larger than at x"""
     model, x, y = net
     delta = one_pixel(model, x, y, threat(1), queries=81, population=8, loss=cross_entropy, rng=rng())
     assert (cross_entropy.value(model.logits(x + delta), y) > cross_entropy.value(model.logits(x), y)).all()
@@ -180,7 +180,7 @@ def test_other_losses_are_climbed(net):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(4, 9), st.integers(0, 2**32))
 def test_three_are_different(s, seed):
-    """r₁, r₂, r₃ below S, no two alike"""
+    """r₁, r₂ and r₃ are below S, and no two of them are equal"""
     chosen = inner._three(rng(seed).random((50, 3)), s)
     assert chosen.min() >= 0
     assert chosen.max() < s
@@ -188,7 +188,7 @@ def test_three_are_different(s, seed):
 
 
 def test_three_are_drawn_alike():
-    """Each of the 24 ordered triples of 4 as often: within 5 standard errors of 48,000 draws"""
+    """Each of the 24 ordered triples of 4 is equally frequent: within 5 standard errors in 48,000 draws"""
     chosen = inner._three(rng().random((48_000, 3)), 4) @ [16, 4, 1]
     counts = np.unique(chosen, return_counts=True)[1]
     assert len(counts) == 24

@@ -1,4 +1,4 @@
-"""Laws of the oracles: what they show, what they count, and the budget; and of the luck of an example."""
+"""Laws of oracles: what they show, what they count, and their budget; and of the random numbers of an example."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def x():
 
 
 class Estimator:
-    """What a scikit-learn classifier offers, and it takes flat rows only."""
+    """What a scikit-learn classifier offers; it takes only flat rows."""
 
     n_features_in_ = 6
 
@@ -56,7 +56,7 @@ class Estimator:
 
 
 class Asked:
-    """A model that notes how many rows it was asked about."""
+    """A model that records how many rows it gets."""
 
     def __init__(self):
         self.sizes = []
@@ -71,7 +71,7 @@ class Asked:
 
 @pytest.mark.parametrize(("level", "shown"), LEVELS.items())
 def test_an_oracle_shows_its_level_and_nothing_else(net, level, shown):
-    """Whatever is above the level, gradients and parameters: an AttributeError that says what there is"""
+    """Anything above the level, gradients and parameters included, is an AttributeError that says what can be asked"""
     box = level(net)
     assert {name for name in SECRETS if hasattr(box, name)} == shown
     with pytest.raises(AttributeError, match=r"this black box does not show vjp_x: it shows .*predict"):
@@ -105,7 +105,7 @@ def test_a_binary_model_shows_the_probability_of_plus_one(x):
 
 
 def test_a_probability_of_zero_has_a_finite_score():
-    """P = 0 and p = 1 in float32"""
+    """Log odds are finite and keep their order where p = 0 and p = 1 in float32"""
 
     class Sure:
         def probabilities(self, x):
@@ -124,7 +124,7 @@ def test_a_probability_of_zero_has_a_finite_score():
 
 
 def test_scikit_learn_models_get_flat_rows(x):
-    """Images go in as rows; predict and predict_proba are labels and probabilities"""
+    """Images are passed on as rows; predict and predict_proba are the labels and the probabilities"""
     images, model = x.reshape(7, 3, 2, 1), Estimator()
     box = oracle(model)
     assert type(box) is ProbabilityOracle
@@ -133,13 +133,13 @@ def test_scikit_learn_models_get_flat_rows(x):
 
 
 def test_a_real_scikit_learn_model(x):
-    """A decision tree, asked about images"""
+    """A decision tree that is asked about images"""
     tree = pytest.importorskip("sklearn.tree").DecisionTreeClassifier(random_state=0).fit(x, np.arange(7) % 3)
     np.testing.assert_array_equal(LabelOracle(tree).predict(x.reshape(7, 3, 2, 1)), np.arange(7) % 3)
 
 
 def test_oracle_takes_the_most_that_is_shown(net):
-    """Logits before probabilities before labels; what shows nothing is a TypeError"""
+    """Logits are preferred to probabilities, and these to labels; a model that shows nothing is a TypeError"""
 
     class Labels:
         def predict(self, x):
@@ -159,7 +159,7 @@ def test_oracle_takes_the_most_that_is_shown(net):
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8))
 def test_queries_are_counted_example_by_example(calls):
-    """Counts = how often each owner was named; asked = all rows; inner oracles count the same"""
+    """Counts say how often each owner was named; asked is the number of rows; inner oracles count the same"""
     inner = LogitOracle(Asked())
     outer = LabelOracle(inner)
     for owners in calls:
@@ -173,7 +173,7 @@ def test_queries_are_counted_example_by_example(calls):
 @settings(deadline=None)
 @given(st.integers(0, 5), st.lists(st.lists(st.integers(0, 2), max_size=4), max_size=8))
 def test_no_example_is_asked_above_its_budget(budget, calls):
-    """A question that would exceed it is refused as a whole, is not counted, and the model never sees it"""
+    """A query that would exceed the budget is refused as a whole, is not counted, and never reaches the model"""
     model = Asked()
     box, counts, seen = LogitOracle(model, queries=budget), np.zeros(3, int), 0
     for owners in calls:
@@ -200,13 +200,13 @@ def test_the_total_is_a_budget_too(x):
 
 
 def test_a_budget_for_each_example_needs_owners(x):
-    """Without them nobody knows whose query it is"""
+    """Without owners nobody knows whose query it is"""
     with pytest.raises(TypeError, match="queries = 3 are given to each example: pass the owners"):
         LogitOracle(Asked(), queries=3).logits(x)
 
 
 def test_the_counter_is_safe_in_threads():
-    """8 threads of 300 questions: none lost, and of a budget of 1,000 exactly 1,000 are answered"""
+    """8 threads with 300 queries each: none is lost, and with a budget of 1,000 exactly 1,000 are answered"""
     free, tight = LogitOracle(Asked()), LogitOracle(Asked(), total=1000)
 
     def ask(i):
@@ -225,7 +225,7 @@ def test_the_counter_is_safe_in_threads():
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_bad_budgets_are_refused(level):
-    """Whole numbers >= 0"""
+    """Budgets are whole numbers >= 0"""
     with pytest.raises(ValueError, match="queries = -1 must be >= 0"):
         level(Asked(), queries=-1)
     with pytest.raises(TypeError, match=r"total must be a whole number, not 2\.5"):
@@ -233,7 +233,7 @@ def test_bad_budgets_are_refused(level):
 
 
 def test_first_scores_cost_one_query_each(net, x):
-    """The scores of x, by what the model shows; a model that shows labels only is refused, and so are other labels"""
+    """The scores of x from whatever the model shows; a model of labels alone is refused, and so are wrong labels"""
     y = labels_of(net.logits(x))
     ask, z, places, target = first_scores(net, x, y, None, 3)
     np.testing.assert_array_equal(places, y)
@@ -248,7 +248,7 @@ def test_first_scores_cost_one_query_each(net, x):
 
 @pytest.mark.parametrize("attack", [square, nes, spsa, genattack])
 def test_bad_input_costs_no_query(attack, x):
-    """NaN, no examples, pixels outside of the box: refused before the model is asked"""
+    """NaN, no examples, pixels outside the box: refused before the model is asked"""
     asked, y = Asked(), np.zeros(len(x), int)
     for bad in (x * np.nan, x[:0], x + 1):
         with pytest.raises(ValueError):
@@ -256,11 +256,11 @@ def test_bad_input_costs_no_query(attack, x):
     assert asked.sizes == []
 
 
-# Luck
+# Random numbers
 
 
 def test_the_words_are_splitmix64():
-    """The first outputs for seed 1234567, as other implementations print them"""
+    """The first outputs for the seed 1234567, as other implementations print them"""
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     found = seeded.words(np.array([1234567, 7], np.uint64), 0, 4)
     assert found[0].tolist() == expected
@@ -272,7 +272,7 @@ def test_the_words_are_splitmix64():
     "draw", [seeded.words, seeded.uniform, seeded.spread, seeded.pieces, seeded.normal, seeded.signs]
 )
 def test_luck_belongs_to_the_example(draw):
-    """A function of seed, time and place: the same in any batch, other numbers at another time, any m"""
+    """The numbers depend on seed, time and place, in any batch and for any m; at another time they are others"""
     seeds = np.arange(5, dtype=np.uint64)
     for m in (1, 7, 65, 130):
         whole = draw(seeds, 3, m)
@@ -283,7 +283,7 @@ def test_luck_belongs_to_the_example(draw):
 
 
 def test_the_numbers_have_their_distributions():
-    """Over 400,000 numbers: the distribution function is off by less than 5 standard errors"""
+    """For 400,000 numbers the distribution function is off by less than 5 standard errors"""
     stats = pytest.importorskip("scipy.stats")
     seeds = np.arange(400, dtype=np.uint64)
     for numbers, of in (
@@ -303,7 +303,7 @@ def test_the_numbers_have_their_distributions():
 
 @pytest.mark.parametrize(("m", "side", "most"), [(1, 676, 0.84), (2, 26, 0.82)])
 def test_spread_numbers_fill_the_cube_evenly(m, side, most):
-    """676 times reach more than 82 % of 676 cells, whatever the seed; independent numbers about 1 − 1/e"""
+    """676 draws reach more than 82 % of 676 cells for every seed; independent numbers would reach about 1 − 1/e"""
     seeds, times = np.arange(50, dtype=np.uint64), range(2, 678)
 
     def reached(draw):
@@ -315,7 +315,7 @@ def test_spread_numbers_fill_the_cube_evenly(m, side, most):
 
 
 def test_the_steps_of_spread_numbers_are_roots():
-    """φ is the golden ratio for one number, the plastic ratio for two"""
+    """φ is the golden ratio in one dimension and the plastic ratio in two"""
     np.testing.assert_allclose(seeded._irrational(1), [(math.sqrt(5) - 1) / 2], rtol=1e-15)
     for m in (2, 4, 30):
         phi = 1 / seeded._irrational(m)[0]
@@ -324,7 +324,7 @@ def test_the_steps_of_spread_numbers_are_roots():
 
 
 def test_seeds_are_drawn_or_given():
-    """One of both, an array of whole numbers, one each"""
+    """Either rng or seeds is given; seeds is an array of whole numbers, one for each example"""
     rng = np.random.default_rng(3)
     np.testing.assert_array_equal(
         seeded.seeds_of(4, rng, None, "it"), np.random.default_rng(3).integers(0, 2**64, 4, np.uint64)

@@ -27,7 +27,7 @@ few = settings(max_examples=30, deadline=None)
 
 
 class Asked:
-    """A model that keeps all it is asked, and has nothing but logits."""
+    """A model that records its queries and shows only logits."""
 
     def __init__(self, logits):
         self.params, self.logits_of, self.x = {}, logits, []
@@ -39,7 +39,7 @@ class Asked:
 
 @pytest.fixture
 def net():
-    """A small convolutional network, 15 images 6 × 6 × 2, and the labels that it gives them."""
+    """A small convolutional network, 15 images 6 × 6 × 2, and the labels that it predicts for them."""
     rng = np.random.default_rng(5)
     model = CNN((6, 6, 2), (Conv(3),), (8, 4), rng=rng, dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
@@ -69,7 +69,7 @@ def wrong(model, x, y, delta):
 
 @pytest.mark.parametrize("threat", [Linf(0.08), Linf(0.08).within(0, 1), L2(0.4), L2(0.4).within(0, 1)], ids=str)
 def test_it_fools_and_keeps_to_its_queries(net, threat):
-    """Logits only: ``queries`` for what stands to the end, fewer for what falls"""
+    """Only logits are used: ``queries`` of them for examples that are never fooled, fewer for the others"""
     model, x, y = net
     asked = Asked(model.logits)
     delta = in_one(lambda: square(asked, x, y, threat, queries=60, rng=rng()))
@@ -84,7 +84,7 @@ def test_it_fools_and_keeps_to_its_queries(net, threat):
 
 @on_all_threats
 def test_an_oracle_knows_whose_query_each_is(net, threat):
-    """Each example is asked at most ``queries`` times, and as often as it stood; chunks do not change that"""
+    """No example is asked about more than ``queries`` times, nor after it is fooled; chunks do not change the counts"""
     model, x, y = net
     counts = []
     for chunk in (4, 15):
@@ -102,7 +102,7 @@ def test_an_oracle_knows_whose_query_each_is(net, threat):
 
 @on_all_threats
 def test_every_question_is_inside(net, threat):
-    """All that the model is asked is x + δ with δ in Δ(x); for ℓ∞ at a corner, for ℓ2 without box on the sphere"""
+    """Every query is x + δ with δ in Δ(x): for ℓ∞ at a corner, for ℓ2 without a box on the sphere"""
     model, x, y = net[0], net[1][:1], net[2][:1]
     asked, delta_set = Asked(model.logits), threat.at(x)
     square(asked, x, y, threat, queries=40, rng=rng())
@@ -118,7 +118,7 @@ def test_every_question_is_inside(net, threat):
 
 @on_all_threats
 def test_a_question_differs_from_the_best_in_windows(net, threat):
-    """Where nothing is better than the start, each question is the start but for one (ℓ∞) or two (ℓ2) windows"""
+    """Where nothing is better than the start, each query differs from it in one window (ℓ∞) or two (ℓ2)"""
     _, x, _ = net
     x = x[:1]
     values = iter(np.linspace(-1, -2, 50))
@@ -136,7 +136,7 @@ def test_a_question_differs_from_the_best_in_windows(net, threat):
 @few
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["bare", "box"]))
 def test_on_small_linear_models_it_is_exact(seed, box):
-    """ℓ∞, 5 components, 300 queries: it fools where the exact attack does, and else reaches its margin"""
+    """ℓ∞, 5 components, 300 queries: it fools where the exact attack does, and elsewhere reaches its margin"""
     random = rng(seed)
     model = LogisticRegression(random.standard_normal(5), 0.1)
     x = random.random((4, 5))
@@ -152,7 +152,7 @@ def test_on_small_linear_models_it_is_exact(seed, box):
 @few
 @given(linear_problems(threats=st.sampled_from([*THREATS, Linf(0.0), L2(0.0).within(0, 1)])), st.integers(1, 12))
 def test_square_keeps_the_conventions(problem, queries):
-    """Any shape: seeded, inside Δ(x), not below the clean loss, dtype and shape of x, nothing changed in place"""
+    """For any shape: seeded, inside Δ(x), not below the clean loss, dtype and shape of x, nothing changed in place"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     before = x.copy()
     first, second = (square(model, x, y, threat, queries=queries, rng=rng(1)) for _ in range(2))
@@ -165,7 +165,7 @@ def test_square_keeps_the_conventions(problem, queries):
 
 @on_all_threats
 def test_batch_order_split_and_chunks_do_not_matter(net, threat):
-    """square(x[π]) = square(x)[π], a batch = its parts = its chunks, given the same seeds"""
+    """Given the same seeds, square(x[π]) = square(x)[π], and a batch = its parts = its chunks"""
     model, x, y = net
     seeds = np.arange(100, 100 + len(x))
     target = (y + 1) % 4
@@ -183,7 +183,7 @@ def test_batch_order_split_and_chunks_do_not_matter(net, threat):
 
 
 def test_the_generator_draws_one_seed_for_each_example(net):
-    """rng is the same as the seeds drawn from it; two examples alike have different luck"""
+    """rng is the same as the seeds drawn from it; two equal examples get different draws"""
     model, x, y = net
     x, y = np.repeat(x[:1], 8, axis=0), np.repeat(y[:1], 8)
     seeds = rng(3).integers(0, 2**64, 8, dtype=np.uint64)
@@ -217,7 +217,7 @@ def test_a_target_has_to_be_reached(net):
 
 @pytest.mark.parametrize(("of", "target"), [(cross_entropy, False), (logit_difference, True)])
 def test_other_losses_are_climbed(net, of, target):
-    """loss=…: what still stands has no smaller value of it than at x, and a larger one for most"""
+    """With loss=… the loss of examples that are not fooled is never smaller than at x, and larger for most"""
     model, x, y = net
     target = (y + 1) % 4 if target else None
     labels = y if target is None else np.stack([y, target], axis=1)
@@ -229,7 +229,7 @@ def test_other_losses_are_climbed(net, of, target):
 
 
 def test_misclassified_inputs_cost_one_query_and_stay(net):
-    """δ = 0 for what is wrong already (torchattacks issue 51)"""
+    """δ = 0 where x is misclassified already (torchattacks issue 51)"""
     model, x, y = net
     asked = Asked(model.logits)
     delta = in_one(lambda: square(asked, x, (y + 1) % 4, Linf(0.1), queries=50, rng=rng()))
@@ -239,7 +239,7 @@ def test_misclassified_inputs_cost_one_query_and_stay(net):
 
 @on_all_threats
 def test_a_constant_model_leaves_zero(threat):
-    """Nothing is better than δ = 0, nothing breaks or becomes NaN; the example is right (ties go to class 0)"""
+    """Nothing is better than δ = 0, and nothing fails or becomes NaN; the examples are right (ties go to class 0)"""
     model = MLP((12, 5, 3), rng=rng(), dtype=np.float64)
     model.params = {name: 0 * value for name, value in model.params.items()}
     with np.errstate(all="raise"):
@@ -247,7 +247,7 @@ def test_a_constant_model_leaves_zero(threat):
 
 
 def test_vectors_are_images_of_one_row():
-    """x of shape (N, P) and (N, 1, P, 1) have the same δ, and so has any shape that is no (N, H, W, C)"""
+    """x of shape (N, P) and (N, 1, P, 1) have the same δ, and so does any shape other than (N, H, W, C)"""
     model, x, y = LogisticRegression(rng(1).standard_normal(12)), rng(2).random((5, 12)), np.array([1, -1, 1, 1, -1])
     for threat in THREATS:
         found = []
@@ -292,7 +292,7 @@ def test_bad_options_are_refused(net, change, error, message):
 
 
 def test_the_share_is_halved_at_the_papers_queries():
-    """p, then p / 2 after 10 of 10,000 windows, p / 4 after 50, …; at 5,000 queries after half as many"""
+    """p, then p / 2 after 10 of 10,000 windows, p / 4 after 50, …; with 5,000 queries after half as many"""
     shares = [inner._share(0.8, 2 + i, 10_000) for i in (0, 10, 11, 50, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)]
     assert shares == [0.8, 0.8, 0.4, 0.4, *(0.8 / 2**k for k in range(2, 10))]
     assert [inner._share(0.8, 2 + i, 5000) for i in (5, 6, 25, 26)] == [0.8, 0.4, 0.4, 0.2]
@@ -314,12 +314,12 @@ def test_the_share_is_halved_at_the_papers_queries():
     ],
 )
 def test_windows_have_the_share_of_the_pixels(share, image, least, sides):
-    """A square of area share · H · W where it fits, else as wide as it takes"""
+    """A square of area share · H · W where it fits, or else as wide as the image"""
     assert inner._sides(share, *image, least=least) == sides
 
 
 def test_windows_lie_everywhere_alike():
-    """Corners from 0 to H − a, each as often"""
+    """Corners from 0 to H − a are equally frequent"""
     state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None, None)
     u = seeded.uniform(np.arange(4000, dtype=np.uint64), 9, 2)
     top, left = inner._corners(u, state, 3, 2)
@@ -333,7 +333,7 @@ def test_windows_lie_everywhere_alike():
 
 
 def test_bumps_by_hand():
-    """3 × 3: 1 + 1/4 in the middle, 1/4 around it; η of 2 × 1 is (1, −1) / √2, and norm 1 for any size"""
+    """3 × 3: 1 + 1/4 in the middle, 1/4 around it; η of 2 × 1 is (1, −1) / √2, and every size has norm 1"""
     bump = np.full((3, 3), 0.25)
     bump[1, 1] = 1.25
     np.testing.assert_allclose(inner._bump(3, 3), bump / math.sqrt(8 / 16 + 25 / 16), rtol=1e-15)
@@ -348,7 +348,7 @@ def test_bumps_by_hand():
 
 
 def test_the_first_bumps_stand_on_the_sphere_each_turned_and_signed_at_random():
-    """10 × 10 pixels, two channels: 25 cells of 2 × 2, each ±η or ±ηᵀ, the same turn and other signs in each channel"""
+    """10 × 10 pixels, two channels: 25 cells of 2 × 2, each ±η or ±ηᵀ, the same turn in both channels, other signs"""
     x, seeds = np.zeros((400, 10, 10, 2)), np.arange(400, dtype=np.uint64)
     bumps = inner._bumps(3.0, inner._begin(L2(3.0), x, None, None, None, seeds, None))
     np.testing.assert_allclose(L2(3.0).norm(bumps), 3.0, rtol=1e-12)
@@ -364,7 +364,7 @@ def test_the_first_bumps_stand_on_the_sphere_each_turned_and_signed_at_random():
 
 
 def test_a_moved_window_spends_what_the_ball_has_left():
-    """‖δ'‖₂ = ε whatever ‖δ‖₂ <= ε was; outside the two windows δ stays"""
+    """‖δ'‖₂ = ε for every ‖δ‖₂ <= ε; outside the two windows δ stays the same"""
     delta = rng(1).standard_normal((50, 9, 9, 2))
     for share in (1.0, 0.3):
         state = inner._begin(L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64), None)

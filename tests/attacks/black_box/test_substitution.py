@@ -1,4 +1,4 @@
-"""Laws of the substitute: which points are labelled, what they cost, and what transfers."""
+"""Laws of the substitute: which points are labelled, how many queries they take, and what transfers."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ def rng(seed=0):
 
 
 class Labels:
-    """A victim that has nothing but ``predict``: three classes by the largest of three sums of pixels."""
+    """A victim with nothing but ``predict``: three classes, the largest of three sums of pixels."""
 
     def __init__(self):
         self.asked = []
@@ -45,7 +45,7 @@ def x():
 
 @pytest.fixture
 def wide():
-    """So many pixels that no two rounds move a point alike."""
+    """Images with so many pixels that no two rounds move a point in the same way."""
     return rng(2).random((20, 300))
 
 
@@ -65,7 +65,7 @@ def test_points_double_until_the_reservoir_holds(wide):
 
 
 def test_each_point_is_asked_about_once(x):
-    """Queries = distinct labelled points, in the order of S, with the victim's labels; repeated inputs are one"""
+    """Queries are the distinct labelled points in the order of S, with the victim's labels; repeats count once"""
     victim = Labels()
     found = substitute(victim, net(), np.concatenate([x, x[:5]]), learn, rounds=4, step=0.6)
     asked = np.concatenate(victim.asked)
@@ -77,7 +77,7 @@ def test_each_point_is_asked_about_once(x):
 
 @pytest.mark.parametrize("box", [(0, 1), (-0.2, 1.1), None])
 def test_points_stay_in_the_box(x, box):
-    """lower <= x <= upper, and without a box they leave [0, 1]"""
+    """lower <= x <= upper; without a box points leave [0, 1]"""
     points = substitute(Labels(), net(), x, learn, rounds=4, step=0.3, box=box).x
     low, high = box or (-np.inf, np.inf)
     assert ((points >= low) & (points <= high)).all()
@@ -90,7 +90,7 @@ def test_points_stay_in_the_box(x, box):
     ids=lambda model: type(model).__name__,
 )
 def test_new_points_follow_the_jacobian_of_the_probability(model):
-    """x + λ sgn ∇F_y(x), with the probability's gradient by differences"""
+    """New points are x + λ sgn ∇F_y(x), with the gradient of the probability by differences"""
     x, y, h = rng(3).random((6, 4)), rng(4).integers(0, 3, 6), 1e-6
 
     def probability(x):
@@ -102,14 +102,14 @@ def test_new_points_follow_the_jacobian_of_the_probability(model):
 
 
 def test_a_negative_step_goes_the_other_way():
-    """x − λ sgn J where the step is −λ"""
+    """New points are x − λ sgn J where the step is −λ"""
     model = LogisticRegression(np.array([2.0, -1.0]))
     there, back = (augmented(model, np.zeros((1, 2)), np.array([1]), step, None) for step in (0.1, -0.1))
     np.testing.assert_array_equal(there, -back)
 
 
 def test_new_points_by_hand():
-    """A binary model with θ = (2, −1, 0): a +1 moves by λ (1, −1, 0), a −1 the other way, in [0, 1]"""
+    """A binary model with θ = (2, −1, 0): a +1 moves by λ (1, −1, 0), a −1 in the opposite direction, in [0, 1]"""
     model = LogisticRegression(np.array([2.0, -1.0, 0.0]))
     x = np.array([[0.5, 0.5, 0.5], [0.1, 0.9, 0.5]])
     expected = [[0.75, 0.25, 0.5], [0.0, 1.0, 0.5]]
@@ -117,7 +117,7 @@ def test_new_points_by_hand():
 
 
 def test_the_same_seed_gives_the_same_substitute(x):
-    """Points, labels and parameters, to the last bit; another seed draws other points"""
+    """Points, labels and parameters repeat to the last bit; another seed draws other points"""
     first, again, other = (
         substitute(Labels(), net(), x, learn, rounds=4, sigma=1, kappa=9, rng=rng(seed)) for seed in (5, 5, 6)
     )
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_substitute(x):
 
 
 def test_it_learns_the_victim_and_its_adversarial_examples_transfer():
-    """A linear victim that shows labels only: more than 75 % agreement, and most of what fools one fools both"""
+    """A linear victim that shows only labels: more than 75 % agreement, and most δ that fool one model fool both"""
     victim, x, unseen = Labels(), rng(2).random((60, 12)), rng(7).random((300, 12))
     found = substitute(victim, net(), x, learn, rounds=5)
     y = victim.predict(unseen)
@@ -139,7 +139,7 @@ def test_it_learns_the_victim_and_its_adversarial_examples_transfer():
 
 
 def test_a_tree_of_scikit_learn_is_a_victim(x):
-    """Anything with predict: a decision tree, which has no gradient"""
+    """Anything with predict can be a victim: a decision tree, which has no gradient"""
     tree = pytest.importorskip("sklearn.tree").DecisionTreeClassifier(max_depth=3, random_state=0)
     images, unseen = (part.reshape(-1, 2, 6, 1) for part in (x, rng(8).random((200, 12))))
     train_x = rng(9).random((500, 12))
@@ -154,7 +154,7 @@ def test_a_tree_of_scikit_learn_is_a_victim(x):
 
 
 def test_the_budget_is_the_oracles(wide):
-    """An oracle with a total refuses the round that it does not hold, before the victim is asked"""
+    """An oracle whose total is too small refuses the round before it asks the victim"""
     victim = Labels()
     with pytest.raises(BudgetError, match="exceed the total of 70"):
         substitute(LabelOracle(victim, total=70), net_of(wide), wide, learn, rounds=3)
@@ -162,7 +162,7 @@ def test_the_budget_is_the_oracles(wide):
 
 
 def test_float32_stays_float32_and_inputs_are_not_changed(x):
-    """dtype of x in S; x is not changed (ART issue 366)"""
+    """S has the dtype of x; x is not changed (ART issue 366)"""
     x = x.astype(np.float32)
     before = x.copy()
     found = substitute(Labels(), net(), x, learn, rounds=2)

@@ -1,4 +1,4 @@
-"""Laws of smallest-change attacks inside a set, and what all smallest-change attacks keep."""
+"""Laws of smallest-change attacks inside a set, and the laws that all smallest-change attacks keep."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ attacks = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 
 @pytest.fixture(scope="module")
 def network():
-    """A network with 4 classes, 12 examples that it gets right by its own lights, other classes as targets."""
+    """A network with 4 classes, 12 examples that it classifies correctly, and other classes as targets."""
     rng = np.random.default_rng(7)
     model = MLP((6, 12, 4), "tanh", rng=rng, dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
@@ -54,7 +54,7 @@ def test_a_change_fools_or_is_zero(attack, problem):
 
 @attacks
 def test_targets_are_respected(attack, network):
-    """Where δ ≠ 0 the prediction is the target, which at least half of them reach; at the target already, δ = 0"""
+    """Where δ ≠ 0 the prediction is the target, which at least half of them reach; δ = 0 if it is the target already"""
     model, x, y, target = network
     delta = attack(model, x, y, target=target)
     moved = rows(delta != 0).any(axis=1)
@@ -65,7 +65,7 @@ def test_targets_are_respected(attack, network):
 
 @pytest.mark.parametrize("attack", [FAB, deepfool])
 def test_misclassified_inputs_are_left_alone(attack, network):
-    """y wrong already: δ = 0 (torchattacks issue 51); the others are attacked as without them"""
+    """δ = 0 where y is wrong already (torchattacks issue 51); the other examples are attacked as if alone"""
     model, x, y, other = network
     labels = np.where(np.arange(len(x)) % 2, y, other)
     delta = attack(model, x, labels)
@@ -75,7 +75,7 @@ def test_misclassified_inputs_are_left_alone(attack, network):
 
 @attacks
 def test_a_constant_model_cannot_be_fooled(attack):
-    """θ = 0: δ = 0, neither NaN nor a failed try (ART issue 368; Foolbox issue 175)"""
+    """θ = 0: δ = 0, neither NaN nor an error (ART issue 368; Foolbox issue 175)"""
     for model, y in ((LogisticRegression(np.zeros(3)), np.array([1, 1])), (constant_network(), np.array([1, 1]))):
         target = -y if isinstance(model, LogisticRegression) else y + 1
         for box in (None, (0, 1)):
@@ -158,7 +158,7 @@ def test_inside_a_set_the_change_is_kept_or_zero(attack, threat, network):
 
 
 def test_a_larger_set_fools_no_fewer(network):
-    """The robust accuracy under bounded(fab) never rises with ε; it is 1 at ε = 0 and falls"""
+    """The robust accuracy under bounded(fab) never rises with ε; it is 1 at ε = 0, and it falls"""
     model, x, y, _ = network
     curve = [robust_accuracy(model, x, y, Linf(eps).within(0, 1), [bounded(FAB)]) for eps in (0, 0.05, 0.1, 0.2, 0.4)]
     assert curve == sorted(curve, reverse=True)
@@ -175,7 +175,7 @@ def test_options_and_targets_are_handed_on(network):
 
 
 def test_a_norm_that_the_attack_has_not_is_refused(network):
-    """L0 for FAB: the attack's own words"""
+    """FAB refuses L0 with its own message"""
     model, x, y, _ = network
     with pytest.raises(ValueError, match="L1 or L2 or Linf was expected"):
         bounded(fab)(model, x, y, L0(2).within(0, 1))
@@ -183,7 +183,7 @@ def test_a_norm_that_the_attack_has_not_is_refused(network):
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_jsma_is_bounded_by_a_number_of_components(network, k):
-    """‖δ‖₀ <= k, in the box, and δ ≠ 0 only where it fools"""
+    """‖δ‖₀ <= k, in the box, and δ ≠ 0 only where it fools the model"""
     model, x, y, _ = network
     threat = L0(k).within(0, 1)
     delta = bounded(partial(jsma, upsilon=1.0))(model, x, y, threat)

@@ -20,7 +20,7 @@ PIXELS, CLASSES = 12, 3
 
 @pytest.fixture
 def problem():
-    """A small network, 12 images of 3 × 4 with pixels at 0 and 1 among them, labels it gets right, other targets."""
+    """A small network, 12 images of 3 × 4 with some pixels at 0 and 1, their correct labels, and other targets."""
     rng = np.random.default_rng(1)
     model = MLP((PIXELS, 16, CLASSES), "tanh", rng=rng, dtype=np.float64)
     for name in ("1.weight", "3.weight"):
@@ -35,7 +35,7 @@ def moved(delta):
 
 
 def linear_problem(seed, n=8, dtype=np.float64):
-    """Logistic regression on ten pixels, some of them exactly 0 and 1, with the labels it gives."""
+    """Logistic regression on ten pixels, some of them exactly 0 or 1, with the labels that it predicts."""
     rng = np.random.default_rng(seed)
     model = LogisticRegression(3 * rng.standard_normal(10).astype(dtype), 0.3)
     x = np.clip(rng.uniform(-0.4, 1.4, (n, 10)), 0, 1).astype(dtype)
@@ -43,7 +43,7 @@ def linear_problem(seed, n=8, dtype=np.float64):
 
 
 def critical_eps(norm, model, x, y):
-    """The smallest ε at which the exact attack in ball ∩ box crosses z = 0, by bisection; infinite where none does."""
+    """The smallest ε at which the exact attack in ball ∩ box crosses z = 0, by bisection; infinite if there is none."""
     crossing = np.full(len(x), np.inf)
     for i in range(len(x)):
 
@@ -60,7 +60,7 @@ def critical_eps(norm, model, x, y):
 
 
 def fewest(model, x, y):
-    """How many components have to move to cross z = 0, those that gain most first; infinite where all do not."""
+    """The number of components that must move to cross z = 0, best first; infinite if all of them do not suffice."""
     gain = np.maximum(-y[:, None] * model.params["theta"] * (1 - x), y[:, None] * model.params["theta"] * x)
     total = np.cumsum(-np.sort(-gain, axis=1), axis=1)
     need = abs(model.logits(x))
@@ -90,7 +90,7 @@ def test_without_a_box_it_is_the_distance_of_the_hyperplane(norm, seed):
 @given(st.integers(0, 10_000))
 @pytest.mark.parametrize("norm", [L2, Linf])
 def test_in_the_box_it_is_the_critical_eps(norm, seed):
-    """‖δ‖ to 2 % the smallest ε at which the exact attack in ball ∩ box crosses the boundary (pixels at 0, 1 move)."""
+    """‖δ‖ is within 2 % of the smallest ε at which the exact attack in ball ∩ box fools (pixels at 0 and 1 move)."""
     model, x, y = linear_problem(seed)
     smallest = critical_eps(norm, model, x, y)
     delta = carlini_wagner(model, x, y, norm=norm, steps=150)
@@ -103,7 +103,7 @@ def test_in_the_box_it_is_the_critical_eps(norm, seed):
 @settings(deadline=None, max_examples=3)
 @given(st.integers(0, 10_000))
 def test_l0_is_near_the_fewest_components(seed):
-    """‖δ‖₀ is at least the fewest that cross the boundary, at most two more, and in most cases the same."""
+    """‖δ‖₀ is at least the fewest components that cross the boundary, at most two more, and mostly the same."""
     model, x, y = linear_problem(seed)
     least = fewest(model, x, y)
     delta = carlini_wagner(model, x, y, norm=L0, steps=100)
@@ -114,7 +114,7 @@ def test_l0_is_near_the_fewest_components(seed):
 
 
 def test_the_helper_critical_eps():
-    """z = 2 x₁ − x₂ − 0.5 at (1, 0.5): 1 / ‖θ‖_* while the box leaves room, and the ℓ∞ one by a linear program."""
+    """z = 2 x₁ − x₂ − 0.5 at (1, 0.5): 1 / ‖θ‖_* while the box leaves room; for ℓ∞ by a linear program."""
     model, x, y = LogisticRegression(np.array([2.0, -1.0]), -0.5), np.array([[1.0, 0.5]]), np.array([1])
     np.testing.assert_allclose(critical_eps(L2, model, x, y), 1 / np.sqrt(5), rtol=1e-6)
     np.testing.assert_allclose(critical_eps(Linf, model, x, y), 1 / 3, rtol=1e-6)
@@ -133,7 +133,7 @@ def test_the_helper_critical_eps():
 
 
 def test_a_case_by_hand():
-    """z = x₁ − 0.5 at x = (1, 1) and (0, 0): the shortest way is (∓0.5, 0), from the very edge of the box."""
+    """z = x₁ − 0.5 at x = (1, 1) and (0, 0): the smallest change is (∓0.5, 0), from the edge of the box."""
     model = LogisticRegression(np.array([1.0, 0.0]), -0.5)
     x, y = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([1, -1])
     for norm in (L2, Linf):
@@ -178,7 +178,7 @@ def test_each_norm_is_smallest_in_its_own_attack(problem, norm):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("targeted", [False, True])
 def test_confidence_is_kept(problem, norm, targeted):
-    """The wrong logit wins by κ at least, and for ℓ2 and ℓ∞ by not much more."""
+    """The wrong logit wins by at least κ, and for ℓ2 and ℓ∞ by little more."""
     model, x, y, t = problem
     delta = carlini_wagner(model, x, y, target=t if targeted else None, norm=norm, confidence=0.5, box=None, steps=100)
     z = model.logits(x + delta)
@@ -189,7 +189,7 @@ def test_confidence_is_kept(problem, norm, targeted):
 
 
 def test_confidence_moves_what_is_misclassified_by_less():
-    """z = −0.1 with y = +1 is fooled already; with κ = 0.5 it has 0.4 to go, z = −0.9 has none."""
+    """z = −0.1 with y = +1 is fooled already; with κ = 0.5 there is 0.4 left to go, and none for z = −0.9."""
     model, x, y = LogisticRegression(np.array([1.0])), np.array([[-0.1], [-0.9]]), np.array([1, 1])
     assert not carlini_wagner(model, x, y, box=None).any()
     np.testing.assert_allclose(carlini_wagner(model, x, y, confidence=0.5, box=None), [[-0.4], [0]], rtol=0.02)
@@ -217,7 +217,7 @@ def test_what_cannot_be_fooled_stays(norm, box):
 
 
 class Bumpy:
-    """z = Σ sin(ωx), row by row: products of whole batches round as the batch does, and Adam amplifies that."""
+    """z = Σ sin(ωx), row by row: the rounding of a whole batch's product depends on its size, and Adam amplifies it."""
 
     loss = logistic
 
@@ -255,7 +255,7 @@ def test_batch_order_and_split_do_not_matter(norm, targeted):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(norm, dtype):
-    """float32 stays float32, also on a float64 model, and fools in it (ART issue 366)."""
+    """float32 stays float32, even on a float64 model, and fools the model in it (ART issue 366)."""
     model, x, y = linear_problem(3)
     x = x.astype(dtype)
     delta = carlini_wagner(model, x, y, norm=norm, box=(np.zeros(10), np.ones(10)), steps=40)
@@ -267,7 +267,7 @@ def test_the_dtype_is_kept(norm, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_scale_of_the_logits_does_not_matter_much(norm):
-    """Logits times 100 or 0.01: c is found again, the size is the same to 5 % (ℓ0: to one component)."""
+    """Logits times 100 or 0.01: c adapts, and the size is the same to 5 % (ℓ0: to one component)."""
     size = []
     for scale in (0.01, 1, 100):
         model, x, y = linear_problem(5)
@@ -279,7 +279,7 @@ def test_the_scale_of_the_logits_does_not_matter_much(norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_pixels_without_room_stay(norm):
-    """A box of no width in the first component, in arrays: δ₁ = 0 and δ₂ <= −0.25 at z = 5 x₁ + x₂ − 1.5."""
+    """A box given by arrays, without width in the first component: δ₁ = 0 and δ₂ <= −0.25 at z = 5 x₁ + x₂ − 1.5."""
     model, x, y = LogisticRegression(np.array([5.0, 1.0]), -1.5), np.array([[0.25, 0.5]]), np.array([1])
     delta = carlini_wagner(model, x, y, norm=norm, box=(np.array([0.25, 0.0]), np.array([0.25, 1.0])))
     assert delta[0, 0] == 0
@@ -307,7 +307,7 @@ def test_bad_options_are_refused(problem, change, error, message):
 
 
 def test_three_classes_of_which_two_are_near(problem):
-    """Untargeted is no farther than the nearer of the two targets, to 10 % in the mean."""
+    """The untargeted δ is no longer than the nearer of the two targeted ones, to 10 % in the mean."""
     model, x, y, _ = problem
     targeted = [L2.norm(carlini_wagner(model, x, y, target=(y + i) % CLASSES)) for i in (1, 2)]
     untargeted = L2.norm(carlini_wagner(model, x, y))

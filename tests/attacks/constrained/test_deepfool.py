@@ -11,7 +11,7 @@ from scratchadv.sets import L1, L2, Linf
 
 @pytest.fixture
 def linear():
-    """Softmax regression with five classes, and 40 examples that it gets right by its own lights."""
+    """Softmax regression with five classes, and 40 examples that it classifies correctly."""
     rng = np.random.default_rng(0)
     model = SoftmaxRegression(12, 5, rng=rng, dtype=np.float64)
     x = rng.random((40, 12))
@@ -81,7 +81,7 @@ def test_fewer_candidates_are_the_likeliest_classes(linear):
 
 
 def test_more_steps_fool_no_fewer():
-    """What n steps have fooled, n + 1 steps leave as it is"""
+    """Examples that n steps have fooled are left as they are by n + 1 steps"""
     rng = np.random.default_rng(3)
     model = MLP((8, 16, 4), "tanh", rng=rng, dtype=np.float64)
     model.params = {name: 4 * value for name, value in model.params.items()}

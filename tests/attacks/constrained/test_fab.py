@@ -16,7 +16,7 @@ NORMS = [L2, Linf, L1]
 
 
 def best_in(norm, box, eps, model, x, y):
-    """How much of the margin the ball of radius eps, in the box, can take away: max <w, δ> − y z, (N,)."""
+    """The part of the margin that the ball of radius eps, in the box, can take away: max <w, δ> − y z, shape (N,)."""
     z, pull = model.vjp_x(x)
     threat = norm(eps) if box is None else norm(eps).within(*box).at(x)
     return threat.support(pull(-y.astype(x.dtype))) - y * z
@@ -27,7 +27,7 @@ def best_in(norm, box, eps, model, x, y):
 @settings(deadline=None, max_examples=25)
 @given(problem=linear_problems())
 def test_fab_is_exact_on_linear_models(norm, box, problem):
-    """No δ shorter by 0.1 % (but for rounding) fools, and where FAB finds none there is none"""
+    """No δ that is shorter by 0.1 % (beyond rounding) fools the model, and where FAB finds none there is none"""
     model, x, y = problem.model, problem.x, problem.y
     delta = fab(model, x, y, norm=norm, box=box, steps=20)
     right, fooled = predict(model, x) == y, predict(model, x + delta) != y
@@ -44,7 +44,7 @@ def test_fab_is_exact_on_linear_models(norm, box, problem):
 @pytest.mark.parametrize("norm", [Linf, L1])
 @pytest.mark.parametrize("box", [None, (0, 1)])
 def test_a_linear_program_finds_no_shorter_change(norm, box):
-    """Four linear classes: ‖δ‖ is the least of three linear programs, to 0.1 %"""
+    """Four linear classes: ‖δ‖ is the smallest value of three linear programs, to 0.1 %"""
     rng = np.random.default_rng(0)
     model = SoftmaxRegression(6, 4, rng=rng, dtype=np.float64)
     x = rng.random((8, 6))
@@ -80,7 +80,7 @@ def test_the_answer_by_hand():
 
 @pytest.fixture(scope="module")
 def network():
-    """A network with 4 classes, 30 examples that it gets right by its own lights."""
+    """A network with 4 classes, 30 examples that it classifies correctly."""
     rng = np.random.default_rng(5)
     model = MLP((6, 12, 4), "tanh", rng=rng, dtype=np.float64)
     for name in model.params:
@@ -91,7 +91,7 @@ def network():
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_found_change_cannot_be_shortened_along_its_line(norm, network):
-    """0.99 δ does not fool: the final search ends on the boundary"""
+    """0.99 δ does not fool the model: the final search ends on the boundary"""
     model, x, y = network
     delta = fab(model, x, y, norm=norm)
     fooled = predict(model, x + delta) != y
@@ -100,7 +100,7 @@ def test_the_found_change_cannot_be_shortened_along_its_line(norm, network):
 
 
 def test_a_rival_is_one_boundary(network):
-    """The shortest δ over all rivals is no longer than that of the untargeted attack, but for 1 %"""
+    """The shortest δ over all rivals is no longer than that of the untargeted attack, to 1 %"""
     model, x, y = network
     length = L2.norm
 
@@ -113,7 +113,7 @@ def test_a_rival_is_one_boundary(network):
 
 
 def test_more_restarts_are_not_longer(network):
-    """‖δ‖ never grows with the number of runs, and the same seed gives the same δ"""
+    """‖δ‖ never grows with the number of restarts, and the same seed gives the same δ"""
     model, x, y = network
     options = {"eps": 0.5, "norm": Linf, "steps": 5}
     one = fab(model, x, y, **options)

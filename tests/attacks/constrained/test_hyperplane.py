@@ -64,7 +64,7 @@ def test_a_linear_program_finds_no_shorter_step(norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_without_a_box_the_distance_is_f_over_the_dual_norm(norm):
-    """‖δ‖ = |f| / ‖w‖_*, and a huge box is none"""
+    """‖δ‖ = |f| / ‖w‖_*, and a huge box is the same as none"""
     rng = np.random.default_rng(1)
     w, f = rng.standard_normal((9, 2, 3)), rng.standard_normal(9)
     delta = nearest_point(norm, w, f)
@@ -82,7 +82,7 @@ def test_the_step_by_hand():
 
 
 def test_the_nearest_of_several_depends_on_the_box():
-    """Without a box the steeper hyperplane is nearer; a pixel at its end leaves only the other"""
+    """Without a box the steeper hyperplane is nearer; if a pixel is at its end, only the other one can be reached"""
     w, f = np.array([[[2.0, 0.0], [0.0, 1.0]]]), np.array([[-0.5, -0.4]])
     x = np.array([[0.9, 0.5]])
     np.testing.assert_allclose(nearest_boundary(L2, w, f, x)[2], [[0.25, 0]])
@@ -93,7 +93,7 @@ def test_the_nearest_of_several_depends_on_the_box():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("f", [-1e-12, 0, 1e-12])
 def test_from_the_boundary_itself_the_step_goes_beyond(dtype, f):
-    """f = 0 up to rounding: <w, δ> is larger than what rounding does to <w, x>, and δ is still tiny"""
+    """f = 0 up to rounding: <w, δ> exceeds the rounding error of <w, x>, and δ is still tiny"""
     rng = np.random.default_rng(2)
     x, w = (rng.random((1, 200)).astype(dtype) for _ in range(2))
     f = np.full((1, 1), f if dtype == np.float32 else 0, dtype)
@@ -109,7 +109,7 @@ def test_from_the_boundary_itself_the_step_goes_beyond(dtype, f):
     ("size", "f", "moves"), [(0, 1, False), (0, 0, False), (1e-32, 1, False), (1e-30, 1e-20, True), (1e30, 1e20, True)]
 )
 def test_no_gradient_no_step_and_extreme_gradients_do_not_overflow(norm, dtype, size, f, moves):
-    """w = 0 gives δ = 0, and so does a w beyond 1e30 times smaller than f; the dtype is kept"""
+    """δ = 0 for w = 0, and also if w is more than 1e30 times smaller than f; the dtype is kept"""
     half = np.full((1, 2), 0.5, dtype)
     for box in ((), (-half, half)):
         delta = nearest_point(norm, np.full((1, 2), size, dtype), np.full(1, -f, dtype), *box)

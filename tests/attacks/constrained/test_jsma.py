@@ -18,7 +18,7 @@ PIXELS, CLASSES = 12, 3
 
 
 def linear(weight, bias=0.0):
-    """Z = x W + b in float64."""
+    """z = x W + b in float64."""
     model = SoftmaxRegression(*weight.shape, dtype=np.float64)
     model.params["1.weight"] = weight.astype(float)
     model.params["1.bias"] = np.broadcast_to(bias, weight.shape[1]).astype(float)
@@ -27,7 +27,7 @@ def linear(weight, bias=0.0):
 
 @pytest.fixture
 def problem():
-    """A small network, 20 images of 3 × 4 with pixels at 0 and 1 among them, labels it gets right, other targets."""
+    """A small network, 20 images of 3 × 4 with some pixels at 0 and 1, their correct labels, and other targets."""
     rng = np.random.default_rng(1)
     model = MLP((PIXELS, 16, CLASSES), "tanh", rng=rng, dtype=np.float64)
     for name in ("1.weight", "3.weight"):
@@ -57,7 +57,7 @@ def test_the_best_pair_by_hand():
 
 @st.composite
 def candidates(draw):
-    """α, γ and what is free, many ties among them, in float32 or float64."""
+    """α, γ and which components are free, with many ties, in float32 or float64."""
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 9)))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     numbers = st.integers(-3, 3) | st.floats(-1, 1, width=32)
@@ -68,7 +68,7 @@ def candidates(draw):
 @settings(deadline=None, max_examples=150)
 @given(candidates())
 def test_the_best_pair_is_that_of_all_pairs(what):
-    """(α_p + α_q)(γ_p + γ_q) at the pair found = the largest over all P (P − 1) / 2, and found iff there is one."""
+    """(α_p + α_q)(γ_p + γ_q) of the pair is the largest of all P (P − 1) / 2, and a pair is found iff one exists."""
     alpha, gamma, free = (a.astype(float) if a.dtype != bool else a for a in what)
     p, q, found = best_pair(*what)
     for i in range(len(alpha)):
@@ -86,7 +86,7 @@ def test_the_best_pair_is_that_of_all_pairs(what):
 
 
 def test_the_best_pair_of_many():
-    """The same for 200 random components, where most are left out, and for 200 of which none can be."""
+    """The same for 200 random components of which most are left out, and for 200 without any pair."""
     rng = np.random.default_rng(0)
     alpha, gamma = rng.standard_normal((2, 30, 200))
     alpha[15:], gamma[15:] = np.linspace(0, 1, 200), 1 - np.linspace(0, 1, 200) ** rng.uniform(1, 3, (15, 1))
@@ -99,7 +99,7 @@ def test_the_best_pair_of_many():
 
 
 def test_tiny_derivatives_are_not_lost():
-    """In float32 α and γ of 1e-30, whose product is below all floats, give the pair of α and γ of 1."""
+    """In float32 α and γ of 1e-30, whose product underflows, give the same pair as α and γ of 1."""
     alpha, gamma = np.array([[0.3, 1, -1, 0.5]], np.float32), np.array([[0.2, 0.1, 1, 1]], np.float32)
     free = np.ones(alpha.shape, dtype=bool)
     tiny = np.float32(1e-30)
@@ -169,7 +169,7 @@ def test_theta_one_moves_to_the_edge(problem):
 
 
 def test_a_component_in_reach_moves_again():
-    """θ = 0.25 moves the one useful pair until it fools (twice), and no pair beyond its edge (CleverHans issue 221)."""
+    """θ = 0.25 moves the one useful pair until it fools (twice), and no pair beyond the edge (CleverHans issue 221)."""
     model = linear(np.array([[1, -1], [1, -1], [0, 0], [0, 0]]), [0.0, 2.5])
     x, y, t = np.array([[0.25, 0.25, 0, 0]]), np.array([1]), np.array([0])
     # z₀ − z₁ = 2 (x₀ + x₁) − 2.5 = −1.5 at x, −0.5 after one step, 0.5 after two
@@ -184,7 +184,7 @@ def test_a_component_in_reach_moves_again():
 
 
 def test_a_zero_saliency_map_ends_the_attack():
-    """Zero gradients, or no pair with the right signs: δ = 0 after one look (CleverHans issue 221)."""
+    """Zero gradients, or no pair with the right signs: δ = 0 after one evaluation (CleverHans issue 221)."""
     for weight in (np.zeros((4, 2)), np.tile([-1.0, 1.0], (4, 1))):
         model = linear(weight, [0.0, 1.0])
         calls = []
@@ -227,7 +227,7 @@ def test_a_binary_model_is_one_of_two_classes():
 
 
 def test_probabilities_of_sure_examples_do_not_underflow():
-    """Logits times 1000 in float32: F_t is 0 as a float, and the pairs are the same."""
+    """Logits times 1000 in float32: F_t rounds to 0, and the pairs are the same."""
     rng = np.random.default_rng(4)
     weight, x = rng.standard_normal((PIXELS, CLASSES)), rng.random((20, PIXELS), dtype=np.float32)
     y = predict(linear(weight), x)
@@ -249,7 +249,7 @@ def test_batch_order_and_split_do_not_matter(problem):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(problem, dtype):
-    """float32 stays float32, with a box in arrays and a θ of NumPy too (ART issue 366)."""
+    """float32 stays float32, even with arrays as bounds and θ from NumPy (ART issue 366)."""
     model, x, y, t = problem
     x = x.astype(dtype)
     box = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
@@ -263,7 +263,7 @@ def test_the_dtype_is_kept(problem, dtype):
 
 @pytest.mark.parametrize("of", ["logits", "probabilities"])
 def test_the_saliency_map_is_the_formula(problem, of):
-    """S⁺ = ∂F_t |Σ ∂F_j| where ∂F_t > 0 > Σ ∂F_j, S⁻ where the signs are turned, by differences of F."""
+    """S⁺ = ∂F_t |Σ ∂F_j| where ∂F_t > 0 > Σ ∂F_j, and S⁻ with the opposite signs, by differences of F."""
     model, x, _, t = problem
 
     def f(x):
@@ -306,7 +306,7 @@ def test_bad_options_are_refused(problem, change, error, message):
 
 
 def test_the_helper_linear_is_linear():
-    """Z = x W + b"""
+    """z = x W + b"""
     weight = np.arange(6.0).reshape(3, 2)
     x = np.array([[1.0, 0, 2]])
     np.testing.assert_array_equal(linear(weight, [1, -1]).logits(x), x @ weight + [1, -1])

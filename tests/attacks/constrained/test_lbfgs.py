@@ -50,7 +50,7 @@ def test_more_searches_are_not_longer_and_the_first_c_hardly_matters():
 
 
 def test_each_class_of_softmax_regression_is_reached():
-    """From every example to every other class, and the loss may be another one"""
+    """From every example to every other class; the loss can be chosen"""
     rng = np.random.default_rng(1)
     model = SoftmaxRegression(8, 3, rng=rng, dtype=np.float64)
     x = rng.random((4, 8))

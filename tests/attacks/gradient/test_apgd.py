@@ -21,7 +21,7 @@ THREATS = [*BALLS, *(ball.within(0, 1) for ball in [*BALLS, L0(2)])]
 
 
 class Bumpy:
-    """z = sin(ωx) summed: a model with many local maxima."""
+    """The sum of z = sin(ωx): a model with many local maxima."""
 
     loss = logistic
 
@@ -37,7 +37,7 @@ class Bumpy:
 
 
 class Peaks:
-    """z = −|x − a| along each row's first component, for one a: climbed by L = z."""
+    """z = −|x − a| for the first component of each row and one number a; the loss is L = z."""
 
     def __init__(self, a):
         self.a, self.params, self.loss = a, {}, self
@@ -54,7 +54,7 @@ class Peaks:
 
 @pytest.fixture
 def bumpy():
-    """A bumpy model, 20 examples in [0, 1]⁵ and labels that it gets right."""
+    """A bumpy model, 20 examples in [0, 1]⁵ and labels that it predicts."""
     rng = np.random.default_rng(3)
     model = Bumpy(4 * rng.standard_normal((5, 3)))
     x = rng.random((20, 5))
@@ -81,7 +81,7 @@ def tolerance(x):
 
 
 def history(model, x, y, threat, **options):
-    """The iterates, their losses and step sizes: (steps + 1, N, ...) each."""
+    """The iterates, their losses and their step sizes, each of shape (steps + 1, N, ...)."""
     seen = []
     delta = apgd(model, x, y, threat, callback=seen.append, **options)
     return delta, *(np.array([getattr(one, name) for one in seen]) for name in ("delta", "loss", "step_size"))
@@ -101,7 +101,7 @@ def test_apgd_is_exact_on_linear_models(problem):
 @settings(deadline=None)
 @given(linear_problems(threats=radii.map(Linf) | radii.map(L2) | radii.map(lambda eps: Linf(eps).within(0, 1))))
 def test_one_step_is_exact_to_rounding_on_linear_models(problem):
-    """A first step of 2 ε, projected, is the best point of ℓ∞ and ℓ2, and of ℓ∞ with the box"""
+    """A first step of 2 ε, projected, is the best point for ℓ∞ and ℓ2, and for ℓ∞ with the box"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     found = loss(model, x, y, apgd(model, x, y, threat, steps=1))
     np.testing.assert_allclose(found, loss(model, x, y, exact(model, x, y, threat)), atol=tolerance(x))
@@ -115,7 +115,7 @@ def test_the_checkpoints_are_those_of_the_paper():
 
 
 def reference(model, x, y, eps, steps):
-    """Algorithm 1 for one example in ℓ∞ without box, in plain steps; the iterates and the step sizes."""
+    """Algorithm 1 for one example in ℓ∞ without a box, step by step; returns the iterates and the step sizes."""
 
     def f(delta):
         return loss(model, x, y, delta)[0]
@@ -152,7 +152,7 @@ def reference(model, x, y, eps, steps):
 
 
 def test_it_is_algorithm_1(bumpy):
-    """δ[k] and η[k] of every example are those of the algorithm run for it alone (torchattacks issue 12)"""
+    """δ[k] and η[k] of every example are those of the algorithm run on it alone (torchattacks issue 12)"""
     model, x, y = bumpy
     _, deltas, _, etas = history(model, x, y, Linf(0.2), steps=40)
     sizes = set()
@@ -165,7 +165,7 @@ def test_it_is_algorithm_1(bumpy):
 
 
 def test_the_two_conditions():
-    """Halved after 20 steps: fewer than 15 rises; or the same record as at a checkpoint that did not halve"""
+    """Halved after 20 steps: with fewer than 15 rises, or with the best loss of a checkpoint that did not halve"""
     rises = np.array([14, 15, 15, 15, 15])
     halved = np.array([False, False, False, True, True])
     record = np.array([1.0, 1.0, 2.0, 2.0, 1.0])
@@ -205,7 +205,7 @@ def test_every_iterate_is_inside_and_the_best_is_returned(threat, bumpy):
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_more_restarts_are_not_weaker(threat, bumpy):
-    """With the same seed the first start of four is that of one: the loss can only grow, example by example"""
+    """With the same seed the first of four starts is that of one: the loss can only grow, example by example"""
     model, x, y = bumpy
     one, four = (loss(model, x, y, apgd(model, x, y, threat, steps=6, restarts=n, rng=rng())) for n in (1, 4))
     assert (four >= one).all()
@@ -255,7 +255,7 @@ def test_apgd_keeps_the_conventions(problem, seed, until_wrong):
 
 
 def test_until_wrong_falls_where_any_iterate_is_wrong(net):
-    """An example falls iff one of its iterates is misclassified, which a best loss alone may miss"""
+    """An example falls iff one of its iterates is misclassified, which the best loss alone may miss"""
     model, x, y = net
     y = labels_of(model.logits(x))
     threat = Linf(0.15)
@@ -270,17 +270,17 @@ def test_until_wrong_falls_where_any_iterate_is_wrong(net):
 
 
 def test_until_wrong_asks_no_more_of_what_has_fallen(net):
-    """Examples misclassified already cost one evaluation and stay as they are, δ = 0 (torchattacks issue 51)"""
+    """Examples that are misclassified already cost one evaluation and keep δ = 0 (torchattacks issue 51)"""
     model, x, _ = net
     watched, y = Watched(model), (labels_of(model.logits(x)) + 1) % 4
     with limit(threads=1, chunk=len(x)):
         delta = apgd(watched, x, y, Linf(0.1), steps=50, rng=rng(), until_wrong=True)
     assert not delta.any()
-    assert watched.asked == 1 + len(x)  # the one checks the labels
+    assert watched.asked == 1 + len(x)  # the one evaluation checks the labels
 
 
 def test_until_wrong_with_a_target_rests_at_any_wrong_label(net):
-    """What falls on the way to its target rests there, whichever label it has"""
+    """An example that is fooled on the way to its target stays there, whichever label it has"""
     model, x, _ = net
     y = labels_of(model.logits(x))
     target = model.logits(x).argmin(axis=1)
@@ -302,7 +302,7 @@ def test_other_losses_are_climbed(of, net):
 
 
 def test_a_target_makes_dlr_the_targeted_one(net):
-    """loss=dlr with a target climbs (z_t − z_y) / (…), not a difference of two ratios"""
+    """loss=dlr with a target maximises (z_t − z_y) / (…), not a difference of two ratios"""
     model, x, y = net
     target = (y + 1) % 4
     found, expected = (apgd(model, x, y, L2(0.3), loss=of, target=target, steps=5) for of in (dlr, targeted_dlr))
@@ -312,14 +312,14 @@ def test_a_target_makes_dlr_the_targeted_one(net):
 
 
 def test_apgd_is_not_weaker_than_its_first_step_and_one_example_is_enough(net):
-    """More steps pass through the iterates of fewer, up to the first checkpoint: N = 1 is the first of N = 50"""
+    """More steps pass through the iterates of fewer steps, up to the first checkpoint: N = 1 is the first of N = 50"""
     model, x, y = net
     one, many = (loss(model, x[:1], y[:1], apgd(model, x[:1], y[:1], L2(0.3), steps=n)) for n in (1, 50))
     assert many >= one > loss(model, x[:1], y[:1], 0)
 
 
 def test_zero_gradients_leave_zero():
-    """θ = 0: δ = 0, no NaN, without a warning; from random starts a feasible δ"""
+    """θ = 0: δ = 0, no NaN and no warning; from random starts a feasible δ"""
     model, x, y = LogisticRegression(np.zeros(4)), np.full((2, 4), 0.25), np.array([1, -1])
     for threat in THREATS:
         with np.errstate(all="raise"):

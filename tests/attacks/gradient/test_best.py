@@ -1,4 +1,4 @@
-"""Laws of which iterate is returned: what fools comes before what does not, and then the higher loss counts."""
+"""Laws of which iterate is returned: one that fools comes before one that does not, and then the higher loss counts."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ BALLS = st.sampled_from([Linf(0.2), Linf(0.6), L2(0.4), L2(1.0), Linf(0.3).withi
 
 @st.composite
 def problems(draw):
-    """A small model of three to five classes whose probabilities are near each other, examples and labels."""
+    """A small model of three to five classes whose probabilities are nearly equal, examples and labels."""
     shape, k, seed = draw(st.sampled_from([(2,), (4,)])), draw(st.integers(3, 5)), draw(st.integers(0, 9999))
     rng = np.random.default_rng(seed)
     if draw(st.booleans()):
@@ -53,7 +53,7 @@ ATTACKS = {
 @settings(max_examples=12)
 @given(problem=problems())
 def test_more_restarts_never_lose_a_success(name, targeted, problem):
-    """What falls to the first r starts falls to the first R > r of them too, example by example"""
+    """An example that falls to the first r starts also falls to the first R > r of them"""
     model, x, y, threat, rng = problem
     target = targets(model, x, y, targeted)
     starts = np.stack([threat.sample(rng, x) for _ in range(4)])
@@ -71,7 +71,7 @@ def test_more_restarts_never_lose_a_success(name, targeted, problem):
 @settings(max_examples=12)
 @given(problem=problems())
 def test_the_best_of_all_iterates_is_returned(name, targeted, keep, problem):
-    """δ is the maximum by (fools, loss) of δ = 0 and all iterates, the first of equals; with keep="loss" by the loss"""
+    """δ is the first maximum by (fools, loss) of δ = 0 and all iterates; with keep="loss" by the loss alone"""
     model, x, y, threat, rng = problem
     target = targets(model, x, y, targeted)
     starts = np.stack([threat.sample(rng, x) for _ in range(2)])
@@ -102,7 +102,7 @@ def test_the_best_of_all_iterates_is_returned(name, targeted, keep, problem):
 @settings(max_examples=12)
 @given(problem=problems())
 def test_fgsm_in_steps_keeps_the_success_of_any_iterate(momentum, problem):
-    """iterated_fgsm and momentum_fgsm fool wherever one of their iterates does"""
+    """iterated_fgsm and momentum_fgsm fool the model wherever one of their iterates does"""
     model, x, y, threat, _ = problem
     seen = []
     options = {"momentum": momentum, "callback": lambda iterate: seen.append(iterate.delta)}
@@ -120,7 +120,7 @@ STEPS = {attack.__name__: partial(attack, steps=5, alpha=0.3) for attack in (pgd
 @settings(max_examples=12)
 @given(problem=problems())
 def test_keeping_the_loss_loses_no_loss_and_keeping_successes_no_success(attack, problem):
-    """loss(keep="loss") >= loss(keep="success"), and the successes the other way round"""
+    """loss(keep="loss") >= loss(keep="success"), and the other way round for the successes"""
     model, x, y, threat, _ = problem
     by_success, by_loss = (attack(model, x, y, threat, keep=keep) for keep in ("success", "loss"))
     success, loss = judge(model, x, y, by_success, threat), judge(model, x, y, by_loss, threat)
@@ -147,7 +147,7 @@ def test_one_change_for_all_keeps_the_most_successes(problem):
 
 
 def test_a_success_of_low_loss_is_kept_where_a_higher_loss_does_not_fool():
-    """The counterexample by hand: at −1 class 1 wins by a little, at +1 the label wins and the loss is higher"""
+    """The counterexample by hand: at −1 class 1 wins narrowly, at +1 the label wins but the loss is higher"""
     low, high = np.log([0.41, 0.58, 0.01]), np.log([0.36, 0.32, 0.32])
     model = LinearSoftmax(((high - low) / 2)[:, None], (high + low) / 2)
     x, y, threat = np.zeros((1, 1)), np.array([0]), Linf(1.0)
@@ -158,7 +158,7 @@ def test_a_success_of_low_loss_is_kept_where_a_higher_loss_does_not_fool():
 
 
 def test_a_loss_that_is_not_a_number_is_never_better():
-    """or_better: NaN neither replaces a value, nor −∞"""
+    """or_better: NaN replaces neither a value nor −∞"""
     best = nothing_found(np.zeros((2, 1)))
     nan = np.full(2, np.nan)
     kept = best.or_better(np.ones((2, 1)), np.zeros(2, bool), nan)

@@ -60,7 +60,7 @@ def test_no_step_is_the_start(net, threat):
 
 
 def test_a_step_across_the_ball_is_exact_on_linear_models():
-    """α = 2 ε in ℓ∞: every component reaches the end that the gradient points to, wherever it started."""
+    """α = 2 ε in ℓ∞: every component reaches the end to which the gradient points, from every start."""
     x, y = rng().random((5, 4)), np.array([1, -1, 1, 1, -1])
     model = LogisticRegression(np.array([1.0, -2.0, 0.5, -0.1]))
     for threat in (Linf(0.3), Linf(0.3).within(0, 1)):
@@ -69,7 +69,7 @@ def test_a_step_across_the_ball_is_exact_on_linear_models():
 
 
 def test_loss_and_target_say_what_goes_up(net):
-    """loss=margin climbs the margin; target=t climbs L(y) − L(t): labels swapped, directions turned round."""
+    """loss=margin maximises the margin; target=t maximises L(y) − L(t): swapped labels reverse the direction."""
     model, x, y = net
     binary = LogisticRegression(np.array([1.0, -1.0, 2, 1, 1, 1]))
     y2 = np.where(y > 0, 1, -1)
@@ -86,7 +86,7 @@ def test_loss_and_target_say_what_goes_up(net):
 
 
 def test_chunks_and_threads_change_nothing(net):
-    """Starts are drawn for all, then travel with their examples."""
+    """Starts are drawn for the whole batch and cut with the examples."""
     model, x, y = net
     whole = fgsm_random_start(model, x, y, L2(0.4), rng=rng(5))
     with parallel.limit(2, 7):

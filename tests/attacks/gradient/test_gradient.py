@@ -15,7 +15,7 @@ from scratchadv.testing.strategies import linear_problems, radii
 
 
 class Bumpy:
-    """z = sin(ωx) summed: a model with many local maxima, to see what an attack does off the linear case."""
+    """The sum of z = sin(ωx): a model with many local maxima, to see what an attack does off the linear case."""
 
     loss = logistic
 
@@ -34,7 +34,7 @@ class Bumpy:
 
 @pytest.fixture
 def bumpy():
-    """A bumpy model, 20 examples in [0, 1]⁵ and labels that it gets right."""
+    """A bumpy model, 20 examples in [0, 1]⁵ and labels that it predicts."""
     rng = np.random.default_rng(3)
     model = Bumpy(4 * rng.standard_normal((5, 3)))
     x = rng.random((20, 5))
@@ -71,7 +71,7 @@ def test_fgsm_is_exact_on_linear_models(problem):
 
 
 def test_fgsm_is_eps_times_the_sign_of_the_gradient(bumpy):
-    """δ = ε sign(∇_x L), one gradient."""
+    """δ = ε sign(∇_x L), with a single gradient."""
     model, x, y = bumpy
     z, pull = model.vjp_x(x)
     g = pull(logistic.grad(z, y))
@@ -83,7 +83,7 @@ def test_fgsm_is_eps_times_the_sign_of_the_gradient(bumpy):
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_a_target_maximises_the_difference_of_two_losses(attack, bumpy):
-    """target=t is the loss L(y) − L(t) (slide "Targeted Attacks")."""
+    """target=t means the loss L(y) − L(t) (slide "Targeted Attacks")."""
     model, x, y = bumpy
 
     class Difference:
@@ -113,7 +113,7 @@ def test_pgd_is_exact_on_linear_models(problem):
 
 @given(linear_problems(threats=radii.map(Linf) | radii.map(L2) | radii.map(lambda eps: Linf(eps).within(0, 1))))
 def test_pgd_is_exact_to_rounding_on_linear_models(problem):
-    """For ℓ∞ and ℓ2, and ℓ∞ with the box, nothing is lost at all."""
+    """For ℓ∞ and ℓ2, and for ℓ∞ with the box, nothing is lost at all."""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     found, best = (loss(model, x, y, attack(model, x, y, threat)) for attack in (pgd, exact))
     np.testing.assert_allclose(found, best, atol=tolerance(x))
@@ -160,7 +160,7 @@ def test_normalised_steps_have_size_alpha(bumpy):
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_more_restarts_are_not_weaker(threat, bumpy):
-    """With the same seed the first start of five is that of one: the loss can only grow, example by example."""
+    """With the same seed the first of five starts is that of one: the loss can only grow, example by example."""
     model, x, y = bumpy
     one, five = (
         loss(model, x, y, pgd(model, x, y, threat, steps=5, restarts=n, rng=np.random.default_rng(0))) for n in (1, 5)
@@ -215,7 +215,7 @@ def test_a_start_outside_is_projected(bumpy):
 
 
 def test_constant_models_and_zero_gradients_leave_a_feasible_delta():
-    """θ = 0: nothing to gain, nothing may break or become NaN."""
+    """θ = 0: nothing can be gained, and nothing may fail or become NaN."""
     model, x, y = LogisticRegression(np.zeros(4)), np.full((2, 4), 0.25), np.array([1, -1])
     for threat in THREATS:
         for attack in (exact, fgsm, pgd):
@@ -229,7 +229,7 @@ def test_misclassified_inputs_are_attacked_like_all_others(bumpy):
 
 
 def test_the_margin_loss_ascends_too(bumpy):
-    """loss=margin: what PGD returns has no smaller margin loss than δ = 0."""
+    """loss=margin: the margin loss of what PGD returns is not below that of δ = 0."""
     model, x, y = bumpy
     delta = pgd(model, x, y, Linf(0.2), loss=margin, steps=5)
     assert (margin.value(model.logits(x + delta), y) >= margin.value(model.logits(x), y)).all()
@@ -274,11 +274,11 @@ def test_bad_input_is_refused(attack, x, y, message):
         attack(LogisticRegression(np.ones(2)), x, y, Linf(0.1).within(0, 1))
 
 
-# Networks whose exact answer is known
+# Networks for which the exact answer is known
 
 
 def with_exact_answer(kind, rng):
-    """A network with two classes that is linear, and the logistic regression with θ = w₁ − w₀ that it equals."""
+    """A linear network with two classes, and the logistic regression with θ = w₁ − w₀ that it equals."""
     if kind == "softmax":
         network = SoftmaxRegression(6, 2, rng=rng, dtype=np.float64)
     else:
@@ -306,7 +306,7 @@ def test_on_linear_networks_gradient_attacks_are_exact(kind, attack, threat):
 @pytest.mark.parametrize("limits", [{"chunk": 1}, {"chunk": 7}, {"threads": 1}, {"threads": 3, "chunk": 4}], ids=str)
 @pytest.mark.parametrize("options", [{}, {"rng": 0, "restarts": 2}, {"target": True}], ids=str)
 def test_chunks_and_threads_do_not_change_pgd(limits, options):
-    """pgd under parallel.limit = pgd on the whole batch in this thread, up to rounding; starts and targets go along."""
+    """pgd under parallel.limit = pgd on the whole batch in this thread, up to rounding; starts and targets are cut."""
     rng = np.random.default_rng(5)
     network = MLP((6, 8, 3), "tanh", rng=rng, dtype=np.float64)
     x, y = rng.random((23, 2, 3)), rng.integers(0, 3, 23)

@@ -20,7 +20,7 @@ both = pytest.mark.parametrize("attack", [iterated_fgsm, momentum_fgsm])
 
 
 class Parabolas:
-    """z = −Σ c_j (x_j − a_j)²: a gradient that changes its sign on the way."""
+    """z = −Σ c_j (x_j − a_j)²: the sign of the gradient changes on the way."""
 
     def __init__(self, c, a):
         self.c, self.a, self.params = np.array(c), np.array(a), {}
@@ -33,7 +33,7 @@ class Parabolas:
 
 
 class Climb:
-    """L = z, whatever the label."""
+    """L = z for every label."""
 
     value = staticmethod(lambda z, y: z)
     grad = staticmethod(lambda z, y: np.ones_like(z))
@@ -58,7 +58,7 @@ def tolerance(x):
 @settings(deadline=None)
 @given(problem=linear_problems(threats=radii.map(Linf) | radii.map(L2) | radii.map(lambda eps: Linf(eps).within(0, 1))))
 def test_it_is_exact_on_linear_models(attack, problem):
-    """T steps of ε / T along one gradient end where the exact attack is"""
+    """T steps of ε / T along one gradient end at the exact attack"""
     model, x, y, threat = problem.model, problem.x, problem.y, problem.threat
     found, best = (loss(model, x, y, a(model, x, y, threat)) for a in (attack, exact))
     np.testing.assert_allclose(found, best, atol=tolerance(x))
@@ -81,7 +81,7 @@ def test_it_keeps_the_conventions(attack, problem):
 @both
 @pytest.mark.parametrize("threat", THREATS[:4], ids=str)
 def test_one_step_is_fgsm_where_that_is_better_than_nothing(attack, threat, net):
-    """T = 1: δ of FGSM, or δ = 0 where the loss fell"""
+    """T = 1: δ of FGSM, or δ = 0 where the loss falls"""
     model, x, y = net
     one = fgsm(model, x, y, threat)
     better = loss(model, x, y, one) > loss(model, x, y, 0 * x)
@@ -126,7 +126,7 @@ def test_batch_order_and_split_do_not_matter(attack, net):
 
 @both
 def test_targets_travel_with_their_examples(attack, net):
-    """target=t climbs L(y) − L(t), which for cross-entropy is the logit difference"""
+    """target=t maximises L(y) − L(t), which for cross-entropy is the logit difference"""
     model, x, y = net
     target = (y + 1) % 3
     expected = attack(model, x, y, Linf(0.1), target=target, loss=logit_difference)
@@ -135,7 +135,7 @@ def test_targets_travel_with_their_examples(attack, net):
 
 @both
 def test_zero_gradients_leave_zero(attack):
-    """θ = 0: δ = 0, no NaN, without a warning"""
+    """θ = 0: δ = 0, no NaN and no warning"""
     model, x, y = LogisticRegression(np.zeros(4)), np.full((2, 4), 0.25), np.array([1, -1])
     with np.errstate(all="raise"):
         for threat in THREATS:
@@ -144,7 +144,7 @@ def test_zero_gradients_leave_zero(attack):
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-38, 1e30])
 def test_momentum_does_not_see_the_scale_of_the_gradient(scale):
-    """g / ‖g‖₁ of a tiny or a huge gradient, in float32 (CleverHans pull request 1175)"""
+    """g / ‖g‖₁ works for tiny and huge gradients in float32 (CleverHans pull request 1175)"""
     theta = np.array([1.0, -2.0, 0.5, -0.25], np.float32)
     model, x, y = LogisticRegression(np.float32(scale) * theta), np.full((1, 4), 0.5, np.float32), np.array([1])
     delta = momentum_fgsm(model, x, y, Linf(0.1), loss=logit_difference, target=-y)

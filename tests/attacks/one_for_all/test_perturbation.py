@@ -20,7 +20,7 @@ THREATS = [*BALLS, *(ball.within(0, 1) for ball in BALLS)]
 
 
 class Sloped:
-    """Three classes on one line: z = (2 (0.5 − s), 0, 2 (s − 1)) with s = x₀; counts the gradients."""
+    """Three classes on one line: z = (2 (0.5 − s), 0, 2 (s − 1)) with s = x₀; the model counts the gradients."""
 
     loss = cross_entropy
 
@@ -39,7 +39,7 @@ class Sloped:
 
 @pytest.fixture
 def problem():
-    """A small tanh network, 40 examples in [0, 1], and the labels that it gives."""
+    """A small tanh network, 40 examples in [0, 1], and the labels that it predicts."""
     rng = np.random.default_rng(2)
     network = MLP((6, 8, 3), "tanh", rng=rng, dtype=np.float64)
     for name in network.params:
@@ -57,18 +57,18 @@ def ball_of(threat):
 
 
 def both(model, x, y, threat, **options):
-    """The two forms on the same examples."""
+    """Both forms on the same examples."""
     yield universal(model, x, threat, passes=2, batch_size=10, **options)
     yield universal_gradient(model, x, y, threat, epochs=2, batch_size=10, **options)
 
 
-# What both forms keep
+# Laws of both forms
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_one_delta_in_the_ball_and_nothing_changed(problem, threat, dtype):
-    """δ has shape (1, *D), the dtype of x, ‖δ‖ <= ε; x + what is applied stays in Δ(x); x is left alone"""
+    """δ has shape (1, *D), the dtype of x and ‖δ‖ <= ε; what is applied to x lies in Δ(x); x is not changed"""
     model, x, y = problem
     x = x.astype(dtype)
     before = x.copy()
@@ -82,7 +82,7 @@ def test_one_delta_in_the_ball_and_nothing_changed(problem, threat, dtype):
 
 @pytest.mark.parametrize("threat", [L2(0.6), L2(0.6).within(0, 1)], ids=str)
 def test_the_same_seed_gives_the_same_delta(problem, threat):
-    """δ(seed) = δ(seed), and another order is another δ"""
+    """The same seed gives the same δ, and another order of the examples another δ"""
     model, x, y = problem
     one, same, other = (tuple(both(model, x, y, threat, rng=np.random.default_rng(seed))) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, same)
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_delta(problem, threat):
 
 
 def test_constant_models_leave_delta_zero():
-    """θ = 0: no change fools, no loss rises, nothing is NaN"""
+    """θ = 0: no δ fools, no loss rises, nothing is NaN"""
     model, x = LogisticRegression(np.zeros(4)), np.full((3, 4), 0.25)
     for threat in THREATS:
         for delta in both(model, x, np.array([1, -1, 1]), threat):
@@ -114,7 +114,7 @@ def test_a_target_is_reached_more_often_than_without(problem, threat):
 @settings(deadline=None)
 @given(linear_problems(threats=norm_balls | st.floats(0, 2).map(Linf).map(lambda ball: ball.within(0, 1))))
 def test_for_one_class_of_a_linear_model_the_optimum_is_reached(problem):
-    """δ* = argmax <−yθ, δ> for all x of class y, so no δ has more mean loss, and the gradient form reaches it"""
+    """δ* = argmax <−yθ, δ> for all x of class y, so no δ has a higher mean loss, and the gradient form reaches it"""
     model, x, threat = problem.model, problem.x, problem.threat
     y = np.full(len(x), problem.y[0])
     best = ball_of(threat).linear_max(-y[0] * model.params["theta"].astype(x.dtype)[None])
@@ -124,7 +124,7 @@ def test_for_one_class_of_a_linear_model_the_optimum_is_reached(problem):
 
 
 def test_two_classes_of_a_linear_model_pull_apart():
-    """Equal margins on both sides: the gradients cancel, and δ = 0 is a saddle that only unequal batches leave"""
+    """With equal margins on both sides the gradients cancel, and δ = 0 is a saddle that only unequal batches leave"""
     model = LogisticRegression(np.array([1.0, -1.0]))
     x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, -1])
     np.testing.assert_array_equal(universal_gradient(model, x, y, Linf(0.5), batch_size=2), np.zeros((1, 2)))
@@ -135,7 +135,7 @@ def test_two_classes_of_a_linear_model_pull_apart():
 @settings(deadline=None)
 @given(linear_problems(threats=norm_balls))
 def test_for_all_classes_no_more_than_for_each(problem):
-    """max_δ of the mean over classes <= the mean of the max_δ of each class: effect falls as universality rises"""
+    """max_δ of the mean over classes <= the mean of the max_δ of each class: the more universal, the weaker"""
     model, x, y, ball = problem.model, problem.x, problem.y, problem.threat
     theta = model.params["theta"].astype(x.dtype)[None]
     each = np.concatenate([ball.linear_max(-label * theta) for label in y])
@@ -167,7 +167,7 @@ def test_the_best_epoch_is_kept(problem, threat, options):
 
 
 def test_a_plain_step_is_the_formula(problem):
-    """δ = P(α (1/m) Σ ∇L), one epoch of one batch"""
+    """δ = P(α (1/m) Σ ∇L) after one epoch of one batch"""
     model, x, y = problem
     z, pull = model.vjp_x(x)
     g = pull(cross_entropy.grad(z, y)).mean(axis=0, keepdims=True)
@@ -176,16 +176,16 @@ def test_a_plain_step_is_the_formula(problem):
 
 
 def test_what_the_box_takes_away_does_not_count():
-    """x₀ = 0 cannot fall: only the example that can is heard, and δ₀ rises where both could profit"""
+    """x₀ = 0 cannot be fooled: only the example that can counts, and δ₀ rises until both could be fooled"""
     model = LogisticRegression(np.array([1.0, -1.0]))
     x, y = np.array([[0.0, 0.5], [0.0, 0.5]]), np.array([1, 1])
     delta = universal_gradient(model, x, y, L2(0.3).within(0, 1))
-    np.testing.assert_allclose(delta, [[0, 0.3]], atol=1e-12)  # all of the length where there is room
+    np.testing.assert_allclose(delta, [[0, 0.3]], atol=1e-12)  # all of the length, where there is room
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_chunks_and_threads_do_not_matter(problem, threads):
-    """δ is the same up to rounding for any chunk and any number of threads"""
+    """δ is the same up to rounding for every chunk size and number of threads"""
     model, x, y = problem
     threat = L2(0.6).within(0, 1)
     with limit(chunk=len(x)):
@@ -195,7 +195,7 @@ def test_chunks_and_threads_do_not_matter(problem, threads):
 
 
 def test_examples_of_one_batch_may_come_in_any_order(problem):
-    """One batch of all: δ(x[π]) = δ(x)"""
+    """With one batch of all examples δ(x[π]) = δ(x)"""
     model, x, y = problem
     order = np.random.default_rng(0).permutation(len(x))
     first, second = (
@@ -205,7 +205,7 @@ def test_examples_of_one_batch_may_come_in_any_order(problem):
 
 
 def test_misclassified_examples_are_ascended_like_all(problem):
-    """Wrong labels: the mean loss alone is higher than at δ = 0, and no success is lost for it otherwise"""
+    """Wrong labels: the mean loss alone is higher than at δ = 0; otherwise no success is given up for it"""
     model, x, y = problem
     wrong = (y + 1) % 3
     delta = universal_gradient(model, x, wrong, Linf(0.3))
@@ -218,7 +218,7 @@ def test_misclassified_examples_are_ascended_like_all(problem):
 
 
 def test_one_pass_by_hand():
-    """x₀ = 0 and 0.25, boundaries at 0.5 and 1: the first adds 0.5 and fools the second, which is passed over"""
+    """x₀ = 0 and 0.25, boundaries at 0.5 and 1: the first adds 0.5, which fools the second, so that is skipped"""
     model, x = Sloped(), np.array([[0.0, 0.0], [0.25, 0.0]])
     assert predict(model, x).tolist() == [0, 0]
     delta = universal(model, x, L2(1.0), rate=1, passes=1)
@@ -228,7 +228,7 @@ def test_one_pass_by_hand():
 
 
 def test_it_is_the_paper_example_by_example(problem):
-    """batch_size = 1: δ ← P(δ + DeepFool(x_i + δ)) for each i whose prediction stands, in the order they come in"""
+    """batch_size = 1: δ ← P(δ + DeepFool(x_i + δ)) for each i that is not fooled, in the order of the examples"""
     model, x, y = problem
     ball, v = L2(0.3), np.zeros((1, 2, 3))
     for i in range(len(x)):
@@ -243,7 +243,7 @@ def test_it_is_the_paper_example_by_example(problem):
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 @pytest.mark.parametrize("batch_size", [1, 8, 100])
 def test_the_pass_of_the_highest_fooling_rate_is_kept(problem, threat, batch_size):
-    """rate(δ) = max over the passes; the passes end with the rate asked for"""
+    """rate(δ) = max over the passes; the passes end when the requested rate is reached"""
     model, x, _ = problem
     seen = []
 
@@ -264,7 +264,7 @@ def test_the_pass_of_the_highest_fooling_rate_is_kept(problem, threat, batch_siz
 
 
 def test_in_a_wide_ball_the_fooling_rate_is_reached(problem):
-    """1 − δ = 0.8 of the examples within the passes where ε leaves room"""
+    """1 − δ = 0.8 of the examples are fooled within the passes where ε leaves room"""
     model, x, _ = problem
     assert fooling_rate(model, x, universal(model, x, L2(20.0))) >= 0.8
 
@@ -277,12 +277,12 @@ def test_one_example_is_deepfool(problem):
     assert fooling_rate(model, x[:1], delta) == 1
 
 
-# What is applied, and the rate
+# The change that is applied, and the rate
 
 
 @given(linear_problems(threats=norm_balls.map(lambda ball: ball.within(0, 1))), st.integers(0, 99))
 def test_what_is_applied_lies_in_the_box_and_the_ball(problem, seed):
-    """clip(x + δ, [0, 1]) − x lies in Δ(x) for every δ of the ball, and is the nearest change the box allows"""
+    """clip(x + δ, [0, 1]) − x lies in Δ(x) for every δ of the ball, and is the nearest change that the box allows"""
     x, threat = problem.x, problem.threat
     delta = threat.ball.sample(np.random.default_rng(seed), x[:1])
     change = applied(delta, x, (0, 1))
@@ -292,14 +292,14 @@ def test_what_is_applied_lies_in_the_box_and_the_ball(problem, seed):
 
 
 def test_the_fooling_rate_counts_changed_predictions():
-    """By hand: two of four predictions change, right or wrong as they are"""
+    """By hand: two of four predictions change, whether they were right or wrong"""
     x = np.array([[0.0], [0.4], [0.6], [2.0]])
     assert fooling_rate(Sloped(), x, np.array([[0.45]])) == 0.5  # 0.4 → 0.85 and 0.6 → 1.05
     assert fooling_rate(Sloped(), x, np.array([[0.45], [0.0], [0.0], [0.0]])) == 0
-    assert fooling_rate(Sloped(), x[:3], np.array([[0.45]]), (0, 1)) == 1 / 3  # 0.6 → 1 is a tie: the first class of it
+    assert fooling_rate(Sloped(), x[:3], np.array([[0.45]]), (0, 1)) == 1 / 3  # 0.6 → 1 is a tie: class 0 wins
 
 
-# Bad input
+# Invalid arguments
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_bad_input_is_refused_before_any_gradient(change, error, message):
     ],
 )
 def test_bad_options_are_refused(attack, change, message):
-    """Each form its own"""
+    """Each form has its own options"""
     model = Sloped()
     with pytest.raises(ValueError, match=message):
         attack(model, np.array([[0.0, 0.5], [0.5, 0.0]]), threat=L2(1.0), **change)
@@ -344,7 +344,7 @@ def test_bad_options_are_refused(attack, change, message):
 
 
 def test_a_delta_of_another_shape_is_refused():
-    """(1, *D) or (N, *D), and x inside its box"""
+    """δ is (1, *D) or (N, *D), and x lies inside its box"""
     x = np.zeros((3, 2))
     with pytest.raises(ValueError, match=r"delta has shape \(2, 2\); \(1, 2\) or the shape of x was expected"):
         applied(np.zeros((2, 2)), x)
@@ -353,7 +353,7 @@ def test_a_delta_of_another_shape_is_refused():
 
 
 def test_a_binary_model_will_do():
-    """One logit and labels −1/+1: both forms turn the predictions of one class"""
+    """One logit and labels −1/+1: both forms reverse the predictions of one class"""
     model, x = LogisticRegression(np.array([1.0, 2.0]), -1.0), np.array([[1.0, 1.0], [2.0, 0.5], [1.5, 0.25]])
     y = np.array([1, 1, 1])
     for delta in (universal(model, x, L2(3.0), rate=1), universal_gradient(model, x, y, L2(3.0))):

@@ -30,7 +30,7 @@ def images(n=12, shape=(4, 4, 1), dtype=np.float64):
 
 
 def victim(seed=2, k=5, p=16, dtype=np.float64):
-    """A smooth network that is sure of itself."""
+    """A smooth network whose predictions are confident."""
     model = MLP((p, 8, k), "tanh", rng=rng(seed), dtype=dtype)
     model.params = {name: 4 * value for name, value in model.params.items()}
     return model
@@ -89,7 +89,7 @@ def test_reranking_puts_t_on_top_and_keeps_the_others(case):
     ],
 )
 def test_reranking_refuses_bad_input(t, alpha, error):
-    """α ≤ 1, and t that is no class, or not one a row"""
+    """α <= 1, and a t that is not a class, or not one for each row"""
     with pytest.raises(ValueError, match=error):
         rerank(np.array([[0.7, 0.2, 0.1]]), np.array(t), alpha)
 
@@ -100,7 +100,7 @@ def test_reranking_refuses_bad_input(t, alpha, error):
 @both_kinds
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_changed_images_are_images(kind, dtype):
-    """x' in [0, 1], shape and dtype of x, x as it was, also where G is large"""
+    """x' lies in [0, 1] with the shape and dtype of x, and x is not changed, even where G is large"""
     g, x = generator(dtype=np.float32), images(dtype=dtype)
     g.params = {name: 50 * value for name, value in g.params.items()}
     before = x.copy()
@@ -152,7 +152,7 @@ def test_a_generator_may_be_convolutional():
 
 
 def test_targets_and_forms_that_do_not_fit_are_refused():
-    """No target for a network of one target, a target for one of all, a class there is, a form there is"""
+    """No target for a network of one target, a target for one of all targets, a class that exists, a known form"""
     one, every, x = ATN(generator()), ATN(generator(3), classes=3), images(2)
     for call in (lambda: one(x, np.array([0, 1])), lambda: every(x)):
         with pytest.raises(ValueError, match="network for all targets"):
@@ -173,7 +173,7 @@ def test_targets_and_forms_that_do_not_fit_are_refused():
 
 
 def taped_loss(kind, beta, victims, wanted, x, seen, theta):
-    """The same with tensors: MLPs of one hidden tanh layer, flat rows."""
+    """The same networks of tensors: MLPs with one hidden tanh layer on flat rows."""
 
     def mlp(params, v):
         return ops.tanh(v @ params[0] + params[1]) @ params[2] + params[3]
@@ -229,7 +229,7 @@ def test_several_victims_are_a_sum(seed, beta):
 
 
 def test_a_large_beta_is_plain_autoencoding():
-    """∇L / β → ∇ ‖x' − x‖² as β → ∞: apart by C / β, so a thousandth for a thousand times β"""
+    """∇L / β → ∇ ‖x' − x‖² as β → ∞: they differ by C / β, a thousandth for a β a thousand times larger"""
     x, atn, model = images(), ATN(generator(), "autoencoding"), victim()
     wanted = [rerank(probabilities(model, x), np.full(12, 1))]
     plain = atn_loss(atn, [], x, [], beta=1)[1](np.ones(12))
@@ -246,7 +246,7 @@ def test_a_large_beta_is_plain_autoencoding():
 
 
 class Reconstruction:
-    """‖σ(z) − x_y‖², where the label y says which image it is."""
+    """‖σ(z) − x_y‖², where the label y is the index of the image."""
 
     def __init__(self, x):
         self.x = x.reshape(len(x), -1)
@@ -260,7 +260,7 @@ class Reconstruction:
 
 
 def test_without_victims_it_is_an_autoencoder():
-    """The steps of fit on ‖G(x) − x‖², same order of the examples"""
+    """The same steps as fit takes on ‖G(x) − x‖², with the same order of the examples"""
     x, autoencoder = images(), generator()
     autoencoder.loss = Reconstruction(x)
     options = {"epochs": 3, "batch_size": 5, "optimizer": Adam(0.01), "progress": False}
@@ -272,7 +272,7 @@ def test_without_victims_it_is_an_autoencoder():
 
 @both_kinds
 def test_a_constant_victim_teaches_nothing(kind):
-    """∇_x f = 0: the same network as without victims"""
+    """∇_x f = 0: the result is the network trained without victims"""
     constant, x = victim(), images()
     constant.params = {name: np.zeros_like(value) for name, value in constant.params.items()}
     options = {"kind": kind, "epochs": 2, "batch_size": 5, "progress": False}
@@ -284,7 +284,7 @@ def test_a_constant_victim_teaches_nothing(kind):
 @both_kinds
 @pytest.mark.parametrize("target", [3, "all", None])
 def test_training_reaches_its_targets(kind, target):
-    """Cheap changes: every image ends at its target (without one: elsewhere), some were there before"""
+    """If changes are cheap, every image ends at its target (without one: elsewhere); some were there before"""
     x, model, t = images(40), victim(), np.arange(40) % 5
     before = labels_of(model.logits(x))
     t = np.full(40, 3) if target == 3 else t
@@ -298,7 +298,7 @@ def test_training_reaches_its_targets(kind, target):
 
 
 def test_untargeted_is_the_second_class():
-    """A step of size 0: the loss is that of r_α(f(x), second class of the victims' mean)"""
+    """With a step of size 0 the loss is that of r_α(f(x), second class of the victims' mean)"""
     x, victims = images(), [victim(2), victim(5)]
     p = [probabilities(model, x) for model in victims]
     t = np.array([sorted(range(5), key=lambda k, i=i: p[0][i, k] + p[1][i, k])[-2] for i in range(12)])
@@ -309,7 +309,7 @@ def test_untargeted_is_the_second_class():
 
 @pytest.mark.parametrize("target", [1, "all", None])
 def test_training_is_seeded(target):
-    """Same rng, same network; float32 stays; another rng, another network"""
+    """The same rng gives the same network, and another rng another; float32 stays float32"""
     x, model = images(dtype=np.float32), victim(dtype=np.float32)
     options = {"target": target, "epochs": 2, "batch_size": 5, "progress": False}
     one, same, other = (train_atn([model], x, rng=rng(seed), **options).generator.params for seed in (0, 0, 1))
@@ -321,7 +321,7 @@ def test_training_is_seeded(target):
 
 @pytest.mark.parametrize("chunk", [1, 2, 5])
 def test_training_does_not_depend_on_chunks(chunk):
-    """The same network up to rounding, whatever the pieces of a batch"""
+    """The network is the same up to rounding, however a batch is cut into pieces"""
     x, options = images(), {"target": "all", "epochs": 2, "batch_size": 5, "progress": False}
     whole = train_atn([victim()], x, generator=generator(5), rng=rng(), **options)
     with limit(chunk=chunk):
@@ -331,7 +331,7 @@ def test_training_does_not_depend_on_chunks(chunk):
 
 
 def test_one_image_is_enough():
-    """N = 1, and neither x nor the victim is changed"""
+    """N = 1 works, and neither x nor the victim is changed"""
     x, model = images(1), victim()
     before, theta = x.copy(), {name: value.copy() for name, value in model.params.items()}
     atn = train_atn([model], x, target=2, epochs=3, progress=False)
@@ -352,7 +352,7 @@ def test_a_schedule_multiplies_the_step():
 
 
 def test_a_loss_that_explodes_is_told():
-    """NaN is a FloatingPointError that says what to do"""
+    """NaN leads to a FloatingPointError that says what to do"""
     with pytest.raises(FloatingPointError, match="smaller step size"):
         train_atn([], images(), beta=1e300, generator=generator(), optimizer=SGD(1e300), epochs=5, progress=False)
 
@@ -374,7 +374,7 @@ def test_a_loss_that_explodes_is_told():
     ],
 )
 def test_bad_input_is_refused_before_any_step(options, kind, error):
-    """The value and what was expected are named; the generator is as it was"""
+    """The message names the value and what was expected; the generator is not used"""
     start = generator()
     theta = start.params
     given = {"victims": [victim()], "x": images(), "generator": start, "progress": False} | options

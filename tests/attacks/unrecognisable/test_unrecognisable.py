@@ -28,7 +28,7 @@ both = pytest.mark.parametrize("encoding", [Direct(SHAPE), CPPN(SHAPE, nodes=5)]
 
 
 class LogitsOnly:
-    """A model of which nothing but the logits can be asked, with the batches that it was asked about."""
+    """A model that shows only its logits, and records the batches that it gets."""
 
     def __init__(self, model):
         self.model, self.asked = model, []
@@ -44,7 +44,7 @@ def rng(seed=0):
 
 @pytest.fixture
 def net():
-    """Weights scaled up, so that it is sure of much."""
+    """A network with weights scaled up, so that it is often confident."""
     model = MLP((20, 8, 4), rng=rng(3), dtype=np.float64)
     model.params = {name: 3 * value for name, value in model.params.items()}
     return model
@@ -89,7 +89,7 @@ def test_polynomial_mutation_by_hand():
 
 @pytest.mark.parametrize(("generation", "rate"), [(1, 0.1), (999, 0.1), (1000, 0.05), (1999, 0.05), (3500, 0.0125)])
 def test_the_rate_is_halved_every_1000_generations(generation, rate):
-    """0.1 (1/2)^⌊t / 1000⌋, and so many of the pixels change; those that do not stay to the last bit"""
+    """The rate is 0.1 (1/2)^⌊t / 1000⌋, and that share of the pixels changes; the others stay to the last bit"""
     encoding = Direct((50, 40, 1))
     assert encoding.rate_at(generation) == rate
     parents = np.full((50, 50, 40, 1), 0.5, np.float32)
@@ -113,7 +113,7 @@ def test_the_first_images_of_the_direct_encoding_are_uniform_noise():
 @few
 @given(st.integers(0, 2**32 - 1), st.sampled_from([Direct(SHAPE), Direct((7,)), CPPN(SHAPE), CPPN((3, 6, 3), nodes=2)]))
 def test_encodings_keep_the_conventions(seed, encoding):
-    """Images in [0, 1], of the shape; seeded; parents are not changed; each genome draws the same in any batch"""
+    """Images in [0, 1] of the right shape; seeded; parents are not changed; each genome draws the same in any batch"""
     first, second = (encoding.random(rng(seed), 6) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     for generation in range(12):
@@ -166,7 +166,7 @@ def test_a_cppn_is_its_formula():
 
 
 def test_each_channel_has_its_output():
-    """Three outputs over the same inputs, three images"""
+    """Three outputs on the same inputs give three images"""
     encoding = CPPN((4, 4, 3), nodes=0)
     made = genome(encoding, {("x", 0): 1.0, ("y", 1): 1.0, ("bias", 2): 1.5}, dict.fromkeys(range(3), "linear"))
     y, x = np.meshgrid(np.linspace(-1, 1, 4), np.linspace(-1, 1, 4), indexing="ij")
@@ -175,7 +175,7 @@ def test_each_channel_has_its_output():
 
 
 def test_networks_begin_without_hidden_nodes():
-    """All four inputs to the output, weights in [−10, 10], each function as often"""
+    """All four inputs are connected to the output, weights lie in [−10, 10], functions are equally frequent"""
     genomes = CPPN(SHAPE).random(rng(), 4000)
     weights, functions = genomes["weights"], genomes["functions"]
     assert (functions[:, :-1] == NONE).all()
@@ -186,7 +186,7 @@ def test_networks_begin_without_hidden_nodes():
 
 
 def after(change, genomes, seed=1):
-    """A copy of the genomes with one kind of change made in all of them."""
+    """Return a copy of the genomes in which all have one kind of change."""
     found = genomes.copy()
     change(rng(seed), found["weights"], found["functions"], np.ones(len(found), bool))
     return found
@@ -200,7 +200,7 @@ def grown(encoding, n=300, generations=15):
 
 
 def test_mutated_networks_stay_networks():
-    """Connections run forward only, between nodes that are there; weights in [−10, 10]; they have grown"""
+    """Connections lead forward only, between existing nodes; weights lie in [−10, 10]; the genomes have grown"""
     encoding = CPPN(SHAPE, nodes=8)
     genomes = grown(encoding)
     weights, functions = genomes["weights"], genomes["functions"]
@@ -216,7 +216,7 @@ def test_mutated_networks_stay_networks():
 
 
 def test_changes_of_structure_change_what_they_say():
-    """One connection more or less; one node more on a connection, with its weight twice; one node less"""
+    """A connection is added or removed; a node is added on a connection, with its weight twice; a node is removed"""
     encoding = CPPN(SHAPE, nodes=8)
     genomes = grown(encoding)
     weights, functions = genomes["weights"], genomes["functions"]
@@ -243,7 +243,7 @@ def test_changes_of_structure_change_what_they_say():
 
 
 def test_mutations_come_at_the_rates_of_the_authors():
-    """Weights and functions 0.1 each; connections added 0.5, removed 0.3; nodes added 0.5"""
+    """Weights and functions change with rate 0.1 each; connections are added with 0.5, removed 0.3; nodes added 0.5"""
     encoding, still = (
         CPPN(SHAPE),
         dict.fromkeys(["add_connection", "remove_connection", "add_node", "remove_node"], 0.0),
@@ -267,7 +267,7 @@ def test_mutations_come_at_the_rates_of_the_authors():
 
 
 def test_one_of_takes_each_true_place_as_often():
-    """Uniform over the true places of each chosen row; rows without one are left out"""
+    """Uniform over the true places of each chosen row; rows without any are left out"""
     mask = np.zeros((3000, 2, 3), bool)
     mask[:2000, [0, 1, 1], [1, 0, 2]] = True
     i, row, column = encodings._one_of(rng(), mask, np.arange(3000) % 2 == 0)
@@ -281,7 +281,7 @@ def test_one_of_takes_each_true_place_as_often():
 
 @both
 def test_confidence_never_falls_and_is_what_the_model_says(images_net, encoding):
-    """log p_k(t + 1) >= log p_k(t); predicted again, elite k has the confidence that is stated"""
+    """log p_k(t + 1) >= log p_k(t); predicted again, elite k has the confidence that is reported"""
     found = map_elites(images_net, encoding, generations=40, children=30, rng=rng())
     assert (np.diff(found.history, axis=0) >= 0).all()
     again = log_softmax(images_net.logits(found.x), axis=1).diagonal()
@@ -295,7 +295,7 @@ def test_confidence_never_falls_and_is_what_the_model_says(images_net, encoding)
 
 @both
 def test_the_elite_is_the_best_that_was_ever_asked_about(images_net, encoding):
-    """Elite k = the argmax of p_k over all questions; one batch of ``children`` a generation, and all are counted"""
+    """Elite k = the argmax of p_k over all queries; each generation is one batch of ``children``, and all count"""
     asked = LogitsOnly(images_net)
     with limit(threads=1, chunk=10_000):
         found = map_elites(asked, encoding, generations=7, children=25, rng=rng())
@@ -309,7 +309,7 @@ def test_the_elite_is_the_best_that_was_ever_asked_about(images_net, encoding):
 
 @both
 def test_map_elites_is_seeded_and_does_not_depend_on_chunks(images_net, encoding):
-    """The same seed, the same images, in chunks or not; another seed, others"""
+    """The same seed gives the same images, in chunks or not; another seed gives others"""
 
     def run(seed):
         return map_elites(images_net, encoding, generations=10, children=20, rng=rng(seed)).x
@@ -324,7 +324,7 @@ def test_map_elites_is_seeded_and_does_not_depend_on_chunks(images_net, encoding
 @both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_images_have_the_dtype_of_the_model(encoding, dtype):
-    """What the model is asked about, and what is returned"""
+    """Queries and results keep dtype, shape and range"""
     model = MLP((20, 3), rng=rng(), dtype=dtype)
     recorded = Recorded(Reshaped(model))
     found = map_elites(recorded, encoding, generations=2, children=5, rng=rng())
@@ -332,7 +332,7 @@ def test_images_have_the_dtype_of_the_model(encoding, dtype):
 
 
 def test_children_descend_from_elites(images_net):
-    """With a rate of zero every child is one of the K elites, and all of them have children"""
+    """With a rate of zero every child is one of the K elites, and every elite has children"""
     asked = LogitsOnly(images_net)
     encoding = Direct(SHAPE, rate=0.0)
     with limit(threads=1, chunk=10_000):
@@ -342,7 +342,7 @@ def test_children_descend_from_elites(images_net):
 
 
 def test_on_a_linear_model_the_direct_encoding_finds_the_corners():
-    """Two classes, z = ±<w, x>: the best images are the corners of [0, 1]^4 that the signs of w say"""
+    """Two classes, z = ±<w, x>: the best images are the corners of [0, 1]^4 given by the signs of w"""
     w = np.array([3.0, -2.0, 1.5, -4.0])
     model = LinearSoftmax(np.stack([w, -w]), np.zeros(2))
     found = map_elites(model, Direct((4,)), generations=400, children=40, rng=rng())
@@ -350,7 +350,7 @@ def test_on_a_linear_model_the_direct_encoding_finds_the_corners():
 
 
 def test_a_binary_model_has_two_elites():
-    """Rows −1 and +1 with the probabilities 1 − τ(z) and τ(z)"""
+    """Rows −1 and +1 have the probabilities 1 − τ(z) and τ(z)"""
     model = LogisticRegression(np.array([2.0, -1.0, 0.5]), 0.2)
     found = map_elites(model, Direct((3,)), generations=300, children=20, rng=rng())
     p = 1 / (1 + np.exp(-model.logits(found.x)))
@@ -359,14 +359,14 @@ def test_a_binary_model_has_two_elites():
 
 
 def test_a_constant_model_keeps_its_first_image():
-    """No child is better, so the elites of all classes stay the first of the first generation"""
+    """If no child is better, the elites of all classes stay the first image of the first generation"""
     found = map_elites(Constant([1.0, 2.0, 3.0]), Direct((4,)), generations=5, children=6, rng=rng())
     np.testing.assert_array_equal(found.x, np.repeat(Direct((4,)).random(rng(), 6)[:1], 3, axis=0))
     np.testing.assert_allclose(found.confidence, np.exp([1, 2, 3]) / np.exp([1, 2, 3]).sum(), rtol=1e-6)
 
 
 def test_probabilities_are_enough_and_labels_are_not(net):
-    """The same images from probabilities as from logits; a budget ends the search; labels alone are refused"""
+    """Probabilities give the same images as logits; a budget ends the search; labels alone are refused"""
     encoding = Direct((20,))
     found = [
         map_elites(level(net), encoding, generations=8, children=10, rng=rng()).x
@@ -378,7 +378,7 @@ def test_probabilities_are_enough_and_labels_are_not(net):
 
 
 def test_log_probabilities_keep_their_digits_near_one():
-    """float32 logits (0, −40): log p = −e^{−40}, where p itself has rounded to 1"""
+    """float32 logits (0, −40): log p = −e^{−40}, where p itself rounds to 1"""
     model = Constant([0.0, -40.0])
     found = log_probabilities(LogitOracle(model), np.zeros((2, 3), np.float32))
     np.testing.assert_allclose(found, [[-math.exp(-40), -40]] * 2, rtol=1e-6)
@@ -393,7 +393,7 @@ def test_log_probabilities_keep_their_digits_near_one():
     ],
 )
 def test_bad_options_of_map_elites_are_refused(net, change, error, message):
-    """The message names the value and what was expected, and the model is not asked"""
+    """The message names the value and what was expected, and the model gets no query"""
     asked = LogitsOnly(net)
     with pytest.raises(error, match=message):
         map_elites(asked, Direct((20,)), **({"rng": rng()} | change))
@@ -413,13 +413,13 @@ def test_bad_options_of_map_elites_are_refused(net, change, error, message):
     ],
 )
 def test_bad_encodings_are_refused(make, error, message):
-    """When they are made, not when they are used"""
+    """Encodings are checked when they are made, not when they are used"""
     with pytest.raises(error, match=message):
         make()
 
 
 def test_models_on_a_device_are_searched_there(monkeypatch):
-    """Images lie with the model, breeding stays on the host, and all is as it is there"""
+    """Images are where the model is, breeding stays on the host, and the result is as on the host"""
     monkeypatch.setitem(sys.modules, "cupy", gpu)
     there = MLP((20, 8, 4), rng=rng(3), dtype=np.float64)
     here = copy.copy(there)
@@ -472,12 +472,12 @@ def test_the_logit_of_a_linear_model_has_a_closed_form(seed, box):
         Linear(theta), random.random((2, 2, 3)), y, penalty=2.0, steps=60, alpha=0.4, box=box, loss=margin
     )
     best = y[:, None, None] * theta / 2
-    np.testing.assert_allclose(found, best if box is None else best.clip(*box), atol=1e-7)  # √ε: values decide
+    np.testing.assert_allclose(found, best if box is None else best.clip(*box), atol=1e-7)  # √ε, because values decide
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1e4])
 def test_the_best_iterate_is_returned(net, alpha):
-    """No worse than the start, however large the steps; in the box; nothing changed in place; dtype kept"""
+    """No worse than the start for any step size; in the box; nothing changed in place; dtype kept"""
     x, y = rng().random((6, 20)), np.arange(6) % 4
     before = x.copy()
     found = gradient_ascent(net, x, y, steps=30, alpha=alpha, penalty=0.01)
@@ -493,7 +493,7 @@ def test_the_best_iterate_is_returned(net, alpha):
 
 
 def test_examples_of_gradient_ascent_do_not_see_each_other(net):
-    """Order, split and chunks of the batch do not matter; a start outside the box is clipped into it"""
+    """Order, split and chunks of the batch do not matter; a start outside the box is clipped to it"""
     x, y = 3 * rng().random((7, 20)) - 1, np.arange(7) % 4
     whole = gradient_ascent(net, x, y, steps=20)
     order = rng(1).permutation(7)
@@ -505,7 +505,7 @@ def test_examples_of_gradient_ascent_do_not_see_each_other(net):
 
 
 def test_a_constant_model_shrinks_to_the_smallest_image():
-    """Without a gradient the penalty alone is left: x → clip(0, [l, u])"""
+    """Without a gradient only the penalty is left: x → clip(0, [l, u])"""
     found = gradient_ascent(Constant([1.0, 2.0]), np.full((2, 3), 0.8), np.array([0, 1]), penalty=0.5, box=(0.25, 1))
     np.testing.assert_allclose(found, 0.25)
 
