@@ -48,14 +48,15 @@ def boundary(
     Parameters
     ----------
     model : Model, oracle, or anything with ``predict``
-        Only its labels are asked for.
+        Only its predicted labels are used.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
         Labels to reach. Noise hardly ever does: give a start or a pool.
     norm : {L2}
+        The class of the norm that measures δ.
     box : (lower, upper) or None
         The range of x + δ, and of all that the model is asked about: δ' is cut off there.
     queries : int
@@ -77,7 +78,7 @@ def boundary(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Brendel, Rauber and Bethge (2018), "Decision-based adversarial attacks: reliable
     attacks against black-box machine learning models", algorithm 1 and section 2.4. Other than there the way from the

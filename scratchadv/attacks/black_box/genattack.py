@@ -64,9 +64,9 @@ def genattack(
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Linf, or Linf in a box
@@ -84,12 +84,12 @@ def genattack(
         ``rho`` and ``alpha``. The authors' code runs MNIST with 4 members, ρ = 0.3 and α = 0.5, not adaptive, and
         ImageNet with 6 members, ρ = 0.1 and α = 0.15, adaptive. The defaults are neither: they were better on MNIST.
     target : array, shape (N,), optional
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def genattack(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Alzantot, Sharma, Chakraborty, Zhang, Hsieh and Srivastava (2019), "GenAttack:
     practical black-box attacks with gradient-free optimization", algorithm 1. The crossover's probability is that of

@@ -47,13 +47,13 @@ def nes(
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        The perturbation set Δ.
+        The perturbation set Δ(x).
     queries : int
         The most queries of an example: one for x, and ``2 * pairs + 1`` for each step.
     pairs : int
@@ -65,14 +65,14 @@ def nes(
     momentum : float
         In [0, 1): g is the average of the estimates so far, weighed by ``momentum`` to the power of their age.
     target : array, shape (N,), optional
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     loss : Loss, optional
-        Default: ``margin``, with a target ``target_margin``.
+        The loss to climb. Default: ``margin``, or ``target_margin`` with a target.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def nes(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Ilyas, Engstrom, Athalye and Lin (2018), "Black-box adversarial attacks with
     limited queries and information", algorithm 1 and section 2.2; its n is 25, its σ 0.001, and its loss
@@ -135,7 +135,7 @@ def spsa(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Uesato, O'Donoghue, van den Oord and Kohli (2018), "Adversarial risk and the
     dangers of evaluating against weak attacks", algorithm 1, whose steps are Adam's; its σ is 0.01, its loss

@@ -48,14 +48,15 @@ def hopskipjump(
     Parameters
     ----------
     model : Model, oracle, or anything with ``predict``
-        Only its labels are asked for.
+        Only its predicted labels are used.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
         Labels to reach. Noise hardly ever does: give a start or a pool.
     norm : {L2, Linf}
+        The class of the norm that measures δ.
     box : (lower, upper) or None
         The range of x + δ, and of all that the model is asked about.
     queries : int
@@ -76,10 +77,10 @@ def hopskipjump(
         Images, some of which may fool, such as those of other classes: tried next, in an order of each example. Then
         noise is tried; 200 images at most.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def hopskipjump(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Chen, Jordan and Wainwright (2020), "HopSkipJumpAttack: a query-efficient
     decision-based attack", algorithms 1 and 2. Other than there r is taken from the ℓ2 length in both norms, because

@@ -51,9 +51,9 @@ def one_pixel(
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat.
+        The inputs, float32 or float64, inside the box of the threat.
     y : array, shape (N,)
         The true labels.
     threat : L0 in a box
@@ -69,15 +69,15 @@ def one_pixel(
         generation, for one example after the other and in whole generations; that draws anew what a child would have
         to be cut to, and takes 5 members or more.
     target : array, shape (N,), optional
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     loss : Loss, optional
         Default: ``margin``, with a target ``target_margin``; for two pixels that both do not fool it may order them
         otherwise than the probability of the label does, which the paper takes.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def one_pixel(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Su, Vargas and Sakurai (2019), "One pixel attack for fooling deep neural
     networks", section 3, without crossover between child and member; its 400 members and 100 generations are the

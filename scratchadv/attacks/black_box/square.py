@@ -39,9 +39,9 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
@@ -51,14 +51,14 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     p : float
         The share of pixels in the first windows.
     target : array, shape (N,), optional
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     loss : Loss, optional
-        Default: ``margin``, with a target ``target_margin``.
+        The loss to climb. Default: ``margin``, or ``target_margin`` with a target.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: Andriushchenko, Croce, Flammarion and Hein (2020), "Square Attack", algorithms 1 to 3. Of its code are the
     schedule of p, which has one step, at 500, more than the paper, and that the first bumps are turned at random. Its

@@ -62,7 +62,7 @@ def substitute(victim, model, x, train, *, rounds=6, step=0.1, box=(0, 1), sigma
     Parameters
     ----------
     victim : Model, oracle, or anything with ``predict``
-        Only its labels are asked for. A budget is that of an oracle: ``LabelOracle(victim, total=6400)``.
+        Only its predicted labels are used. A budget is that of an oracle: ``LabelOracle(victim, total=6400)``.
     model : Model
         The substitute, not trained yet; its loss is cross-entropy, or logistic. It is trained in place, and goes on
         from round to round.
@@ -91,7 +91,7 @@ def substitute(victim, model, x, train, *, rounds=6, step=0.1, box=(0, 1), sigma
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
     BudgetError
         If the victim is an oracle whose budget does not hold the next round.
 

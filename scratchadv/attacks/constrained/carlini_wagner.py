@@ -53,8 +53,9 @@ def carlini_wagner(
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
@@ -84,7 +85,7 @@ def carlini_wagner(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: Carlini and Wagner (2017), "Towards Evaluating the Robustness of Neural Networks", sections V and VI: f₆,
     the ℓ2, ℓ0 and ℓ∞ attacks.
@@ -214,6 +215,7 @@ def penalty(model, goal, kappa, delta):
     Parameters
     ----------
     model : Model
+        The model to attack.
     goal : Goal
         Images, labels and the weight c, n rows each.
     kappa : float

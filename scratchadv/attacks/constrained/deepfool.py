@@ -29,15 +29,17 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
         Labels to reach; the boundary is then the one between the target and the best other class.
     norm : {L2, Linf}
+        The class of the norm that measures δ.
     box : (lower, upper) or None
-        The range of x + δ.
+        The range of x + δ, in the units of x; None: unbounded.
     steps : int
         At most so many.
     overshoot : float
@@ -54,7 +56,7 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: Moosavi-Dezfooli, Fawzi and Frossard (2016), "DeepFool: a simple and accurate method to fool deep neural
     networks", algorithms 1 (binary) and 2, equation 11 for the norms.

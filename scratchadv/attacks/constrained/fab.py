@@ -46,8 +46,9 @@ def fab(
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
@@ -56,8 +57,9 @@ def fab(
         Look at the boundary between y and this class only, and be content with any wrong prediction: one gradient a
         step. This is the targeted FAB of AutoAttack.
     norm : {L2, Linf, L1}
+        The class of the norm that measures δ.
     box : (lower, upper) or None
-        The range of x + δ.
+        The range of x + δ, in the units of x; None: unbounded.
     steps : int
         Of each run.
     alpha_max, eta, beta : float
@@ -78,7 +80,7 @@ def fab(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: Croce and Hein (2020), "Minimally distorted adversarial examples with a fast adaptive boundary attack",
     algorithm 1.

@@ -20,6 +20,7 @@ def nearest_boundary(norm, w, f, x, low=None, high=None):
     Parameters
     ----------
     norm : {Linf, L2, L1}
+        The class of the norm that measures δ.
     w : array, shape (N, C, *D)
     f : array, shape (N, C)
     x : array, shape (N, *D)
@@ -73,6 +74,7 @@ def nearest_point(norm, w, f, low=None, high=None):
     Parameters
     ----------
     norm : {Linf, L2, L1}
+        The class of the norm that measures δ.
     w : array, shape (N, *D)
     f : array, shape (N,)
     low, high : array, shape (N, *D), optional

@@ -36,7 +36,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     model : Model
         A binary one counts as two classes with the logits z/2 (label +1) and −z/2.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
@@ -47,7 +47,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
         Υ in [0, 1], the share of the P components that may change: there are :math:`\lfloor P \Upsilon / 2 \rfloor`
         steps.
     norm : {L0}
-        There is no other; it is here because all attacks of this kind have it.
+        The only norm of this attack; every attack that looks for the smallest change takes this argument.
     box : pair or None
         The lowest and the highest value of x + δ; None: unbounded, and no component ever leaves the search.
     of : {"logits", "probabilities"}
@@ -63,7 +63,7 @@ def jsma(model, x, y, *, target=None, theta=1.0, upsilon=0.145, norm=L0, box=(0,
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: slides "Jacobian-based Saliency Map Attacks (JSMA)"; Papernot et al. (2016), "The Limitations of Deep
     Learning in Adversarial Settings", algorithms 2 and 3; without a target Wiyatno and Xu (2018), "Maximal
@@ -110,6 +110,7 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
         float32 or float64.
     target : array, shape (N,)
@@ -127,7 +128,7 @@ def saliency_map(model, x, target, *, theta=1.0, of="logits"):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: slides "Saliency map", "Saliency Computation"; Papernot et al. (2016), equations 8 and 9.
     """

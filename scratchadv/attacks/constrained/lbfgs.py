@@ -34,13 +34,13 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     model : Model
         On the host.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels; only looked at to refuse what cannot be labels.
     target : array, shape (N,)
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     norm : {L2}
-        There is no other; it is here because all attacks of this kind have it.
+        The only norm of this attack; every attack that looks for the smallest change takes this argument.
     box : (lower, upper) or None
         The range of x + r.
     c : float
@@ -50,7 +50,7 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     steps : int
         At most so many iterations of L-BFGS-B for each of them.
     loss : Loss, optional
-        Default: the model's own.
+        The loss to climb. Default: the model's own.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: slide "L-BFGS targeted attack"; Szegedy et al. (2014), "Intriguing properties of neural networks",
     section 4.1.
@@ -84,6 +84,7 @@ def largest_weight(model, loss, c, x, target, low, high, *, searches, steps):
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
     c : float
         The first weight.
@@ -136,6 +137,7 @@ def minimiser(model, loss, c, x, target, low, high, start, *, steps):
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
     c : float
         The weight of the length.

@@ -20,6 +20,7 @@ def boundaries(model, x, y, target=None, rivals=None):
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
     y : array, shape (N,)
     target : array, shape (N,), optional

@@ -45,8 +45,9 @@ def universal_gradient(
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
+        The examples that δ is made for, The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
@@ -60,9 +61,9 @@ def universal_gradient(
     normalized : bool
         Whether steps have the same size whatever the gradient's.
     target : array, shape (N,), optional
-        Labels to reach: L(y) − L(target) is maximised.
+        The labels to reach; the attack then maximises L(y) − L(target).
     loss : Loss, optional
-        Default: the model's own.
+        The loss to climb. Default: the model's own.
     rng : numpy.random.Generator, optional
         Shuffles the examples before each epoch. Default: the order they come in.
     keep : {"success", "loss"}
@@ -79,7 +80,7 @@ def universal_gradient(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: slides "Universal adversarial examples"; Shafahi et al. (2020), "Universal adversarial training", algorithm
     2, here with the best δ kept.
@@ -125,6 +126,7 @@ def summed_gradient(model, loss, delta, x, labels, delta_set):
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
     delta : array, shape (1, *D)
     x : array, shape (n, *D)

@@ -49,8 +49,9 @@ def universal(
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
+        The examples that δ is made for, The inputs, float32 or float64, inside the box of the threat if it has one.
     threat : Set
         Linf, L2 or L1, that holds δ itself. With a box the model sees :math:`x + \delta` cut off at it, and DeepFool
         stays in it (the paper has no box).
@@ -77,7 +78,7 @@ def universal(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the first pass.
+        If an argument is invalid; raised before the first pass.
 
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
@@ -121,7 +122,7 @@ def applied(delta, x, box=None):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -144,6 +145,7 @@ def fooling_rate(model, x, delta, box=None):
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
     delta : array, shape (1, *D) or (N, *D)
     box : (lower, upper), optional
@@ -156,7 +158,7 @@ def fooling_rate(model, x, delta, box=None):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: Moosavi-Dezfooli et al. (2017), section 3, Err(X_v).
     """
@@ -209,6 +211,7 @@ def aggregate(model, common, delta, x, y, target, delta_set, **options):
     Parameters
     ----------
     model : Model
+        The model to attack.
     common : Set
         The set in which δ lies.
     delta : array, shape (1, *D)

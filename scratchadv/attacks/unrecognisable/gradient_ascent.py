@@ -26,6 +26,7 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
         Where to begin: zeros, a mean image, noise.
     y : array, shape (N,)
@@ -49,7 +50,7 @@ def gradient_ascent(model, x, y, *, penalty=0.0, steps=200, alpha=1.0, box=(0, 1
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: slide "Adversarial Examples", the 8 images unrecognisable to humans; Nguyen, Yosinski and Clune (2015),
     sections 2.3 and 3.7; Simonyan, Vedaldi and Zisserman (2014), equation 1, for the logit.

@@ -55,7 +55,7 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     encoding : Direct or CPPN
         How images are written down, and what a mutation is.
     generations : int
@@ -72,7 +72,7 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slide "Adversarial Examples", the 8 images unrecognisable to humans; Nguyen, Yosinski and Clune (2015),
     "Deep neural networks are easily fooled", section 2.2 (without crossover); Mouret and Clune (2015), "Illuminating

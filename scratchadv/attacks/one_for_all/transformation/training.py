@@ -88,7 +88,7 @@ def train_atn(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
     FloatingPointError
         If the loss or a parameter becomes NaN or infinite.
 
