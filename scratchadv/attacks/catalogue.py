@@ -159,7 +159,7 @@ CATALOGUE = (
            "Run PGD with momentum and a step size that is halved when progress stalls."),
     Attack(lbfgs, "smallest change", (L2,), "gradients", "δ", ("smallest", "targeted"),
            "Szegedy et al. (2014)", "L-BFGS targeted attack",
-           "Minimise the size plus a weighted loss of the target with L-BFGS, and search the weight.",
+           "Minimise the size plus a weighted loss at the target with L-BFGS, and search for the weight.",
            ("float64 nowhere unasked",)),  # SciPy's L-BFGS-B works in float64
     Attack(jsma, "smallest change", (L0,), "gradients", "δ", ("smallest", "targeted"),
            "Papernot et al. (2016)", "Jacobian-based Saliency Map Attacks (JSMA)",
@@ -169,7 +169,7 @@ CATALOGUE = (
            "Step to the nearest boundary of the linearised model until the label changes."),
     Attack(carlini_wagner, "smallest change", (Linf, L2, L0), "gradients", "δ", ("smallest", "targeted"),
            "Carlini and Wagner (2017)", "",
-           "Minimise the size plus a weighted margin with Adam, and search the weight."),
+           "Minimise the size plus a weighted margin with Adam, and search for the weight."),
     Attack(fab, "smallest change", (Linf, L2, L1), "gradients", "δ", ("smallest", "restarts", "targeted"),
            "Croce and Hein (2020)", "",
            "Project onto the linearised boundary with a bias towards x, then step back towards x."),
