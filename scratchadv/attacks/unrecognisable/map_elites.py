@@ -78,24 +78,24 @@ def map_elites(model, encoding, *, generations=200, children=200, rng):
     "Deep neural networks are easily fooled", section 2.2 (without crossover); Mouret and Clune (2015), "Illuminating
     search spaces by mapping elites".
     """
-    ask = oracle(model)
-    if not isinstance(ask, ProbabilityOracle):
+    victim = oracle(model)
+    if not isinstance(victim, ProbabilityOracle):
         raise TypeError("model: map_elites needs logits or probabilities, and the model shows its labels only")
     like_model = next(iter(getattr(model, "params", {}).values()), np.float32(0))
     elites, best, history = None, -np.inf, []
     for generation in range(generations + 1):
         genomes = offspring(encoding, elites, children, generation, rng)
-        found = log_probabilities(ask, like(encoding.images(genomes), like_model))
+        found = log_probabilities(victim, like(encoding.images(genomes), like_model))
         elites, best = select(elites, best, genomes, found)
         history.append(best)
     x = like(encoding.images(elites), like_model)
-    return Elites(x, np.exp(best), np.stack(history), ask.asked, elites)
+    return Elites(x, np.exp(best), np.stack(history), victim.asked, elites)
 
 
-def log_probabilities(ask, x):
+def log_probabilities(victim, x):
     r"""Return :math:`\log p_k` of every class, ``(N, K)``, −∞ for NaN, on the host; a binary model has −1 and +1."""
-    (z,) = map_chunks(lambda x: (ask.scores(x),), ask, x)
-    found = host(tasks.of(ask, z).log_probabilities(z))
+    (z,) = map_chunks(lambda x: (victim.scores(x),), victim, x)
+    found = host(tasks.of(victim, z).log_probabilities(z))
     return np.where(np.isnan(found), -np.inf, found)
 
 
