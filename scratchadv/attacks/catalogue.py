@@ -261,5 +261,6 @@ def markdown(attacks=CATALOGUE):
     Returns
     -------
     str
+        The table, one line for each row.
     """
     return table({}, HEADER, [cells(attack) for attack in attacks]).lstrip("\n")

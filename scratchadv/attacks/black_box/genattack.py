@@ -97,8 +97,8 @@ def genattack(
     Returns
     -------
     delta : array, shape (N, *D)
-        The fittest member of the first generation that has one which is misclassified (or reaches its target); if
-        there is none, the fittest of all, which may be δ = 0. dtype of x.
+        The perturbations, in the dtype of x: the fittest member of the first generation that has a misclassified one
+        (or one that reaches its target); if there is none, the fittest of all, which may be δ = 0.
 
     Raises
     ------

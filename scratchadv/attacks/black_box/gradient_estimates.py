@@ -78,8 +78,8 @@ def nes(
     Returns
     -------
     delta : array, shape (N, *D)
-        The first iterate that is misclassified (or reaches its target); if there is none, the one of the highest loss,
-        which may be δ = 0. dtype of x.
+        The perturbations, in the dtype of x: the first iterate that is misclassified (or reaches its target); if there
+        is none, the one of the highest loss, which may be δ = 0.
 
     Raises
     ------
@@ -237,6 +237,7 @@ def estimate(losses, rule, bounds, delta, seeds, step):
     Returns
     -------
     array, shape (n, *D)
+        The estimated gradients.
 
     Source: Ilyas et al. (2018), algorithm 1; Uesato et al. (2018), algorithm 1.
     """

@@ -83,8 +83,8 @@ def one_pixel(
     Returns
     -------
     delta : array, shape (N, *D)
-        The best member of the first generation that has one which is misclassified (or reaches its target); if there
-        is none, the one of the highest loss, which may be δ = 0. dtype of x.
+        The perturbations, in the dtype of x: the best member of the first generation that has a misclassified one (or
+        one that reaches its target); if there is none, the one of the highest loss, which may be δ = 0.
 
     Raises
     ------
@@ -291,6 +291,7 @@ def drawn(delta_set, x, members, pixels):
     Returns
     -------
     array, shape (n, *D)
+        The perturbations.
 
     Source: Su, Vargas and Sakurai (2019), section 3.
     """

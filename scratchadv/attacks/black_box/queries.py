@@ -20,8 +20,8 @@ class BudgetError(RuntimeError):
 class LabelOracle(Ledger):
     """A model that shows its predicted labels and nothing else, and counts the queries.
 
-    Every row of every x is one query. With ``owners`` an attack says to which example each row belongs, so that queries
-    are counted example by example. The counter may be used from several threads.
+    Every row of every x is one query. With ``owners`` an attack tells to which example each row belongs, so that
+    queries are counted example by example. The counter may be used from several threads.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from ...seeded import seeds_of, spread, uniform
 from ...sets import L2, Linf, Range
 from .queries import Examples, first_scores, ranked, search_in_chunks
 
-HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
+HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # the queries, of 10,000, at which p is halved
 
 
 @checked(model=checks.black_box, threat=in_norm(Linf, L2, Range), p=checks.share)
@@ -64,8 +64,8 @@ def square(model, x, y, threat, *, queries=5000, p=0.8, target=None, loss=None, 
     Returns
     -------
     delta : array, shape (N, *D)
-        The first δ that is misclassified (or reaches its target); if there is none, the one of the highest loss, which
-        may be δ = 0. dtype of x.
+        The perturbations, in the dtype of x: the first δ that is misclassified (or reaches its target); if there is
+        none, the one of the highest loss, which may be δ = 0.
 
     Raises
     ------

@@ -140,6 +140,7 @@ def augmented(model, x, y, step, box=(0, 1)):
     Returns
     -------
     array, shape (N, *D)
+        The new points.
 
     Source: Papernot et al. (2017), algorithm 1.
     """

@@ -253,8 +253,11 @@ def penalty(model, goal, kappa, delta):
     Returns
     -------
     fooled : array of bool, shape (n,)
+        Whether x + δ fools the model.
     value : array, shape (n,)
+        The penalised distance.
     gradient : array, shape (n, *D)
+        Its gradient in δ.
 
     Source: Carlini and Wagner (2017), sections V and VI.
     """

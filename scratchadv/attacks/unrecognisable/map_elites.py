@@ -155,7 +155,7 @@ def select(elites, best, genomes, found):
     Source: Nguyen, Yosinski and Clune (2015), section 2.2; Mouret and Clune (2015).
     """
     slack = ROUNDING * np.finfo(found.dtype).eps
-    first = (found >= found.max(axis=0) * (1 + slack)).argmax(axis=0)  # logarithms are negative
+    first = (found >= found.max(axis=0) * (1 + slack)).argmax(axis=0)  # logarithms are negative: 1 + slack
     values = found[first, np.arange(len(first))]
     better = values > best * (1 - slack)
     elites = genomes[first] if elites is None else elites.copy()

@@ -117,7 +117,7 @@ class ATN:
         Source: Baluja and Fischer (2017), section 3.
         """
         if raw.size != x.size:
-            raise ValueError(f"generator: it gives {raw.shape[1]} numbers an image; {x[0].size} were expected")
+            raise ValueError(f"generator: it has {raw.shape[1]} outputs for each image; {x[0].size} were expected")
         xp = namespace(x)
         raw = raw.reshape(x.shape)
         if self.kind == "autoencoding":

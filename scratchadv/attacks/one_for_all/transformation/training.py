@@ -170,7 +170,7 @@ def _probabilities(victim, x):
     z = clean_logits(victim, x)
     task = tasks.of(victim, z)
     if not isinstance(task, Classes):
-        raise ValueError("victims: one has a single logit; K classes were expected")
+        raise ValueError("victims: a model has a single logit; K classes were expected")
     return task.probabilities(z)
 
 
