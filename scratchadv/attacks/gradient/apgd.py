@@ -162,8 +162,8 @@ def _climb(model, x, y, threat, start, best, *, steps, target, loss, keep, until
         if callback:
             callback(Iterate(restart, k, state.delta, state.value, step_size=state.eta))
         if k == steps or (until_wrong and state.fooled.any()):
-            for whole, part in zip(best, state.best, strict=True):
-                whole[state.row] = part
+            for in_batch, in_state in zip(best, state.best, strict=True):
+                in_batch[state.row] = in_state
         if until_wrong:
             state = only(~state.fooled, state)
         if k in checkpoints:
@@ -191,11 +191,12 @@ def _checkpoints(steps):
 
 
 def _first_eta(delta_set):
-    """Return 2 ε, or k for ℓ0: of a step in 2k components the projection might not keep the best k."""
+    """Return 2 ε, or k for ℓ0, because the projection of a step in 2k components might not keep the best k."""
     return delta_set.radius if isinstance(delta_set.ball, L0) else 2 * delta_set.radius
 
 
 def _initial_state(x, y, target, labels, delta_set, delta, best):
+    """Return the state before the first step, in which any loss is the highest so far."""
     xp = namespace(x)
     n = len(x)
     zero = xp.zeros_like(x)
