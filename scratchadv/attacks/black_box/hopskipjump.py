@@ -65,8 +65,8 @@ def hopskipjump(
     directions : int
         The number :math:`B_0` of directions in the first iteration.
     gamma : float
-        The factor γ > 0 of two lengths. The bisection towards the boundary has the relative precision
-        :math:`\gamma P^{-3/2}` for ℓ2 and :math:`\gamma P^{-2}` for ℓ∞, with P components (and at least a thousandth);
+        The factor γ > 0 of two lengths, for inputs of P components. The relative precision of the bisection towards the
+        boundary is :math:`\gamma P^{-3/2}` for ℓ2 and :math:`\gamma P^{-2}` for ℓ∞, or a thousandth if that is smaller;
         and r is :math:`\gamma \lVert \delta \rVert_2 / P`.
     overshoot : float
         How much longer δ is made at the end, relative to its length, if it still fools the model then. Without it, a
