@@ -1,13 +1,13 @@
-"""Attacks: pure functions of model, examples and labels that return δ, shaped like x.
+"""Attacks: pure functions of a model, examples and labels that return perturbations δ, shaped like x.
 
-Attacks in a set take a threat and stay inside Δ(x): ``exact`` solves the inner maximisation on linear models;
-``gradient/`` climbs the loss; ``black_box/`` sees only the model's output; ``standard`` is the worst case of four.
-Those of ``constrained/`` take no ε and look for the smallest change that fools; ``bounded`` puts them into a set.
-``one_for_all/`` makes one perturbation, or one network, for all inputs; ``unrecognisable/`` makes images from nothing.
-``CATALOGUE`` lists all of them with what they need and what they promise.
+Most attacks take a threat and return a δ inside Δ(x): ``exact`` solves the inner maximisation on linear models; the
+attacks of ``gradient/`` climb the loss; those of ``black_box/`` see only the outputs of the model; ``standard`` returns
+the worst case of four attacks. The attacks of ``constrained/`` take no ε and look for the smallest δ that fools the
+model; ``bounded`` turns them into attacks inside a set. ``one_for_all/`` makes one perturbation, or one network, for
+all inputs, and ``unrecognisable/`` makes images without any original. ``CATALOGUE`` lists all attacks, with what each
+needs and promises.
 
-An attack that takes ``callback`` calls it with one argument, an ``Iterate``, which says where the attack is: the number
-of the restart and of the step, δ and its loss.
+An attack that takes ``callback`` calls it with an ``Iterate``, which records the restart, the step, δ and its loss.
 """
 
 from .black_box.boundary import boundary

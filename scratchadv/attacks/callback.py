@@ -1,4 +1,4 @@
-"""What an attack tells its ``callback``: the same record for all attacks that take one."""
+"""The record that attacks pass to their ``callback``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Iterate:
-    """One iterate of an attack, on all examples at once: what ``callback(iterate)`` is called with.
+    """One iterate of an attack on all examples: the argument of ``callback(iterate)``.
 
     Attributes
     ----------
     restart : int
-        The number of the run, from 0; always 0 where an attack has no restarts.
+        The number of the run, counted from 0; always 0 if the attack has no restarts.
     step : int
-        How many steps lie behind it: 0 is the start. A step of an attack that makes one δ for all is a pass or an epoch
-        through the examples; it is told after each of them, from 1.
-    delta : array, shape (N, *D), or (1, *D) where one δ is for all
-        The change itself, inside the perturbation set.
+        The number of steps taken so far; 0 is the start. For an attack with one δ for all examples, a step is a whole
+        pass through the examples, and the first record is that of step 1.
+    delta : array, shape (N, *D), or (1, *D) if one δ is for all examples
+        The perturbation δ, inside the perturbation set.
     loss : array, shape (N,), or float
-        The loss of each example at δ; its mean where one δ is for all. None if the attack has no loss.
+        The loss of each example at δ, or the mean loss if one δ is for all examples. None if the attack has no loss.
     step_size : array, shape (N,), optional
-        The step size η of each example, for attacks that choose their own.
+        The step size η of each example, for attacks that adapt it.
     fooling_rate : float, optional
-        The share of examples whose prediction δ changes, for attacks that count it.
+        The share of examples whose prediction δ changes, for attacks that measure it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The worst case of four attacks that have no step size to choose, as in AutoAttack."""
+"""The worst case of four attacks without a step size to choose, as in AutoAttack."""
 
 from functools import partial
 
@@ -18,47 +18,52 @@ from .gradient.apgd import apgd
 
 @checked(threat=in_norm(Linf, L2, Range))
 def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
-    r"""APGD on cross-entropy, targeted APGD on DLR, targeted FAB, Square: each on what the others left standing.
+    r"""Run APGD on cross-entropy, targeted APGD on DLR, targeted FAB and Square, one after the other.
 
-    The targets are the other classes of the largest logits at x, one after the other, and any wrong prediction counts.
-    FAB has no ε: its δ counts where it lies in Δ(x). Where DLR is not defined, on models of fewer than four classes,
-    APGD climbs z_target − z_y instead, whose steps point the same way.
+    Each attack gets only the examples that no earlier attack has fooled. The targets are the wrong classes with the
+    largest logits at x, one after the other, and any wrong prediction counts as a success. FAB has no ε; its δ counts
+    if it lies in Δ(x). DLR is not defined for fewer than four classes; APGD then climbs z_target − z_y, whose
+    gradient has the same direction.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        Linf, L2 or a Range, alone or cut with a Box or a Mask.
+        Linf, L2 or a Range, alone or intersected with a Box or a Mask.
     rng : numpy.random.Generator
         Draws the starts of APGD and the seeds of Square, for the whole batch.
     steps : int
-        Of APGD and of FAB, for each target.
+        The number of steps of APGD and of FAB, for each target.
     targets : int
-        How many classes are aimed at.
+        The number of target classes.
     queries : int
-        Of Square.
+        The number of queries of Square, for each example.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        In Δ(x), and zero where every attack has failed or x was misclassified already; ``evaluate.judge`` tells the
-        two apart. dtype of x.
+        The perturbations, in the dtype of x. They lie in Δ(x), and are zero where every attack has failed or x is
+        already misclassified; ``evaluate.judge`` tells the two apart.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", section 5.
     """
-    xp, z, delta_set = namespace(x), clean_logits(model, x), threat.at(x)
+    xp = namespace(x)
+    z = clean_logits(model, x)
     task = tasks.of(model, z)
-    delta, standing = xp.zeros_like(x), ~task.is_fooled(z, y)
+    delta_set = threat.at(x)
+    delta = xp.zeros_like(x)
+    standing = ~task.is_fooled(z, y)
     rivals = _rivals(task, z, y, targets)
     for attack in attacks_in_turn(model, x, y, z, rivals, delta_set, rng, steps=steps, queries=queries):
         left = xp.flatnonzero(standing)
@@ -66,28 +71,32 @@ def standard(model, x, y, threat, *, rng, steps=100, targets=9, queries=5000):
             break
         found = attack(left)
         fallen = task.is_fooled(logits(model, x[left] + found), y[left]) & delta_set.rows(left).contains(found)
-        delta[left[fallen]], standing[left[fallen]] = found[fallen], False
+        delta[left[fallen]] = found[fallen]
+        standing[left[fallen]] = False
     return delta
 
 
 def _rivals(task, z, y, targets):
-    """The classes to aim at, ``(N, C)``: those of the largest logits, but none that is masked out for all examples."""
+    """Return the target classes, ``(N, C)``: those with the largest logits, unless masked out for all examples."""
     rivals = task.rivals(z, y)[:, :targets]
     return rivals[:, task.possible(z, rivals).any(axis=0)]
 
 
 def attacks_in_turn(model, x, y, z, rivals, threat, rng, *, steps, queries):
-    """Yield the attacks of :func:`standard` in turn, each a function of the numbers of the examples that are left.
+    """Yield the attacks of :func:`standard` in turn, each as a function of the rows that are still unfooled.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
+        The inputs.
     y : array, shape (N,)
+        The true labels.
     z : array, shape (N,) or (N, K)
         The logits of x.
     rivals : array, shape (N, C)
-        The classes to aim at, one after the other.
+        The target classes, one after the other.
     threat : Set
         Δ(x).
     rng : numpy.random.Generator
@@ -98,7 +107,7 @@ def attacks_in_turn(model, x, y, z, rivals, threat, rng, *, steps, queries):
     Yields
     ------
     callable
-        ``attack(left)`` takes n numbers of examples and returns their δ, ``(n, *D)``.
+        ``attack(left)`` takes the n row numbers of some examples and returns their δ, ``(n, *D)``.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", section 5.

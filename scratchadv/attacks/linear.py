@@ -1,4 +1,4 @@
-"""The strongest attack there is, for linear models."""
+"""The exact attack on linear models."""
 
 from .. import checks
 from ..checked import checked
@@ -15,37 +15,37 @@ def linear(name, value):
 
 @checked(model=linear)
 def exact(model, x, y, threat):
-    r"""The perturbation in Δ(x) that hurts a linear model the most.
+    r"""Return the perturbation in Δ(x) that maximises the loss of a linear model.
 
     .. math::
         \delta^* = \arg\max_{\delta \in \Delta(x)} \Psi(y(\theta^T(x + \delta) + \theta_0))
                  = \arg\max_{\delta \in \Delta(x)} \langle -y\theta, \delta \rangle,
 
-    as Ψ decreases; for the ℓ∞ ball it is :math:`-y \epsilon\, \mathrm{sign}(\theta)`. The maximum is exact for
-    every ball and, with a pixel range, for every ball ∩ box.
+    because Ψ decreases. For the ℓ∞ ball, δ* is :math:`-y \epsilon\, \mathrm{sign}(\theta)`. The maximum is exact for
+    every ball, and also for a ball that is cut by a pixel range.
 
     Parameters
     ----------
     model : Model
-        A linear one with a single logit, such as ``LogisticRegression``.
+        A linear model with a single logit, such as ``LogisticRegression``.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
-        Labels −1/+1.
+        The true labels, −1 or +1.
     threat : Set
-        The perturbation set Δ.
+        The perturbation set Δ(x).
 
     Returns
     -------
     delta : array, shape (N, *D)
-        dtype of x.
+        The perturbations, in the dtype of x.
 
     Raises
     ------
     TypeError
         If the model is not linear.
     ValueError
-        If x, y and the threat do not fit each other.
+        If x, y and the threat do not fit together.
 
     Source: slides "Linear Models"; Karpathy (2015), "Breaking linear classifiers on ImageNet".
 
@@ -55,8 +55,8 @@ def exact(model, x, y, threat):
     >>> exact(model, np.array([[1.0, 1.0]]), np.array([1]), Linf(0.5))
     array([[-0.5,  0.5]])
 
-    "Breaking linear classifiers" in ten dimensions: no feature moves by more than a half, and a class of probability
-    0.05 gets 0.88.
+    "Breaking linear classifiers" in ten dimensions: no feature changes by more than 0.5, but the probability of the
+    class +1 rises from 0.05 to 0.88.
 
     >>> x = np.array([[2.0, -1, 3, -2, 2, 2, 1, -4, 5, 1]])
     >>> model = LogisticRegression(np.array([-1.0, -1, 1, -1, 1, -1, 1, 1, -1, 1]))

@@ -1,4 +1,4 @@
-"""What the balls of all norms share: a radius, which may be one of each example, and how bounds cut them."""
+"""What the balls of all norms share: a radius, which may differ between examples, and intersections with bounds."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from .part import key_of, rows_of_each
 
 
 class Ball(Set):
-    """What the balls share. A ball is the same set for every x, but for a radius of each example."""
+    """The base class of the balls. A ball is the same set for every x, unless each example has its own radius."""
 
     place = 0
 
@@ -30,21 +30,21 @@ class Ball(Set):
 
     @property
     def box(self):
-        """None: a ball is nothing but the ball of its norm."""
+        """None: a ball has no other bounds."""
         return None
 
     def within(self, lower, upper):
-        """Δ(x) = {δ in the ball : lower <= x + δ <= upper}, for pixels in [lower, upper]: ``ball & Box(...)``."""
+        """Return ``ball & Box(lower, upper)``: Δ(x) = {δ in the ball : lower <= x + δ <= upper}."""
         return self & Box(lower, upper)
 
     def contains(self, delta, atol=1e-6):
-        """Whether each row lies in the set, up to ``atol`` (relative above 1), shape ``(N,)``."""
+        """Return whether each row lies in the set, ``(N,)``, up to ``atol`` (relative for radii above 1)."""
         size = self.norm(delta)
         radius = each(self.radius, size)
         return size <= radius + atol * (namespace(size).maximum(1, radius) if ndim(radius) else max(1.0, radius))
 
     def rows(self, i):
-        """Δ of the examples ``x[i]``: the same for all but for a radius of each."""
+        """Return Δ of the examples ``x[i]``, with their own radii if there is one for each example."""
         return replace(self._cut(i, self.x), x=None if self.x is None else self.x[i])
 
     def _and(self, other):
@@ -80,7 +80,7 @@ class NormBall(Ball):
     Parameters
     ----------
     eps : float or array, shape (N,)
-        Radius, in the units of x; an array has one for each example.
+        The radius ε, in the units of x; an array gives each example its own.
     """
 
     eps: Any
@@ -91,22 +91,22 @@ class NormBall(Ball):
 
     @property
     def radius(self):
-        """ε."""
+        """The radius ε, in the units of x."""
         return self.eps
 
     def scaled(self, alpha):
-        """The same shape with radius ``alpha``."""
+        """Return the ball of the same norm with radius ``alpha``."""
         return replace(self, eps=alpha)
 
     def _cut(self, i, x):
         return replace(self, eps=rows_of_each(self.eps, i)) if ndim(self.eps) else self
 
     def _support(self, g):
-        """ε times the dual norm of g."""
+        """Return ε times the dual norm of g."""
         dual = self.dual_norm(g)
         return each(self.eps, dual) * dual
 
     def _finite(self, b):
-        """No component is larger than ε, so an infinite side is no bound."""
+        """Replace infinite bounds by ε, which no component exceeds."""
         xp = namespace(b)
         return xp.where(xp.isinf(b), xp.asarray(each(self.eps, b), dtype=b.dtype), b)

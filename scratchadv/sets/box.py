@@ -1,4 +1,4 @@
-r"""Bounds on δ: a range of pixels, a budget of each feature, and a mask of the features that may change.
+r"""Bounds on δ: a range of pixels, a budget for each feature, and a mask of the features that may change.
 
 =======================  ==============================================================================
 ``Box(lower, upper)``    :math:`\{\delta : l \leq x + \delta \leq u\}`, such as pixels in [0, 1]
@@ -6,11 +6,11 @@ r"""Bounds on δ: a range of pixels, a budget of each feature, and a mask of the
 ``Mask(where)``          :math:`\{\delta : \delta_j = 0 \text{ where the mask is false}\}`
 =======================  ==============================================================================
 
-Each is a set by itself, and ``&`` cuts a ball with any of them. A Range has a norm, its gauge, and so it is a threat
-alone. A Box or a Mask alone has none: it projects, and in a finite Box a linear function has its maximum in a corner,
-but what needs a size of δ (a radius, a normalised step) is refused.
+Each of them is a set, and ``&`` intersects a ball with any of them. A Range has a norm, its gauge, so it can be a
+threat by itself. A Box or a Mask has no norm: it can project, and a linear function has its maximum in a corner of a
+finite Box, but operations that need the size of δ (a radius, a normalised step) are refused.
 
-Numbers and arrays of shape D hold for all examples; arrays of shape ``(N, *D)`` belong to N examples and go with them.
+Numbers and arrays of shape D hold for all examples; arrays of shape ``(N, *D)`` belong to N given examples.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class Box(Set):
     Parameters
     ----------
     lower, upper : float or array broadcastable to x
-        The range of x + δ, in the units of x. A side that is infinite is no bound. Bounds of shape ``(N, *D)`` belong
-        to N examples; ``rows`` takes those of some of them.
+        The range of x + δ, in the units of x. An infinite side is no bound. Bounds of shape ``(N, *D)`` belong to N
+        examples, and ``rows`` selects those of some of them.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Box(Set):
 
     @property
     def everywhere(self):
-        """None: a Box is another set of δ at every x."""
+        """None: the δ that a Box allows depend on x."""
         return None
 
     def _and(self, other):
@@ -83,19 +83,19 @@ class Box(Set):
 
 @dataclass(frozen=True, eq=False)
 class Range(Set):
-    r"""A budget of each feature: :math:`\Delta = \{\delta : r\, l \leq \delta \leq r\, u\}`, first and r = 1.
+    r"""A budget for each feature: :math:`\Delta = \{\delta : r\, l \leq \delta \leq r\, u\}`, with r = 1 at first.
 
-    Its norm is the gauge, the smallest t >= 0 with :math:`t\, l \leq \delta \leq t\, u`, and steps are measured in it.
-    ``Range(-eps, eps)`` is the ℓ∞ ball of radius ε in units of ε. Beside the ball of a norm a Range is only a bound:
-    the norm and the radius are then those of the ball.
+    The norm of a Range is its gauge, the smallest t >= 0 with :math:`t\, l \leq \delta \leq t\, u`, which also measures
+    the size of steps. ``Range(-eps, eps)`` is the ℓ∞ ball of radius ε, measured in units of ε. In an intersection with
+    a ball, a Range is only a bound: the norm and the radius are then those of the ball.
 
     Parameters
     ----------
     lower, upper : float or array broadcastable to x
-        The lowest and the highest δ, in the units of x, with lower <= 0 <= upper. A side that is infinite is no bound.
-        Bounds of shape ``(N, *D)`` belong to N examples; ``rows`` takes those of some of them.
+        The lowest and the highest δ, in the units of x, with lower <= 0 <= upper. An infinite side is no bound. Bounds
+        of shape ``(N, *D)`` belong to N examples, and ``rows`` selects those of some of them.
     radius : float or array, shape (N,)
-        r; ``scaled(r)`` sets it.
+        The factor r, without a unit; ``scaled(r)`` sets it.
 
     Examples
     --------
@@ -122,11 +122,11 @@ class Range(Set):
 
     @property
     def ball(self):
-        """The Range itself: it has a norm of its own."""
+        """The Range itself, because it has a norm."""
         return self
 
     def norm(self, delta):
-        """The gauge of each row, shape ``(N,)``; infinite where a component moves that must not."""
+        """Return the gauge of each row, ``(N,)``; infinite where a component changes that must not."""
         xp = namespace(delta)
         size = abs(delta)
         most = xp.where(delta > 0, self.upper, -xp.asarray(self.lower)).astype(delta.dtype)
@@ -134,11 +134,11 @@ class Range(Set):
         return rows(xp.where(most > 0, share, xp.where(size > 0, xp.inf, 0)).astype(delta.dtype)).max(axis=1)
 
     def scaled(self, alpha):
-        """The same shape with radius ``alpha``."""
+        """Return the Range with the same sides and radius ``alpha``."""
         return replace(self, radius=alpha)
 
     def sample(self, rng, x):
-        """Uniform in the range, shape and dtype of x."""
+        """Return a uniform random point of the range, in the shape and dtype of x."""
         low, high = self.at(x).bounds()
         checks.finite_box("a sample of the threat", low, high, self)
         return (low + high) / 2 + (high - low) / 2 * like(2 * rng.random(x.shape, dtype=x.dtype) - 1, x)
@@ -179,13 +179,13 @@ class Range(Set):
 
 @dataclass(frozen=True, eq=False)
 class Mask(Set):
-    r"""Only some features may change: :math:`\delta_j = 0` where the mask is false.
+    r"""Changes of some features only: :math:`\delta_j = 0` where the mask is false.
 
     Parameters
     ----------
     where : array of bool, broadcastable to x
-        True where a feature may change, such as the pixels of a pair of glasses. A mask of shape ``(N, *D)`` belongs
-        to N examples; ``rows`` takes those of some of them.
+        True where a feature may change, such as the pixels of a pair of glasses. A mask of shape ``(N, *D)`` belongs to
+        N examples, and ``rows`` selects those of some of them.
 
     Source: slide "Adversarial Examples", the glasses.
 
@@ -223,38 +223,41 @@ class Mask(Set):
 
 
 def set_of(box):
-    """What an attack gets as its argument ``box``, as a set.
+    """Return the argument ``box`` of an attack as a set.
 
     Parameters
     ----------
     box : (lower, upper), Set or None
+        The range of x + δ, or any set of bounds; None: unbounded.
 
     Returns
     -------
     Set or None
-        None where nothing bounds δ.
+        The set; None if δ is unbounded.
     """
     return Box(*box) if isinstance(box, tuple | list) else box
 
 
 def bounds_of(box, x):
-    """The lowest and the highest δ that the argument ``box`` of an attack allows at x.
+    """Return the lowest and the highest δ that the argument ``box`` of an attack allows at x.
 
     Parameters
     ----------
     box : (lower, upper), Set or None
+        The range of x + δ, or any set of bounds; None: unbounded.
     x : array, shape (N, *D)
+        The examples.
 
     Returns
     -------
     low, high : array, shape (N, *D), or None
-        None where nothing bounds δ.
+        The bounds on δ; None if δ is unbounded.
     """
     return (None, None) if box is None else set_of(box).bounds(x)
 
 
 def _shown(side):
-    """A number, or the ends of an array, in words."""
+    """Return a number, or the lowest and the highest entry of an array, as text."""
     if ndim(side) == 0:
         return f"{side}"
     return f"({float(side.min()):g} to {float(side.max()):g})"
@@ -269,12 +272,12 @@ def _smaller(a, b):
 
 
 def _rows_of(side, i, x):
-    """The side of the examples ``x[i]``: its own rows, if it has one for each of the examples x."""
+    """Return the side of the examples ``x[i]``: its rows i if it has one row for each of the examples x."""
     return side[i] if ndim(side) == x.ndim and len(side) == len(x) > 1 else side
 
 
 def _times(radius, side, x):
-    """The side times the radius, in float64; an infinite side stays what it is."""
+    """Return the side times the radius, in float64; infinite sides do not change."""
     xp = namespace(side, x)
     side = xp.asarray(side, dtype=float)
     if ndim(radius):

@@ -1,11 +1,10 @@
-r"""What all perturbation sets share, and ``&``, which makes the intersection of two of them.
+r"""The base class of perturbation sets, and their intersection, which ``&`` makes.
 
-An intersection holds at most one part of each kind: the ball of a norm, a :class:`~scratchadv.sets.Range`, a
+An intersection has at most one part of each kind: the ball of a norm, a :class:`~scratchadv.sets.Range`, a
 :class:`~scratchadv.sets.Box` and a :class:`~scratchadv.sets.Mask`. The last three are bounds on δ at x,
-:math:`l(x) \leq \delta \leq u(x)`, so all of them together are one box of δ.
-
-The first part of an intersection, its ball if there is one, solves the problems on magnitudes with a cap for each
-component (see ``norms.py``); the intersection finds the caps and puts the signs back.
+:math:`l(x) \leq \delta \leq u(x)`, so together they form one box of δ. The first part, which is the ball if
+there is one, solves the problems on magnitudes with a cap for each component (see ``norms.py``); the intersection
+computes the caps and restores the signs.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,12 @@ from .part import Part
 
 @dataclass(frozen=True, eq=False)
 class Set(Part):
-    """A perturbation set Δ(x); what is written here holds for sets that are given by their bounds alone.
+    """A perturbation set Δ(x). The methods of this base class serve sets that consist of bounds alone.
 
     Parameters
     ----------
     x : array, shape (N, *D), optional
-        The examples that the set is at; ``at(x)`` says them.
+        The examples at which the set is taken; ``at(x)`` sets them.
     """
 
     x: Any = field(default=None, kw_only=True, repr=False)
@@ -32,7 +31,7 @@ class Set(Part):
     # Algebra
 
     def __and__(self, other):
-        """The intersection of two sets."""
+        """Return the intersection of two sets."""
         if not isinstance(other, Set):
             return NotImplemented
         if self.x is not None and other.x is not None and self.x is not other.x:
@@ -45,7 +44,7 @@ class Set(Part):
         return both if x is None else both.at(x)
 
     def __eq__(self, other):
-        """Whether the sets are of the same kind and have the same numbers; the examples do not count."""
+        """Return whether the sets are of the same kind with the same numbers; the examples do not matter."""
         return self._key() == other._key() if type(self) is type(other) else NotImplemented
 
     def __hash__(self):
@@ -53,17 +52,17 @@ class Set(Part):
 
     @property
     def parts(self):
-        """The ball, the Range, the Box and the Mask of the set, those that there are, as sets at no examples."""
+        """The ball, Range, Box and Mask of which the set consists, without the examples."""
         return (replace(self, x=None),)
 
     @property
     def ball(self):
-        """What measures δ: the ball of a norm, or else a Range; None for sets that have neither."""
+        """The part that measures δ: the ball of a norm, otherwise a Range; None if the set has neither."""
         return None
 
     @property
     def box(self):
-        """The set without the ball of its norm, as attacks take it for their argument ``box``; None if that is all."""
+        """The set without its ball, as attacks take it in their argument ``box``; None if nothing else is left."""
         return self
 
     @property
@@ -73,42 +72,40 @@ class Set(Part):
 
     @property
     def everywhere(self):
-        """The set without its Box: the part of it that is the same at every x; None if that is all."""
+        """The set without its Box, which is the same at every x; None if nothing else is left."""
         return self
 
-    # Places
-
     def at(self, x):
-        """Δ(x), the same set moved to the examples ``x``.
+        """Return Δ(x), the set at the examples ``x``.
 
         Raises
         ------
         ValueError
-            If x leaves the box, or the numbers of the set do not broadcast to x.
+            If x lies outside the box, or if the numbers of the set do not broadcast to x.
         """
         for part in self.parts:
             part._fit(x)
         return replace(self, x=x)
 
     def rows(self, i):
-        """Δ of the examples ``x[i]``, for a set that ``at`` has moved to x; i is a slice, a mask or an index array."""
+        """Return Δ of the examples ``x[i]``, after ``at(x)``; i is a slice, a mask or an index array."""
         if self.x is None:
             raise ValueError("the set is at no examples: call .at(x) before .rows(i)")
         return replace(self._cut(i, self.x), x=self.x[i])
 
     def bounds(self, x=None):
-        """The lowest and the highest δ that are allowed for each component; they hold 0 between them.
+        """Return the lowest and the highest δ for each component, with 0 between them.
 
         Parameters
         ----------
         x : array, shape (N, *D), optional
-            The examples; default: those that the set is at.
+            The examples. Default: those of ``at``.
 
         Returns
         -------
         low, high : array
-            Shaped like x, infinite where nothing bounds δ but a norm. For a set at no examples they are those of Δ(0),
-            and numbers or arrays that broadcast.
+            Shaped like x, infinite where only a norm bounds δ. Without examples they are the bounds of Δ(0), numbers
+            or arrays that broadcast.
         """
         return self._bounds if x is None or x is self.x else self.at(x)._bounds
 
@@ -120,42 +117,40 @@ class Set(Part):
         xp = namespace(self.x)
         return tuple(xp.broadcast_to(xp.asarray(side, dtype=self.x.dtype), self.x.shape) for side in (low, high))
 
-    # Geometry
-
     @property
     def radius(self):
-        """How large a δ may be, in the norm of the set."""
+        """The largest norm of a δ in the set."""
         raise self._no_norm("radius")
 
     def norm(self, delta):
-        """The size of each row, shape ``(N,)``."""
+        """Return the norm of each row, ``(N,)``."""
         raise self._no_norm("size of a change")
 
     def scaled(self, alpha):
-        """The same set with radius ``alpha``."""
+        """Return the same set with radius ``alpha``."""
         raise self._no_norm("radius to scale")
 
     def contains(self, delta, atol=1e-6):
-        """Whether each row lies in the set, up to ``atol``, shape ``(N,)``."""
+        """Return whether each row lies in the set, up to ``atol``, ``(N,)``."""
         low, high = self._bounds_for(delta)
         return rows((delta >= low - atol) & (delta <= high + atol)).all(axis=1)
 
     def project(self, delta):
-        """The nearest point of the set, row by row."""
+        """Return the nearest point of the set, row by row."""
         low, high = self._bounds_for(delta)
         return namespace(delta).clip(delta, low, high).astype(delta.dtype, copy=False)
 
     def linear_max(self, g):
-        """A point of the set with the largest <g, δ>, row by row."""
+        """Return a point of the set with the largest <g, δ>, row by row."""
         return self._on_magnitudes(self._max_capped, g)
 
     def support(self, g):
-        """Return the largest <g, δ> for δ in the set.
+        """Return the largest <g, δ> over the set.
 
         Parameters
         ----------
         g : array, shape (N, *D) or (N, S, *D)
-            The second form has S linear functions for each example, and needs a set that is at its examples.
+            The gradients: one linear function for each example or, after ``at(x)``, S for each.
 
         Returns
         -------
@@ -168,22 +163,22 @@ class Set(Part):
         return self.rows(each)._support(g.reshape(n * s, *g.shape[2:])).reshape(n, s)
 
     def sample(self, rng, x):
-        """A random point of Δ(x), shape and dtype of x: every component is uniform between its bounds."""
+        """Return a random point of Δ(x), shaped like x, in which every component is uniform between its bounds."""
         return self._sample_in(rng, x, self.at(x))
 
     def step(self, g, alpha):
-        """The steepest step of size ``alpha`` along g, the step of normalised PGD."""
+        """Return the steepest step of size ``alpha`` along g, the step of normalised PGD."""
         return self.scaled(alpha).linear_max(g)
 
     def ascend(self, delta, g, alpha):
-        """One iteration of normalised PGD: P(δ + the steepest step from there)."""
+        """Return P(δ + the steepest step of size ``alpha``), one iteration of normalised PGD."""
         return self.project(delta + self.step(g, alpha))
 
     def _support(self, g):
         return rows(g * self.linear_max(g)).sum(axis=1)
 
     def _on_magnitudes(self, solve, v):
-        """``solve(a, b)`` with the magnitudes of v and the bounds in their directions; the signs are put back."""
+        """Apply ``solve(a, b)`` to the magnitudes of v and the bounds in their directions, and restore the signs."""
         xp = namespace(v, self.x)
         low, high = self._bounds_for(v)
         b = xp.where(v > 0, high, -xp.asarray(low)).astype(v.dtype)
@@ -197,14 +192,14 @@ class Set(Part):
 class Intersection(Set):
     r"""The δ that lie in all of the parts, such as :math:`\lVert\delta\rVert \leq \epsilon,\ l \leq x + \delta \leq u`.
 
-    Made by ``&``, or for a ball and a Box by ``ball.within(lower, upper)``, and moved to the examples by ``at(x)``;
-    without ``at`` it is Δ(0). Its projection is the Euclidean one on the intersection, which projecting on the ball and
-    then clipping is not (except for ℓ∞), and its ``linear_max`` is the exact attack on a linear model.
+    ``&`` makes an intersection, and ``ball.within(lower, upper)`` that of a ball and a Box. ``at(x)`` takes it at the
+    examples x; without it the set is Δ(0). ``project`` is the exact Euclidean projection, which differs from projecting
+    onto the ball and then clipping (except for ℓ∞), and ``linear_max`` is the exact attack on a linear model.
 
     Parameters
     ----------
     sets : tuple of Set
-        At most one of each kind: the ball, the Range, the Box, the Mask.
+        The parts, at most one of each kind: a ball, a Range, a Box, a Mask.
     x : array, shape (N, *D), optional
         The examples.
 
@@ -228,17 +223,17 @@ class Intersection(Set):
 
     @property
     def parts(self):
-        """The ball, the Range, the Box and the Mask, those that there are."""
+        """The parts: the ball, Range, Box and Mask that the set has."""
         return self.sets
 
     @property
     def ball(self):
-        """The ball of the norm, or else the Range; None if there is neither."""
+        """The ball of the norm, otherwise the Range; None if there is neither."""
         return self.sets[0].ball
 
     @property
     def box(self):
-        """The parts without the ball of the norm."""
+        """The intersection of the parts without the ball."""
         return self._without(lambda part: part.box is None)
 
     @property
@@ -248,57 +243,57 @@ class Intersection(Set):
 
     @property
     def everywhere(self):
-        """The parts without the Box."""
+        """The intersection of the parts without the Box."""
         return self._without(lambda part: part.pixels is not None)
 
     @property
     def radius(self):
-        """The radius of the ball, or of the Range."""
+        """The radius of the ball, otherwise of the Range."""
         if self.ball is None:
             raise self._no_norm("radius")
         return self.ball.radius
 
     def norm(self, delta):
-        """The norm of the ball, or of the Range, shape ``(N,)``."""
+        """Return the norm of the ball, otherwise of the Range, for each row, ``(N,)``."""
         return super().norm(delta) if self.ball is None else self.ball.norm(delta)
 
     def scaled(self, alpha):
-        """The ball, or else the Range, with radius ``alpha``, cut by the same other parts."""
+        """Return the intersection in which the ball, otherwise the Range, has radius ``alpha``."""
         if self.ball is None:
             return super().scaled(alpha)
         return replace(self, sets=(self.ball.scaled(alpha), *self.sets[1:]))
 
     def project(self, delta):
-        """The nearest point of the intersection, row by row."""
+        """Return the nearest point of the intersection, row by row."""
         return self._on_magnitudes(self.sets[0]._project_capped, delta)
 
     def linear_max(self, g):
-        """A point of the intersection with the largest <g, δ>, row by row."""
+        """Return a point of the intersection with the largest <g, δ>, row by row."""
         return self._on_magnitudes(self.sets[0]._max_capped, g)
 
     def contains(self, delta, atol=1e-6):
-        """Whether each row lies in all of the parts, up to ``atol``, shape ``(N,)``."""
+        """Return whether each row lies in all parts, up to ``atol``, ``(N,)``."""
         inside = super().contains(delta, atol)
         return inside if self.ball is None else self.ball.contains(delta, atol) & inside
 
     def sample(self, rng, x):
-        """A random point of Δ(x), shape and dtype of x.
+        """Return a random point of Δ(x), in the shape and dtype of x.
 
-        Uniform for ℓ∞ and where there is no ball; k random components, each uniform, for ℓ0; a uniform point of the
-        ball, projected, for ℓ2 and ℓ1.
+        For ℓ∞ and without a ball it is uniform; for ℓ0, k random components are uniform; for ℓ2 and ℓ1 it is a uniform
+        point of the ball, projected onto the intersection.
         """
         return self.sets[0]._sample_in(rng, x, self.at(x))
 
     def step(self, g, alpha):
-        """The steepest step of size ``alpha`` along g that uses what the bounds leave."""
+        """Return the steepest step of size ``alpha`` along g inside the bounds."""
         return self.sets[0]._step_in(g, alpha, self)
 
     def ascend(self, delta, g, alpha):
-        """One iteration of normalised PGD: P(δ + the steepest step from there)."""
+        """Return P(δ + the steepest step of size ``alpha``), one iteration of normalised PGD."""
         return self.sets[0]._ascend_in(delta, g, alpha, self)
 
     def shifted(self, delta):
-        """The set of the further changes that the bounds allow at x + delta, for a delta inside it."""
+        """Return the set of further changes that the bounds allow at x + delta, for a delta in the set."""
         sets = tuple(part._shifted(delta) for part in self.sets)
         return replace(self, sets=sets, x=None if self.x is None else self.x + delta)
 

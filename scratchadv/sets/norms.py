@@ -1,6 +1,6 @@
-r"""The balls of four norms, ℓ∞, ℓ2, ℓ1 and ℓ0: perturbation sets Δ, what an attacker may add to an example.
+r"""The balls of four norms, ℓ∞, ℓ2, ℓ1 and ℓ0: perturbation sets Δ, which contain what an attacker may add.
 
-A set answers what an attack asks of it:
+A set offers everything that an attack needs:
 
 ==================  =======================================================================================
 ``norm(delta)``     :math:`\lVert\delta\rVert`
@@ -9,22 +9,22 @@ A set answers what an attack asks of it:
                     slides' :math:`\delta^* = -y \epsilon\, \mathrm{sign}(\theta)`
 ``support(g)``      :math:`\max_{v \in \Delta} \langle g, v \rangle = \epsilon \lVert g \rVert_*`, with the
                     dual norm (:math:`\epsilon \lVert\theta\rVert_1` for ℓ∞)
-``step(g, alpha)``  the steepest step of size α; ``ascend(delta, g, alpha)`` takes it from δ and projects
+``step(g, alpha)``  the steepest step of size α; ``ascend(delta, g, alpha)`` adds it to δ and projects
 ``sample(rng, x)``  a random point of Δ(x); ``contains(delta)`` says whether δ lies in Δ
 ``bounds(x)``       the lowest and the highest δ that are allowed at x, component by component
-``ball``            what measures δ; ``radius`` is its size, and ``scaled(alpha)`` the same set with another
-``at(x)``           Δ(x), the set at the examples x; ``rows(i)`` is that of some of them
+``ball``            the norm that measures δ; ``radius`` is its size, and ``scaled(alpha)`` changes it
+``at(x)``           Δ(x), the set at the examples x; ``rows(i)`` is the set at some of them
 ``&``               the intersection with another set: ``Linf(0.1) & Box(0, 1) & Mask(glasses)``
 ==================  =======================================================================================
 
-Everything is batched: row i of ``delta`` or ``g`` belongs to example i, and results keep the dtype. A radius is a
-number or an array of shape ``(N,)``, one for each example. A norm needs no radius: ``L2.norm(delta)``,
+All methods are batched: row i of ``delta`` or ``g`` belongs to example i, and results keep the dtype. A radius is a
+number or an array of shape ``(N,)``, one for each example. Norms need no radius: ``L2.norm(delta)``,
 ``L2.dual_norm(g)``.
 
-All four balls treat the signs alike, so cutting one with bounds on δ needs only magnitudes: with ``a`` the magnitudes
-of δ (or of g) and ``b`` the bound in that direction, the set becomes ``{m : ball.norm(m) <= eps, 0 <= m <= b}``. Each
-ball solves its two problems on that set, in ``_project_capped`` and ``_max_capped``; the intersection puts the signs
-back.
+All four balls are symmetric in every sign, so an intersection with bounds on δ needs only magnitudes. Let ``a`` be the
+magnitudes of δ (or of g) and ``b`` the bounds in that direction; the set becomes ``{m : ball.norm(m) <= eps,
+0 <= m <= b}``. Each ball solves two problems on this set, in ``_project_capped`` and ``_max_capped``, and the
+intersection restores the signs.
 """
 
 from dataclasses import dataclass, replace
@@ -40,12 +40,12 @@ from .part import rows_of_each
 
 
 class Linf(NormBall):
-    r"""Every component may move by ε: :math:`\Delta = \{\delta : \max_j |\delta_j| \leq \epsilon\}`.
+    r"""Changes of every component by at most ε: :math:`\Delta = \{\delta : \max_j |\delta_j| \leq \epsilon\}`.
 
     Parameters
     ----------
     eps : float or array, shape (N,)
-        Radius, in the units of x; an array has one for each example.
+        The radius ε, in the units of x; an array gives each example its own.
 
     Source: slide "Creation of Adversarial Examples".
 
@@ -59,29 +59,29 @@ class Linf(NormBall):
 
     @staticmethod
     def norm(delta):
-        """The largest magnitude, shape ``(N,)``."""
+        """Return the largest magnitude of each row, ``(N,)``."""
         return abs(rows(delta)).max(axis=1)
 
     def project(self, delta):
-        """clip(δ, [−ε, ε])."""
+        """Return clip(δ, [−ε, ε])."""
         eps = each(self.eps, delta)
         return namespace(delta).clip(delta, -eps, eps)
 
     def linear_max(self, g):
-        """ε sign(g): the fast gradient sign method."""
+        """Return ε sign(g), the step of the fast gradient sign method."""
         return each(self.eps, g) * namespace(g).sign(g)
 
     @staticmethod
     def dual_norm(g):
-        """‖g‖₁, shape ``(N,)``: support(g) = ε ‖g‖₁."""
+        """Return ‖g‖₁, ``(N,)``: support(g) = ε ‖g‖₁."""
         return abs(rows(g)).sum(axis=1)
 
     def sample(self, rng, x):
-        """Uniform in the ball, shape and dtype of x."""
+        """Return a uniform random point of the ball, in the shape and dtype of x."""
         return each(self.eps, x) * like(2 * rng.random(x.shape, dtype=x.dtype) - 1, x)
 
     def _ascend_in(self, delta, g, alpha, cut):
-        # a box inside a box: clipping twice is the projection, and what the step goes too far is cut off
+        # both sets are boxes, so clipping twice is the projection, and the step needs no other care at the bounds
         xp = namespace(delta)
         low, high = cut.bounds()
         delta = self.ascend(delta, g, alpha)
@@ -107,7 +107,7 @@ class L2(NormBall):
     Parameters
     ----------
     eps : float or array, shape (N,)
-        Radius, in the units of x; an array has one for each example.
+        The radius ε, in the units of x; an array gives each example its own.
 
     Source: slide "Projected Gradient Descent", left picture.
     """
@@ -116,13 +116,13 @@ class L2(NormBall):
 
     @staticmethod
     def norm(delta):
-        """The Euclidean length, shape ``(N,)``."""
+        """Return the Euclidean length of each row, ``(N,)``."""
         d = rows(delta)
         largest, d = _unit_max(d)
         return largest[:, 0] * namespace(d).sqrt((d * d).sum(axis=1))
 
     def project(self, delta):
-        """δ min(1, ε / ‖δ‖₂): what lies inside stays where it is."""
+        """Return δ min(1, ε / ‖δ‖₂); points inside the ball do not change."""
         xp = namespace(delta)
         length = self.norm(delta)
         eps = each(self.eps, length)
@@ -130,26 +130,26 @@ class L2(NormBall):
         return delta * per_row(xp.where(outside, eps / xp.where(outside, length, 1), 1), delta)
 
     def linear_max(self, g):
-        """ε g / ‖g‖₂, and 0 for g = 0."""
+        """Return ε g / ‖g‖₂, and 0 for g = 0."""
         xp = namespace(g)
-        # by the largest entry first: the squares of a tiny gradient underflow
+        # divide by the largest entry first, because the squares of a tiny gradient underflow
         d = _unit_max(rows(g))[1]
         length = xp.sqrt((d * d).sum(axis=1, keepdims=True))
         return (d * (each(self.eps, d) / xp.where(length > 0, length, 1))).reshape(g.shape)
 
     @staticmethod
     def dual_norm(g):
-        """‖g‖₂, shape ``(N,)``: support(g) = ε ‖g‖₂."""
+        """Return ‖g‖₂, ``(N,)``: support(g) = ε ‖g‖₂."""
         return L2.norm(g)
 
     def sample(self, rng, x):
-        """Uniform in the ball: a Gaussian direction, radius ε U^(1/P) for P components."""
+        """Return a uniform random point: a Gaussian direction, and the length ε U^(1/P) for P components."""
         direction = self.linear_max(rng.standard_normal(x.shape, dtype=x.dtype))
         p = rows(x).shape[1]
         return like(direction * per_row(rng.random(len(x), dtype=x.dtype) ** (1 / p), direction), x)
 
     def _step_in(self, g, alpha, cut):
-        # Straight along g, which pushes on at the edge; what the box will cut off does not count as length.
+        # The step is parallel to g, also at the edge of the box; components that the box clips do not count as length.
         xp = namespace(g)
         low, high = cut.bounds()
         g = _unit_max(rows(g))[1].reshape(g.shape)
@@ -169,10 +169,10 @@ class L2(NormBall):
         return namespace(a).where(inside, m, self._scale_to_sphere(a, b))
 
     def _scale_to_sphere(self, a, b):
-        r"""min(s a, b) with :math:`\sum_j \min(s^2 a_j^2, b_j^2) = \epsilon^2`, which is linear in s²."""
+        r"""Return min(s a, b) with :math:`\sum_j \min(s^2 a_j^2, b_j^2) = \epsilon^2`, which is linear in s²."""
         xp = namespace(a)
         a = _unit_max(a)[1]
-        a = xp.where(a > 1e-15, a, 0)  # beyond rounding, and 1 / a² would overflow
+        a = xp.where(a > 1e-15, a, 0)  # smaller entries are rounding errors, and 1 / a² would overflow
         a2, b2 = a * a, b * b
         knots = xp.where(a > 0, b2 / xp.where(a > 0, a2, 1), 0)
         knots = xp.concatenate([xp.zeros_like(knots[:, :1]), knots], axis=1)
@@ -190,7 +190,7 @@ class L1(NormBall):
     Parameters
     ----------
     eps : float or array, shape (N,)
-        Radius, in the units of x; an array has one for each example.
+        The radius ε, in the units of x; an array gives each example its own.
 
     Source of the projection: Duchi et al. (2008), "Efficient projections onto the ℓ1-ball", here with caps.
     """
@@ -199,16 +199,16 @@ class L1(NormBall):
 
     @staticmethod
     def norm(delta):
-        """The sum of magnitudes, shape ``(N,)``."""
+        """Return the sum of the magnitudes of each row, ``(N,)``."""
         return abs(rows(delta)).sum(axis=1)
 
     def project(self, delta):
-        """sign(δ) max(|δ| − λ, 0) with the λ >= 0 that ends on the ball: shrinking, not rescaling."""
+        """Return sign(δ) max(|δ| − λ, 0) with the smallest λ >= 0 for which the result lies in the ball."""
         a = abs(rows(delta))
         return namespace(delta).sign(delta) * self._project_capped(a, a).reshape(delta.shape)
 
     def linear_max(self, g):
-        """The whole budget on the first largest component: ε sign(g_j) at j = argmax |g_j|."""
+        """Return ε sign(g_j) at j = argmax |g_j|, the first of several, and zero elsewhere."""
         xp = namespace(g)
         a = abs(rows(g))
         m = xp.zeros_like(a)
@@ -217,11 +217,11 @@ class L1(NormBall):
 
     @staticmethod
     def dual_norm(g):
-        """‖g‖∞, shape ``(N,)``: support(g) = ε ‖g‖∞."""
+        """Return ‖g‖∞, ``(N,)``: support(g) = ε ‖g‖∞."""
         return abs(rows(g)).max(axis=1)
 
     def sample(self, rng, x):
-        """Uniform in the ball: shares of P + 1 exponential variables, the last left out, random signs."""
+        """Return a uniform random point: the first P shares of P + 1 exponential variables, with random signs."""
         shape = rows(x).shape
         e = rng.standard_exponential(shape, dtype=x.dtype)
         rest = rng.standard_exponential((len(x), 1), dtype=x.dtype)
@@ -229,7 +229,7 @@ class L1(NormBall):
         return like((each(self.eps, e) * e / (e.sum(axis=1, keepdims=True) + rest) * signs).reshape(x.shape), x)
 
     def _project_capped(self, a, b):
-        r"""clip(a − λ, 0, b) with :math:`\sum_j \mathrm{clip}(a_j - \lambda, 0, b_j) = \epsilon`, linear in λ."""
+        r"""Return clip(a − λ, 0, b) with :math:`\sum_j \mathrm{clip}(a_j - \lambda, 0, b_j) = \epsilon`."""
         xp = namespace(a)
         b = xp.minimum(a, b)
         eps = each(self.eps, a)
@@ -242,7 +242,7 @@ class L1(NormBall):
         return xp.where(inside, b, xp.clip(a - shrink, 0, b))
 
     def _max_capped(self, a, b):
-        """Fill the components to their caps, the steepest first, until the budget ε is spent."""
+        """Fill the components up to their caps, those of the largest gradient first, until the budget ε is spent."""
         xp = namespace(a)
         order = xp.argsort(-a, axis=1, kind="stable")
         b = xp.where(a > 0, b, 0)
@@ -255,14 +255,14 @@ class L1(NormBall):
 
 @dataclass(frozen=True, eq=False)
 class L0(Ball):
-    r"""At most k components move: :math:`\Delta = \{\delta : |\{j : \delta_j \neq 0\}| \leq k\}`.
+    r"""Changes of at most k components: :math:`\Delta = \{\delta : |\{j : \delta_j \neq 0\}| \leq k\}`.
 
-    Alone it bounds nothing: a linear function has no maximum on it. Cut it with a box.
+    By itself the set is unbounded, so a linear function has no maximum on it. Intersect it with a box.
 
     Parameters
     ----------
     k : int or array of int, shape (N,)
-        How many components may change; an array has one number for each example.
+        The number of components that may change; an array gives each example its own.
     """
 
     k: Any
@@ -274,7 +274,7 @@ class L0(Ball):
 
     @property
     def radius(self):
-        """How many components may change."""
+        """The number k of components that may change."""
         return self.k
 
     @property
@@ -282,39 +282,39 @@ class L0(Ball):
         return f"cut it with a box, L0({self.k}) & Box(0, 1)"
 
     def scaled(self, alpha):
-        """The same shape with ``alpha`` components, rounded, at least one."""
+        """Return the set with ``alpha`` components, rounded, at least one."""
         return replace(self, k=np.maximum(1, np.rint(host(alpha))).astype(int) if ndim(alpha) else max(1, round(alpha)))
 
     @staticmethod
     def norm(delta):
-        """How many components are not zero, shape ``(N,)``."""
+        """Return the number of nonzero components of each row, ``(N,)``."""
         return (rows(delta) != 0).sum(axis=1)
 
     def project(self, delta):
-        """Keep the k largest magnitudes."""
+        """Keep the k components of the largest magnitudes, and set the others to zero."""
         a = abs(rows(delta))
         return delta * self._top(a).reshape(delta.shape)
 
     def linear_max(self, g):
-        """Refused: there is no maximum without a box."""
+        """Refuse: there is no maximum without a box."""
         raise ValueError(f"the threat {self} alone does not bound <g, delta>: {self._advice}")
 
     def _cut(self, i, x):
         return replace(self, k=rows_of_each(self.k, i)) if ndim(self.k) else self
 
     def _support(self, g):
-        """Infinite unless g = 0."""
+        """Return ∞, or 0 where g = 0."""
         xp = namespace(g)
         return xp.where((rows(g) != 0).any(axis=1), xp.inf, 0).astype(g.dtype)
 
     def sample(self, rng, x):
-        """Refused: there is no uniform distribution without a box."""
+        """Refuse: there is no uniform distribution without a box."""
         raise ValueError(f"the threat {self} alone has no uniform distribution: {self._advice}")
 
     def _project_capped(self, a, b):
         xp = namespace(a)
         m = xp.minimum(a, b)
-        # what keeping m_j saves, a² − (a − m)² = m (2a − m), ranked by its root, which does not underflow
+        # keeping m_j saves a² − (a − m)² = m (2a − m); components are ranked by its root, which does not underflow
         return m * self._top(xp.sqrt(m) * xp.sqrt(2 * a - m))
 
     def _max_capped(self, a, b):
@@ -329,7 +329,7 @@ class L0(Ball):
         return (low + u * (high - low)) * self._top(rows(order)).reshape(x.shape)
 
     def _top(self, score):
-        """A mask of the k highest scores in each row, the first of equals."""
+        """Return a mask of the k highest scores in each row; of equal scores, the first are chosen."""
         xp = namespace(score)
         mask = xp.zeros(score.shape, dtype=bool)
         put_in_rows(mask, xp.argsort(-score, axis=1, kind="stable"), xp.arange(score.shape[1]) < each(self.k, score))
@@ -337,7 +337,7 @@ class L0(Ball):
 
 
 def _unit_max(a):
-    """The largest magnitude of each row, ``(N, 1)``, and the rows divided by it (a zero row stays zero)."""
+    """Return the largest magnitude of each row, ``(N, 1)``, and the rows divided by it (a zero row stays zero)."""
     xp = namespace(a)
     largest = abs(a).max(axis=1, keepdims=True)
     return largest, a / xp.where(largest > 0, largest, 1)

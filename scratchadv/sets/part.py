@@ -1,4 +1,4 @@
-"""What an intersection asks of its parts, with the answers of sets that are given by their bounds alone."""
+"""The methods that an intersection calls on its parts, as sets that consist of bounds alone have them."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from ..backend import host, like, namespace
 
 
 class Part:
-    """A part of an intersection: how its kind is put together, and, for the first part, how the whole is solved.
+    """A part of an intersection.
 
-    The first part is the ball if there is one. ``cut`` is the intersection, ``a`` are magnitudes, and ``b`` the largest
-    ones that are allowed, both of shape ``(N, P)``.
+    The first part, which is the ball if there is one, solves the problems of the whole intersection, ``cut``: given the
+    magnitudes ``a`` and the largest magnitudes ``b`` that the bounds allow, both of shape ``(N, P)``.
     """
 
-    place = None  # of its kind among the parts: ball, Range, Box, Mask
+    place = None  # the position of this kind of part in an intersection: ball, Range, Box, Mask
 
-    # Of the first part
+    # Methods that an intersection calls on its first part
 
     def _project_capped(self, a, b):
         return namespace(a).minimum(a, b)
@@ -26,7 +26,7 @@ class Part:
         return b
 
     def _finite(self, b):
-        """Bounds on magnitudes without infinite ones, where the set itself is bounded."""
+        """Return bounds on magnitudes without infinite ones, if the set itself is bounded."""
         return b
 
     def _sample_in(self, rng, x, cut):
@@ -40,10 +40,10 @@ class Part:
         return cut.project(delta + self.step(g, alpha))
 
     def _step_in(self, g, alpha, cut):
-        """The best step of size alpha between the bounds, and a push against them where they leave nothing.
+        """Return the best step of size alpha inside the bounds, with a push against the bounds where δ is at the edge.
 
-        The bounds cut the push off; without it the projection would take back from the components at the edge what
-        others gain, and PGD would stop short of the best point of the intersection.
+        The bounds clip the push. Without it, the projection would move the components at the edge inwards again, and
+        PGD would stop before the best point of the intersection.
         """
         xp = namespace(g)
         low, high = cut.bounds()
@@ -53,42 +53,42 @@ class Part:
     def _push(self, g, alpha):
         return self.step(g, alpha)
 
-    # Of every part
+    # Methods that each kind of set defines
 
     def _and(self, other):
-        """The intersection with a set of the same kind."""
+        """Return the intersection with a set of the same kind."""
         raise NotImplementedError
 
     def _key(self):
-        """What makes two sets of a kind equal, as something to compare and to hash."""
+        """Return a hashable value that is equal for equal sets of one kind."""
         raise NotImplementedError
 
     def _fit(self, x):
-        """Refuse examples at which the set cannot be."""
+        """Refuse examples that do not fit the set."""
 
     def _cut(self, i, x):
-        """The set with those of its own rows that belong to ``x[i]``."""
+        """Return the set with the rows that belong to ``x[i]``."""
         return self
 
     def _bounds_at(self, x):
-        """The lowest and the highest δ at x; of Δ(0) for None."""
+        """Return the lowest and the highest δ at x, or of Δ(0) if x is None."""
         raise NotImplementedError
 
     def _bounds_for(self, v):
-        """The bounds as they broadcast to v, whose rows belong to the examples of the set."""
+        """Return the bounds, broadcastable to v, whose rows belong to the examples of the set."""
         return self._bounds
 
     def _shifted(self, delta):
-        """The further changes that the set allows after delta, but for what a Box says at x + delta."""
+        """Return the further changes that the set allows after delta; a Box needs only the new place x + delta."""
         return self
 
 
 def rows_of_each(radius, i):
-    """The radii, on the host, of the examples ``x[i]``."""
+    """Return the radii of the examples ``x[i]``; they are kept on the host."""
     return radius[i if isinstance(i, slice) else host(i)]
 
 
 def key_of(*values):
-    """Numbers and arrays as something to compare and to hash; −0 and 0 are equal."""
+    """Return numbers and arrays as a hashable value, in which −0 and 0 are equal."""
     arrays = [np.asarray(host(value), float) + 0.0 for value in values]
     return tuple((a.shape, a.tobytes()) for a in arrays)

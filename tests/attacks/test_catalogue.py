@@ -157,7 +157,7 @@ def test_what_is_not_there_is_named():
     """A KeyError that lists the names"""
     with pytest.raises(KeyError, match=r"'pdg' is not in the catalogue; the attacks are exact, .*pgd"):
         find("pdg")
-    with pytest.raises(KeyError, match=r"'grey box' is no family of attacks; the families are exact, .*black box"):
+    with pytest.raises(KeyError, match=r"'grey box' is not a family of attacks; the families are exact, .*black box"):
         by_family("grey box")
 
 

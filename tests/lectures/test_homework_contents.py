@@ -151,7 +151,7 @@ WRONG = [
     ("hw4", "pgd", "vjp_x(model, x + delta)", "vjp_x(model, x)", STEPS),
     ("hw4", "pgd", "threat.project(delta + each(alpha, g) * g)", "(delta + each(alpha, g) * g)", INSIDE),
     ("hw4", "pgd", "each(alpha, g) * g", "each(alpha, g) * g / len(g)", "test_batch_mates_do_not_matter"),
-    ("hw4", "pgd", "reach=2.5", "reach=0.5", "test_pgd_is_exact_on_linear_models"),
+    ("hw4", "pgd", "reach * threat.radius / steps", "threat.radius / steps / 2", "test_pgd_is_exact_on_linear_models"),
     ("hw4", "pgd", "threat.at(x).project(delta.astype(x.dtype))", "delta.astype(x.dtype)", STARTS),
     ("hw4", "pgd", "(threat.sample(rng, x) for _ in range(restarts))", "[threat.sample(rng, x)] * restarts", STARTS),
     ("hw4", "pgd", "if restarts > 1:", "if False:", STARTS),

@@ -1,5 +1,5 @@
-"""Attacks that see only what the model puts out, and the oracles that show them no more than that.
+"""Attacks that see only the outputs of the model, and the oracles that show them nothing else.
 
-By scores: ``square``, ``genattack``, ``nes``, ``spsa``, ``one_pixel``. By labels: ``boundary``, ``hopskipjump``, and
-``substitute``, which trains a network to be attacked in the victim's place.
+``square``, ``genattack``, ``nes``, ``spsa`` and ``one_pixel`` use scores. ``boundary``, ``hopskipjump`` and
+``substitute`` use labels only; ``substitute`` trains a network, to be attacked in place of the victim.
 """

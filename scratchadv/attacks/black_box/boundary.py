@@ -1,4 +1,4 @@
-"""The boundary attack: a random walk along the boundary, towards x, from labels alone."""
+"""The boundary attack: a random walk along the decision boundary towards x, which uses labels only."""
 
 from functools import partial
 from itertools import count
@@ -11,8 +11,8 @@ from ...seeded import normal
 from ...sets import L2
 from .decisions import scaled, smallest
 
-LEAST = 1e-6  # a walk whose steps towards x are shorter than this, relative to the distance, has arrived
-HALVINGS = 10  # of the way from the start to x
+LEAST = 1e-6  # the walk of an example ends when its steps towards x, relative to the distance, are shorter than this
+HALVINGS = 10  # the number of bisection steps between the start and x
 
 
 @checked(model=checks.black_box, norm=one_of(L2), aside=checks.size, towards=checks.below_one)
@@ -34,55 +34,56 @@ def boundary(
     rng=None,
     seeds=None,
 ):
-    r"""From a point of the boundary a random step aside, as far from x as before, and a step towards x.
+    r"""Walk along the decision boundary: take a random step at constant distance from x, then a step towards x.
 
     .. math::
         \delta' = \lVert \delta \rVert_2\, \frac{\delta + a \lVert \delta \rVert_2 \eta}{\lVert \delta +
         a \lVert \delta \rVert_2 \eta \rVert_2}, \quad \eta \perp \delta, \ \lVert \eta \rVert_2 = 1, \qquad
         \delta \leftarrow (1 - b)\, \delta' \text{ where it fools}
 
-    A step asks about δ', and where that fools about (1 − b) δ'. a and b belong to the example and follow their success:
-    they are multiplied by :math:`e^{\rho (s - 1/2)}` and :math:`e^{\rho (s - 1/4)}`, with s one for a success and zero
-    for a failure, so that half of the steps aside succeed, and a quarter of those towards x.
+    Each iteration queries δ', and then (1 − b) δ' if δ' fools the model. Each example has its own a and b, which adapt
+    to the rate of success: they are multiplied by :math:`e^{\rho (s - 1/2)}` and :math:`e^{\rho (s - 1/4)}`, where s is
+    one for a success and zero for a failure. Then half of the steps aside succeed, and a quarter of those towards x.
 
     Parameters
     ----------
     model : Model, oracle, or anything with ``predict``
-        Only its labels are asked for.
+        Only its predicted labels are used.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
-        Labels to reach. Noise hardly ever does: give a start or a pool.
+        The labels to reach. Random noise is hardly ever classified as the target, so pass a start or a pool.
     norm : {L2}
+        The class of the norm that measures δ.
     box : (lower, upper), Set or None
-        The range of x + δ, and of all that the model is asked about: δ' is cut off there. Or a Box, a Mask, a Range or
-        an intersection of them.
+        The range of x + δ, in the units of x, and of all queries: δ' is clipped to it; or a Box, a Mask, a Range or an intersection of them.
+        None: unbounded.
     queries : int
-        The most queries of an example: x is the first, and the overshoot the last. More of them never give a longer δ
-        (but for the overshoot).
+        The largest number of queries for each example. The first is about x, and the last about the overshoot. More
+        queries never give a longer δ, except for the overshoot.
     aside, towards : float
-        a and b at first.
+        The first values of a and b.
     rate : float
-        ρ; 0 leaves a and b as they are.
+        The rate ρ of adaptation; 0 leaves a and b unchanged.
     overshoot, start, pool, rng, seeds
         As for :func:`hopskipjump`.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        dtype of x. Zero where x is misclassified already (or at its target), and zero where no image was found that
-        fools.
+        The perturbations, in the dtype of x. They are zero where x is already misclassified (or classified as its
+        target), and where no image was found that fools the model.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Brendel, Rauber and Bethge (2018), "Decision-based adversarial attacks: reliable
-    attacks against black-box machine learning models", algorithm 1 and section 2.4. Other than there the way from the
-    start to the boundary is halved first, and a and b are changed at every step.
+    attacks against black-box machine learning models", algorithm 1 and section 2.4. Unlike the paper, the attack
+    first finds the boundary between the start and x by bisection, and it adapts a and b at every step.
     """
     follow = partial(_follow, aside, towards, rate)
     options = {"target": target, "box": box, "queries": queries, "overshoot": overshoot}
@@ -91,6 +92,7 @@ def boundary(
 
 
 def _follow(aside, towards, rate, decisions, which, seeds):
+    """Walk along the boundary until the queries are spent or the steps towards x are too short."""
     xp = namespace(decisions.x)
     decisions.to_boundary(which, decisions.best[which], HALVINGS, scaled)
     aside, towards = (xp.full(len(decisions.x), size) for size in (aside, towards))
@@ -100,22 +102,22 @@ def _follow(aside, towards, rate, decisions, which, seeds):
             return
         delta = decisions.best[which]
         tried = decisions.clipped(which, stepped_aside(delta, aside[which], seeds[host(which)], t))
-        on = decisions.fools(which, tried[:, None])[:, 0]
-        aside[which] *= xp.exp(rate * (on - 0.5))
-        again = which[on]
-        nearer = scaled(tried[on], (1 - towards[again]).astype(tried.dtype))
-        fooled = decisions.fools(again, nearer[:, None])[:, 0]
-        decisions.keep(again[fooled], nearer[fooled])
-        towards[again] *= xp.exp(rate * (fooled - 0.25))
+        success = decisions.fools(which, tried[:, None])[:, 0]
+        aside[which] *= xp.exp(rate * (success - 0.5))
+        advancing = which[success]
+        nearer = scaled(tried[success], (1 - towards[advancing]).astype(tried.dtype))
+        success = decisions.fools(advancing, nearer[:, None])[:, 0]
+        decisions.keep(advancing[success], nearer[success])
+        towards[advancing] *= xp.exp(rate * (success - 0.25))
 
 
 def stepped_aside(delta, share, seeds, t):
-    """A random point as far from x as δ, share · ‖δ‖ beside it."""
+    """Return a random δ' of the same length as δ, after a step of length share · ‖δ‖ orthogonal to δ."""
     share = per_row(share, delta).astype(delta.dtype)
     eta = like(normal(seeds, t, rows(delta).shape[1]), delta).reshape(delta.shape)
     along = rows(eta * delta).sum(axis=1) / rows(delta * delta).sum(axis=1)
     aside = eta - scaled(delta, along)
-    rounding = L2.norm(aside) < 1e-3 * L2.norm(eta)  # all that is left where there is but one component
+    rounding = L2.norm(aside) < 1e-3 * L2.norm(eta)  # with one component only rounding errors are orthogonal to δ
     eta = L2(1).linear_max(scaled(aside, ~rounding))
     length = per_row(L2.norm(delta), delta)
     moved = delta + share * length * eta

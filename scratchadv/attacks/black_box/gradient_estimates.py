@@ -1,4 +1,4 @@
-"""PGD without gradients: they are estimated from differences of scores along random directions."""
+"""PGD with gradients that are estimated from differences of scores along random directions."""
 
 import math
 from functools import partial
@@ -33,60 +33,61 @@ def nes(
     rng=None,
     seeds=None,
 ):
-    r"""PGD along a gradient that is estimated from pairs of opposite Gaussian steps.
+    r"""Run PGD along a gradient that is estimated from pairs of opposite Gaussian steps.
 
     .. math::
         g = \frac{1}{2 \sigma n} \sum_{i=1}^{n} \left[L(x + \delta + \sigma u_i) - L(x + \delta - \sigma u_i)\right]
         u_i, \qquad u_i \sim \mathcal{N}(0, 1)
 
-    On a linear function :math:`\langle \theta, x \rangle` that is :math:`\frac{1}{n} \sum_i u_i u_i^T \theta`, whose
-    expectation is θ. The model is asked about nothing outside the box: both steps are cut there, and a component of g
-    is divided by the share of the step that is left of it on average,
-    :math:`\Phi(b / \sigma) - \Phi(-a / \sigma)` with a left below and b above, so that the expectation stays θ.
+    For a linear function :math:`\langle \theta, x \rangle`, g is :math:`\frac{1}{n} \sum_i u_i u_i^T \theta`, whose
+    expectation is θ. No query lies outside the box: both steps are clipped to it. Let a and b be the distances of a
+    component from the lower and the upper side of the box. The component of g is divided by the share of its steps that
+    remains on average, :math:`\Phi(b / \sigma) - \Phi(-a / \sigma)`, so that the expectation is still θ.
 
     Parameters
     ----------
     model : Model or oracle
-        Only its ``logits`` are called, or where it has none its ``probabilities``.
+        Only its ``logits`` are called, or its ``probabilities`` if it has no logits.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        The perturbation set Δ.
+        The perturbation set Δ(x).
     queries : int
-        The most queries of an example: one for x, and ``2 * pairs + 1`` for each step.
+        The largest number of queries for each example: one for x, and ``2 * pairs + 1`` for each step.
     pairs : int
-        n; the papers count 2 n samples.
+        The number n of pairs; the papers count 2 n samples.
     sigma : float
-        σ > 0, in the units of x.
+        The length scale σ > 0 of the directions, in the units of x.
     alpha : float, optional
-        The size of a (normalised) step. Default: a tenth of the radius.
+        The size of a normalised step, in the units of x. Default: a tenth of the radius.
     momentum : float
-        In [0, 1): g is the average of the estimates so far, weighed by ``momentum`` to the power of their age.
+        The weight, in [0, 1), of the previous g: g is an average of all estimates with exponentially decreasing
+        weights.
     target : array, shape (N,), optional
-        Labels to reach.
+        The labels to reach. Default: any label but y.
     loss : Loss, optional
-        Default: ``margin``, with a target ``target_margin``.
+        The loss to climb. Default: ``margin``, or ``target_margin`` with a target.
     rng : numpy.random.Generator, optional
-        Draws the seeds.
+        Draws one seed for each example.
     seeds : array of int, shape (N,), optional
-        One for each example, a NumPy array, in place of ``rng``: what is drawn for an example does not depend on its
-        batch.
+        One seed for each example, as a NumPy array, instead of ``rng``: the draws of an example then do not depend
+        on its batch.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        The first iterate that is misclassified (or reaches its target), else that of the highest loss, δ = 0 included.
-        dtype of x.
+        The perturbations, in the dtype of x: the first iterate that is misclassified (or reaches its target); if there
+        is none, the one of the highest loss, which may be δ = 0.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Ilyas, Engstrom, Athalye and Lin (2018), "Black-box adversarial attacks with
-    limited queries and information", algorithm 1 and section 2.2; its n is 25, its σ 0.001, and its loss
+    limited queries and information", algorithm 1 and section 2.2, with n = 25, σ = 0.001 and
     cross-entropy.
     """
     of_directions = seeded.normal, _kept_normal
@@ -112,15 +113,16 @@ def spsa(
     rng=None,
     seeds=None,
 ):
-    r"""PGD along a gradient that is estimated from pairs of opposite steps to corners of a cube.
+    r"""Run PGD along a gradient that is estimated from pairs of opposite steps to the corners of a cube.
 
     .. math::
         g = \frac{1}{2 \sigma n} \sum_{i=1}^{n} \left[L(x + \delta + \sigma v_i) - L(x + \delta - \sigma v_i)\right]
         v_i, \qquad v_i \in \{-1, +1\}^P
 
-    A corner is drawn with all signs alike likely; its :math:`1 / v_i` is :math:`v_i`. On a linear function the
-    expectation is its gradient, at the edges of the box too: both steps are cut there, and a component is divided by
-    the share of 2 σ that is left, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma` with a left below and b above.
+    Both signs are equally likely, and the paper's :math:`1 / v_i` equals :math:`v_i`. For a linear function, the
+    expectation of g is the gradient, also at the edges of the box. Both steps are clipped to the box, and a component
+    of g is divided by the share of 2 σ that remains, :math:`(\min(a, \sigma) + \min(b, \sigma)) / 2 \sigma`, where a
+    and b are its distances from the lower and the upper side.
 
     Parameters
     ----------
@@ -130,15 +132,15 @@ def spsa(
     Returns
     -------
     delta : array, shape (N, *D)
-        As of :func:`nes`.
+        The perturbations, as for :func:`nes`.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the search.
+        If an argument is invalid; raised before the search.
 
     Source: slides "Blackbox attacks"; Uesato, O'Donoghue, van den Oord and Kohli (2018), "Adversarial risk and the
-    dangers of evaluating against weak attacks", algorithm 1, whose steps are Adam's; its σ is 0.01, its loss
+    dangers of evaluating against weak attacks", algorithm 1, with Adam's steps, σ = 0.01 and the loss
     ``margin``.
     """
     of_directions = seeded.signs, _kept_signs
@@ -148,7 +150,7 @@ def spsa(
 
 
 class _Rule(NamedTuple):
-    """How a step is made: how directions are drawn, what is left of them at an edge, and numbers."""
+    """How a step is made: how directions are drawn, what remains of them at the edges of the box, and parameters."""
 
     draw: Any
     kept: Any
@@ -159,22 +161,23 @@ class _Rule(NamedTuple):
 
 
 def _run(name, of_directions, model, x, y, threat, *, queries, pairs, sigma, alpha, momentum, target, loss, rng, seeds):
+    """Run the attack with directions of one kind: how they are drawn, and the share of them that the box keeps."""
     if queries < 2 * pairs + 2:
         raise ValueError(f"queries = {queries} must be >= 2 * pairs + 2, {2 * pairs + 2}")
     seeds = seeded.seeds_of(len(x), rng, seeds, name)
-    ask, z, y, target = first_scores(model, x, y, target, queries, loss)
+    victim, z, y, target = first_scores(model, x, y, target, queries, loss)
     loss, labels = objective(loss or (margin if target is None else target_margin), y, target)
     given = Examples(x, y, target, labels, z, seeds, namespace(x).arange(len(x)), threat.at(x))
     rule = _Rule(*of_directions, pairs, sigma, alpha, momentum)
-    climb = partial(_climb, ask=ask, loss=loss, queries=queries, rule=rule)
-    return search_in_chunks(climb, several(ask, x, 2 * pairs), given)
+    climb = partial(_climb, victim=victim, loss=loss, queries=queries, rule=rule)
+    return search_in_chunks(climb, several(victim, x, 2 * pairs), given)
 
 
 class _State(NamedTuple):
-    """The examples that still stand, one row each."""
+    """The state of the search, one row for each example that is not fooled yet."""
 
-    place: Any  # in the chunk
-    owner: Any  # in the batch
+    place: Any  # the row in the chunk
+    owner: Any  # the row in the batch
     x: Any
     y: Any
     target: Any
@@ -183,15 +186,16 @@ class _State(NamedTuple):
     delta_set: Any
     delta: Any
     g: Any
-    value: Any  # the highest so far
+    value: Any  # the highest loss so far
 
 
-def _climb(given, *, ask, loss, queries, rule):
-    """The ascent of a chunk of examples."""
+def _climb(given, *, victim, loss, queries, rule):
+    """Run PGD for a chunk of examples."""
     x, y, target, labels, z, seeds, owner, delta_set = given
     xp = namespace(x)
-    task = tasks.of(ask, z)
-    best, standing = xp.zeros_like(x), ~task.is_fooled(z, y, target)
+    task = tasks.of(victim, z)
+    best = xp.zeros_like(x)
+    standing = ~task.is_fooled(z, y, target)
     value = loss.value(z, labels)
     state = _State(xp.arange(len(x)), owner, x, y, target, labels, seeds, delta_set, best, best, value)
     state = only(standing, state)
@@ -199,11 +203,11 @@ def _climb(given, *, ask, loss, queries, rule):
         if not len(state.place):
             break
         bounds = state.delta_set.bounds(state.x)
-        g = estimate(partial(_values, ask, loss, state), rule, bounds, state.delta, state.seeds, step)
+        g = estimate(partial(_losses, victim, loss, state), rule, bounds, state.delta, state.seeds, step)
         g = rule.momentum * state.g + (1 - rule.momentum) * g
         alpha = state.delta_set.radius / 10 if rule.alpha is None else rule.alpha
         delta = state.delta_set.ascend(state.delta, g, alpha)
-        z = ask.scores(state.x + delta, state.owner)
+        z = victim.scores(state.x + delta, state.owner)
         value = ranked(task, loss.value(z, state.labels), z, state.y, state.target)
         better = value > state.value
         best[state.place[better]] = delta[better]
@@ -212,50 +216,61 @@ def _climb(given, *, ask, loss, queries, rule):
     return best
 
 
-def estimate(values, rule, bounds, delta, seeds, step):
-    """The gradient at δ, shaped like it.
+def estimate(losses, rule, bounds, delta, seeds, step):
+    """Return an estimate of the gradient of the loss at δ, shaped like δ.
 
     Parameters
     ----------
-    values : callable
-        From changes ``(n, Q, P)`` to their losses ``(n, Q)``.
+    losses : callable
+        Takes Q perturbations of each example, ``(n, Q, P)``, and returns their losses, ``(n, Q)``.
     rule : _Rule
+        How the directions are drawn.
     bounds : (low, high)
-        The lowest and the highest δ that are allowed.
+        The lowest and the highest δ, two arrays of shape (n, *D).
     delta : array, shape (n, *D)
+        The perturbations.
     seeds : array of uint64, shape (n,)
+        The seed of each example.
     step : int
-        Other directions for each.
+        The number of the step; each has its own directions.
+
+    Returns
+    -------
+    array, shape (n, *D)
+        The estimated gradients.
+
+    Source: Ilyas et al. (2018), algorithm 1; Uesato et al. (2018), algorithm 1.
     """
-    xp, (n, p) = namespace(delta), rows(delta).shape
+    xp = namespace(delta)
+    n, p = rows(delta).shape
     low, high = (rows(side - delta)[:, None] for side in bounds)
     u = like(rule.draw(seeds, step, rule.pairs * p), delta).reshape(n, rule.pairs, p)
     moves = xp.concatenate([rule.sigma * u, -rule.sigma * u], axis=1)
     xp.maximum(moves, low, out=moves)
     xp.minimum(moves, high, out=moves)
     moves += rows(delta)[:, None]
-    value = values(moves)
-    with np.errstate(invalid="ignore"):  # −∞ − (−∞), where a class is masked out at both points
+    value = losses(moves)
+    with np.errstate(invalid="ignore"):  # −∞ − (−∞) where a class is masked out at both points
         rise = finite(value[:, : rule.pairs] - value[:, rule.pairs :]).astype(delta.dtype)
     g = (rise[:, None] @ u)[:, 0] / (2 * rule.sigma * rule.pairs)
     kept = rule.kept(-low[:, 0] / rule.sigma, high[:, 0] / rule.sigma)
     return (g / xp.where(kept > 0, kept, 1)).reshape(delta.shape)
 
 
-def _values(ask, loss, state, moves):
-    """The loss of every change of every example."""
+def _losses(victim, loss, state, moves):
+    """Return the losses of perturbations, ``(n, Q)``, each from one query."""
     n, q, _ = moves.shape
     tried = (state.x[:, None] + moves.reshape(n, q, *state.x.shape[1:])).reshape(-1, *state.x.shape[1:])
     owner, labels = (namespace(a).repeat(a, q, axis=0) for a in (state.owner, state.labels))
-    return loss.value(ask.scores(tried, owner), labels).reshape(n, q)
+    return loss.value(victim.scores(tried, owner), labels).reshape(n, q)
 
 
 def _kept_normal(a, b):
-    """The probability of a normal number between −a and b: by Stein's lemma E[u clip(u, −a, b)]."""
+    """Return the probability of a normal number between −a and b; by Stein's lemma it is E[u clip(u, −a, b)]."""
     return like(ndtr(host(b)) - ndtr(-host(a)), a)
 
 
 def _kept_signs(a, b):
-    """E[v clip(v, −a, b)] for v = ±1."""
+    """Return E[v clip(v, −a, b)] for random signs v = ±1."""
     xp = namespace(a)
     return (xp.minimum(a, 1) + xp.minimum(b, 1)) / 2

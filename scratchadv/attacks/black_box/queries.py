@@ -1,4 +1,4 @@
-"""A model as a black box: what it shows, at one of three levels of knowledge, and how often it was asked."""
+"""Oracles: a model as a black box that shows its logits, probabilities or labels only, and counts the queries."""
 
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -14,42 +14,42 @@ from ...parallel import map_chunks
 
 
 class BudgetError(RuntimeError):
-    """A question was asked that the budget does not hold; the model has not seen it."""
+    """A query would exceed the budget; the model has not been called."""
 
 
 class LabelOracle(Ledger):
-    """A model that shows its labels and nothing else: the lowest level of knowledge, and the counter of all levels.
+    """A model that shows its predicted labels and nothing else, and counts the queries.
 
-    Every row of every x that is asked about is one query. An attack says with ``owners`` whose query each row is, so
-    that they are counted example by example, whichever examples still stand. The counter may be used from threads.
+    Every row of every x is one query. With ``owners`` an attack tells to which example each row belongs, so that
+    queries are counted example by example. The counter may be used from several threads.
 
     Parameters
     ----------
     model : Model, oracle, or anything with ``predict``
-        A scikit-learn model gets its examples as flat rows.
+        The black box. A scikit-learn model gets its examples as flat rows.
     queries : int, optional
-        The most queries of one example. Each row must then have its owner.
+        The largest number of queries for each example. Every row must then have an owner. Default: unlimited.
     total : int, optional
-        The most queries of all examples together.
+        The largest number of queries for all examples together. Default: unlimited.
     on_call : callable, optional
-        Called with (x, owners) before the model is asked about x; owners may be None.
+        Called with (x, owners) before the model is called; owners may be None.
 
     Attributes
     ----------
     asked : int
-        All queries so far.
-    counts : array of int
-        The queries of each example, as far as rows had owners; it grows with the largest owner.
+        The number of all queries so far.
+    counts : array of int, shape (M,)
+        The number of queries of each example, counting rows with owners only; M − 1 is the largest owner so far.
     activations : int
-        The model's, which says how many examples fit the cache.
-    classes : array or None
-        The labels of the model's classes, in the order of its probabilities: ``classes_`` of a scikit-learn model.
-        None for a model that does not say them; they are then 0, 1, …, or −1 and +1.
+        The number of activations of the model for one example, which decides how many examples fit the cache.
+    classes : array, shape (K,), or None
+        The labels of the classes, in the order of the probabilities, such as ``classes_`` of a scikit-learn model. If
+        the model does not name them, it is None, and the labels are 0, 1, …, or −1 and +1.
     task : Task or None
-        The model's; None for a model that does not say it.
+        The task of the model, or None if it has no such attribute.
 
-    Source: slides "Blackbox attacks"; the word is that of Papernot et al. (2017), "Practical black-box attacks against
-    machine learning".
+    Source: slides "Blackbox attacks"; the term "oracle" is that of Papernot et al. (2017), "Practical black-box attacks
+    against machine learning".
     """
 
     shows = "labels (predict)"
@@ -57,7 +57,8 @@ class LabelOracle(Ledger):
     @checked(model=checks.black_box, queries=whole(0), total=whole(0), on_call=taking("x", "owners"))
     def __init__(self, model, queries=None, total=None, on_call=None):
         super().__init__(on_call)
-        self.queries, self.total = queries, total
+        self.queries = queries
+        self.total = total
         self.activations = getattr(model, "activations", 0)
         self.classes = _classes_of(model)
         self.task = getattr(model, "task", None)
@@ -67,63 +68,63 @@ class LabelOracle(Ledger):
         raise AttributeError(f"this black box does not show {name}: it shows {type(self).shows} only")
 
     def predict(self, x, owners=None):
-        """The labels, ``(N,)``.
+        """Return the predicted labels, ``(N,)``.
 
         Parameters
         ----------
         x : array, shape (N, *D)
+            The inputs; each row costs one query.
         owners : array of int, shape (N,), optional
-            The place in the batch of the example that asks; several rows may have the same.
+            The row in the batch of the example to which each query belongs; several queries may have the same owner.
 
         Raises
         ------
         BudgetError
-            If an example, or all, would be asked more often than the budget allows; before the model is called.
+            If the queries would exceed the budget of an example or of all; raised before the model is called.
         """
         self.count(x, owners)
         return _labels(self._model, x, owners)
 
     def places(self, y, name="y"):
-        """Return the place of each label among the classes of the model; refuse a label that is none of them."""
+        """Return the position of each label among the classes of the model; refuse unknown labels."""
         if self.classes is None:
             return y
         order = self.classes.argsort()
-        place = np.searchsorted(self.classes, y, sorter=order).clip(max=len(order) - 1)
-        place = order[place]
-        wrong = y[self.classes[place] != y]
-        if len(wrong):
-            raise ValueError(f"{name} holds {wrong[0]}; the classes of the model are {self.classes.tolist()}")
+        place = order[np.searchsorted(self.classes, y, sorter=order).clip(max=len(order) - 1)]
+        unknown = y[self.classes[place] != y]
+        if len(unknown):
+            raise ValueError(f"{name} holds {unknown[0]}; the classes of the model are {self.classes.tolist()}")
         return place
 
     def count(self, x, owners=None):
-        """Book the rows of x as queries, or refuse all of them."""
+        """Count each row of x as a query, or refuse all of them if they would exceed the budget."""
         if owners is None and self.queries is not None:
             raise TypeError(f"queries = {self.queries} are given to each example: pass the owners of the rows")
         super().count(x, owners)
 
     def refuse(self, n, asked, counts):
-        """Raise BudgetError if an example, or all, would be asked more often than the budget allows."""
+        """Raise BudgetError if the n new queries would exceed the budget of an example or of all."""
         if self.total is not None and asked > self.total:
             raise BudgetError(f"{n} queries after {self.asked} exceed the total of {self.total}")
         if self.queries is not None and counts.max(initial=0) > self.queries:
             i = int(counts.argmax())
-            raise BudgetError(f"example {i} would be asked {counts[i]} times, and its budget is {self.queries}")
+            raise BudgetError(f"example {i} would need {counts[i]} queries, but its budget is {self.queries}")
 
 
 class ProbabilityOracle(LabelOracle):
-    """A model that shows its probabilities, and so its labels: :class:`LabelOracle` with one answer more."""
+    """A :class:`LabelOracle` that also shows the probabilities of the model."""
 
     shows = "probabilities and labels (predict)"
 
     def probabilities(self, x, owners=None):
-        """The softmax of the logits, ``(N, K)``; of a binary model the probability of +1, ``(N,)``."""
+        """Return the probabilities of the classes, ``(N, K)``, or for a binary model that of +1, ``(N,)``."""
         self.count(x, owners)
         return _probabilities(self._model, x, owners)
 
     def scores(self, x, owners=None):
-        r"""Logits up to a shift: :math:`\log p`, ``(N, K)``, or :math:`\log p - \log(1 - p)`, ``(N,)``.
+        r"""Return the logits up to a shift: :math:`\log p`, ``(N, K)``, or :math:`\log p - \log(1 - p)`, ``(N,)``.
 
-        No difference of two logits depends on the shift, nor do margin and cross-entropy. A probability that has
+        Differences of two logits, the margin and cross-entropy do not depend on the shift. A probability that was
         rounded to zero counts as the smallest number of its dtype.
         """
         p = self.probabilities(x, owners)
@@ -131,38 +132,40 @@ class ProbabilityOracle(LabelOracle):
 
 
 class LogitOracle(ProbabilityOracle):
-    """A model that shows its logits, and so the rest: the highest level of knowledge of a black box."""
+    """A :class:`ProbabilityOracle` that also shows the logits of the model."""
 
     shows = "logits, probabilities and labels (predict)"
 
     def logits(self, x, owners=None):
-        """Z, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
+        """Return the logits, ``(N,)`` for a binary model and ``(N, K)`` otherwise."""
         self.count(x, owners)
         return _ask(self._model, "logits", x, owners)
 
     def scores(self, x, owners=None):
-        """The logits themselves."""
+        """Return the logits."""
         return self.logits(x, owners)
 
 
 @checked(model=checks.black_box, queries=whole(0), total=whole(0))
 def oracle(model, queries=None, total=None):
-    """The oracle of the most that the model shows: logits, else probabilities, else labels.
+    """Return the oracle that shows the most that the model has: logits, else probabilities, else labels.
 
     Parameters
     ----------
     model : Model, oracle, or anything with ``predict``
+        The black box.
     queries, total : int, optional
-        As for :class:`LabelOracle`.
+        The budgets, as for :class:`LabelOracle`.
 
     Returns
     -------
     LogitOracle, ProbabilityOracle or LabelOracle
+        The oracle.
 
     Raises
     ------
     TypeError
-        If the model shows nothing.
+        If the model has none of these outputs.
     """
     for names, level in _LEVELS.items():
         if any(hasattr(model, name) for name in names):
@@ -177,52 +180,57 @@ _LEVELS = {
 
 
 def first_scores(model, x, y, target, queries, loss=None):
-    """Ask for the scores of x, one query each, and refuse labels, or a loss, that do not fit them.
+    """Query the scores of x once, and refuse labels, or a loss, that do not fit them.
+
+    Parameters
+    ----------
+    model, x, y, target, queries, loss
+        As for the attacks.
 
     Returns
     -------
-    ask : LogitOracle or ProbabilityOracle
-        With ``queries`` as the budget of each example, of which the first is gone.
-    z : array
-        The scores of x, ``(N,)`` or ``(N, K)``.
+    victim : LogitOracle or ProbabilityOracle
+        The oracle of the model, with ``queries`` as the budget of each example, of which one is spent.
+    z : array, shape (N,) or (N, K)
+        The scores of x.
     y, target : array, shape (N,)
-        The labels as places among the scores; target may be None.
+        The labels as positions among the scores; target may be None.
     """
-    ask = oracle(model, queries)
-    if not isinstance(ask, ProbabilityOracle):
-        raise TypeError("model: this attack needs logits or probabilities, and the model shows its labels only")
-    (z,) = map_chunks(lambda x, owner: (ask.scores(x, owner),), ask, x, np.arange(len(x)))
-    task = tasks.of(ask, z)
+    victim = oracle(model, queries)
+    if not isinstance(victim, ProbabilityOracle):
+        raise TypeError("model: this attack needs logits or probabilities, but the model shows only its labels")
+    (z,) = map_chunks(lambda x, owner: (victim.scores(x, owner),), victim, x, np.arange(len(x)))
+    task = tasks.of(victim, z)
     task.check_logits(z)
-    y = task.check_labels(ask.places(y), len(x))
-    target = None if target is None else task.check_labels(ask.places(target, "target"), len(x), "target")
+    y = task.check_labels(victim.places(y), len(x))
+    target = None if target is None else task.check_labels(victim.places(target, "target"), len(x), "target")
     if loss is not None:
         check_loss(z[:1], task, loss, y[:1], None if target is None else target[:1])
-    return ask, z, y, target
+    return victim, z, y, target
 
 
 def ranked(task, value, z, y, target):
-    """Return the losses as a search compares them, ``(N,)``: ∞ where the model is fooled, −∞ where a logit is NaN."""
+    """Return the losses by which a search ranks its candidates, ``(N,)``: ∞ if the model is fooled, −∞ for a NaN."""
     xp = namespace(z)
     value = xp.where(xp.isnan(value), -np.inf, value)
     return xp.where(task.is_fooled(z, y, target), np.inf, value).astype(z.dtype)
 
 
 def labelled(labels, what):
-    """Return the labels that a model gave to what it was asked about; refuse missing ones, whose logits are NaN."""
+    """Return the predicted labels; refuse missing ones, whose logits are NaN."""
     missing = labels == tasks.NO_LABEL
     if missing.any():
         raise ValueError(f"the logits of the model are NaN for {int(missing.sum())} of {len(labels)} {what}")
     return labels
 
 
-def several(ask, x, k):
-    """What ``map_chunks`` has to know of the model where every example asks k questions at once."""
-    return SimpleNamespace(activations=k * (ask.activations + 10 * x[0].size))
+def several(victim, x, k):
+    """Return the size of a model, for ``map_chunks``, when every example makes k queries at once."""
+    return SimpleNamespace(activations=k * (victim.activations + 10 * x[0].size))
 
 
 class Examples(NamedTuple):
-    """What a search is given, one row an example; ``labels`` are those of the loss, ``z`` the scores of x."""
+    """The input of a search, one row for each example; ``labels`` are those of the loss, ``z`` the scores of x."""
 
     x: Any
     y: Any
@@ -230,29 +238,32 @@ class Examples(NamedTuple):
     labels: Any
     z: Any
     seeds: Any
-    owner: Any  # the place in the batch
+    owner: Any  # the row of the example in the batch
     delta_set: Any
 
 
 def search_in_chunks(search, model, given):
-    """Return δ, as the search finds it for chunks of the examples.
+    """Run a search on chunks of the examples, and return δ for all of them.
 
     Parameters
     ----------
     search : callable
-        ``search(given)`` that returns the δ of those examples.
-    model : oracle or what :func:`several` returns
+        ``search(given)`` returns the δ of the given examples.
+    model : oracle, or the result of :func:`several`
+        Decides by its ``activations`` how many examples make a chunk.
     given : Examples
+        All examples.
 
     Returns
     -------
     delta : array, shape (N, *D)
+        The perturbations.
     """
     return map_chunks(lambda *part: (search(Examples(*part)),), model, *given)[0]
 
 
 def _classes_of(model):
-    """What a scikit-learn model, or an oracle of one, calls its classes; None for a model that does not say."""
+    """Return the class labels of a scikit-learn model, or of an oracle of one; None for other models."""
     classes = getattr(model, "classes_", None)
     if isinstance(model, LabelOracle):
         classes = model.classes
@@ -260,7 +271,7 @@ def _classes_of(model):
 
 
 def _ask(model, name, x, owners):
-    """The answer of the model: one that counts is told the owners, and a scikit-learn model takes flat rows."""
+    """Call a method of the model: an oracle gets the owners too, and a scikit-learn model gets flat rows."""
     answer = getattr(model, name)
     if isinstance(model, Ledger):
         return answer(x, owners)
@@ -268,6 +279,7 @@ def _ask(model, name, x, owners):
 
 
 def _labels(model, x, owners):
+    """Return the predicted labels, from the first of labels, logits and probabilities that the model has."""
     if hasattr(model, "predict"):
         return _ask(model, "predict", x, owners)
     if hasattr(model, "logits"):
@@ -278,6 +290,7 @@ def _labels(model, x, owners):
 
 
 def _probabilities(model, x, owners):
+    """Return the probabilities, from the logits if the model has nothing else."""
     for name in ("probabilities", "predict_proba"):
         if hasattr(model, name):
             return _ask(model, name, x, owners)

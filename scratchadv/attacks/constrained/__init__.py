@@ -1,1 +1,1 @@
-"""Attacks that look for the smallest change that fools: no ε, a size to be found."""
+"""Attacks that look for the smallest change that fools the model; they take no ε."""

@@ -1,4 +1,4 @@
-"""A smallest-change attack as an attack inside a perturbation set."""
+"""How a smallest-change attack becomes an attack inside a perturbation set."""
 
 from functools import wraps
 
@@ -11,9 +11,10 @@ from ...numerics import per_row
 
 @checked(attack=taking("model", "x", "y", named=("target", "norm", "box")))
 def bounded(attack):
-    r"""The attack that keeps the smallest change where it fools and lies in Δ(x), and does nothing elsewhere.
+    r"""Turn an attack that looks for the smallest change into an attack inside Δ(x).
 
-    So it can stand beside attacks inside a set: in ``evaluate.robust_accuracy``, or in training.
+    The new attack returns the smallest change if it fools the model and lies in Δ(x), and δ = 0 otherwise. It can then
+    be used like other attacks inside a set, for example in ``evaluate.robust_accuracy`` or in training.
 
     Parameters
     ----------
@@ -23,8 +24,8 @@ def bounded(attack):
     Returns
     -------
     callable
-        ``f(model, x, y, threat, *, target=None, **options)``; the norm and the box are those of the threat, the options
-        go to the attack.
+        ``f(model, x, y, threat, *, target=None, **options)``. The norm and the box are those of the threat; the options
+        are passed to the attack.
 
     Examples
     --------

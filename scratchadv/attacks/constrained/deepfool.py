@@ -1,4 +1,4 @@
-"""DeepFool."""
+"""DeepFool: steps to the nearest linearised decision boundary."""
 
 from ... import tasks
 from ...backend import namespace
@@ -14,7 +14,7 @@ from .targets import advantage, boundaries, cut
 @checked(norm=one_of(L2, Linf))
 @in_chunks
 def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, overshoot=0.02, candidates=10):
-    r"""Step to the nearest boundary as it looks when the logits are made linear, and again, until it is crossed.
+    r"""Step to the nearest decision boundary of the linearised model, and repeat until the boundary is crossed.
 
     .. math::
         r^{[t+1]} = r^{[t]} + \arg\min_d \left\{\lVert d \rVert : \min_k |f_k + \langle w_k, d \rangle| = 0\right\},
@@ -22,39 +22,41 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
 
     with :math:`f_k = z_k - z_y` and :math:`w_k = \nabla_x f_k` at :math:`x + \delta^{[t]}`. The step is
     :math:`|f_k|\, w_k / \lVert w_k \rVert_2^2` for ℓ2 and :math:`|f_k|\, \mathrm{sign}(w_k) / \lVert w_k \rVert_1` for
-    ℓ∞. The paper has no box; with one, :math:`\delta^{[t]}` is cut off at it, and features that a mask holds count as
-    zero in :math:`w_k`. On a linear model without a box the length of δ is the exact distance to the
+    ℓ∞. The paper has no box; here :math:`\delta^{[t]}` is clipped to the box if there is one, and :math:`w_k` is set to
+    zero at features that a mask fixes. On a linear model without a box, the length of δ is the exact distance to the
     nearest boundary times 1 + overshoot.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
         The true labels.
     target : array, shape (N,), optional
-        Labels to reach; the boundary is then the one between the target and the best other class.
+        The labels to reach; the boundary is then the one between the target and the best other class.
     norm : {L2, Linf}
+        The class of the norm that measures δ.
     box : (lower, upper), Set or None
-        The range of x + δ; or a Box, a Mask, a Range or an intersection of them.
+        The range of x + δ, in the units of x; or a Box, a Mask, a Range or an intersection of them. None: unbounded.
     steps : int
-        At most so many.
+        The largest number of steps.
     overshoot : float
         How far δ goes beyond the boundary, relative to its length.
     candidates : int
-        Only so many classes, those with the largest logits at x and the label among them, are looked at.
+        The number of classes that are considered: the label and the classes with the largest logits at x.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        dtype of x. Zero where x is misclassified already (or at its target), and zero where ``steps`` were not enough;
-        ``evaluate.judge`` tells the two apart.
+        The perturbations, in the dtype of x. They are zero where x is already misclassified (or classified as its
+        target), and where ``steps`` were not enough; ``evaluate.judge`` tells the two apart.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: Moosavi-Dezfooli, Fawzi and Frossard (2016), "DeepFool: a simple and accurate method to fool deep neural
     networks", algorithms 1 (binary) and 2, equation 11 for the norms.
@@ -72,18 +74,19 @@ def deepfool(model, x, y, *, target=None, norm=L2, box=(0, 1), steps=50, oversho
         if not len(left):
             break
         f, w = boundaries(model, x + delta, y, target, rivals)
-        w = _of_what_moves(w, low, high)
+        w = _zero_where_fixed(w, low, high)
         w, _, step = nearest_boundary(norm, w, f, x + delta)
         r = r + step
         delta = cut((1 + overshoot) * r, low, high)
         fooled = advantage(model, x + delta, y, target) > rounding(w, x + delta)
         found[left[fooled]] = delta[fooled]
-        standing, state = ~fooled, (left, x, y, target, rivals, low, high, r, delta)
+        standing = ~fooled
+        state = left, x, y, target, rivals, low, high, r, delta
     return found
 
 
-def _of_what_moves(w, low, high):
-    """Return the gradients ``(N, C, *D)``, zero in features that the bounds allow to move neither up nor down."""
+def _zero_where_fixed(w, low, high):
+    """Return the gradients ``(N, C, *D)``, set to zero at features that the bounds do not allow to change."""
     if low is None or (high > low).all():
         return w
     return w * (high > low)[:, None]

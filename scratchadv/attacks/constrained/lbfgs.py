@@ -1,4 +1,4 @@
-"""The L-BFGS attack, the first of all attacks on networks."""
+"""The L-BFGS attack, the first attack on neural networks."""
 
 import math
 
@@ -18,50 +18,50 @@ from .targets import boundaries
 @checked(norm=one_of(L2))
 @in_chunks
 def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps=40, loss=None):
-    r"""Minimise length plus loss at the target in the box, with the largest weight c on the length that still fools.
+    r"""Minimise c times the length of r plus the loss at the target, for the largest c whose minimiser fools.
 
     .. math:: \min_r\ c \lVert r \rVert_2 + L(target, f(x + r)) \quad \text{such that} \quad l \leq x + r \leq u
 
-    The larger c, the shorter r: c is multiplied by 10 while the minimiser fools and divided by 10 while it does not,
-    and once it lies between two such values their geometric mean is tried. Each search begins at the shortest r that
-    has fooled so far, or at 0; the last of them is returned. (The slide increases c until the target is reached, which
-    is right for a c on the loss.)
+    The larger c is, the shorter is r. c is multiplied by 10 while the minimiser fools the model and divided by 10 while
+    it does not; once both kinds are known, the geometric mean of the two nearest values is tried. Each minimisation
+    begins at the shortest r that has fooled the model so far, or at 0, and the shortest r is returned. (The slide
+    increases c until the target is reached, because its c weights the loss.)
 
-    Each example is a problem of its own for ``scipy.optimize``, solved in float64.
+    ``scipy.optimize`` solves each example separately, in float64.
 
     Parameters
     ----------
     model : Model
-        On the host.
+        The model to attack, on the host.
     x : array, shape (N, *D)
-        float32 or float64, inside the box.
+        The inputs, float32 or float64, inside the box.
     y : array, shape (N,)
-        The true labels; only looked at to refuse what cannot be labels.
+        The true labels; they are only checked.
     target : array, shape (N,)
-        Labels to reach.
+        The labels to reach.
     norm : {L2}
-        There is no other; it is here because all attacks of this kind have it.
+        The only norm of this attack; every attack that looks for the smallest change takes this argument.
     box : (lower, upper), Set or None
-        The range of x + r; or a Box, a Mask, a Range or an intersection of them.
+        The range of x + r, in the units of x; or a Box, a Mask, a Range or an intersection of them. None: unbounded.
     c : float
         The first weight.
     searches : int
-        How many weights are tried for an example.
+        The number of weights that are tried for each example.
     steps : int
-        At most so many iterations of L-BFGS-B for each of them.
+        The largest number of iterations of L-BFGS-B for each weight.
     loss : Loss, optional
-        Default: the model's own.
+        The loss L to minimise at the target. Default: the model's own.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        dtype of x. Zero where x is at its target already, and zero where no weight led there; ``evaluate.judge`` tells
-        the two apart.
+        The perturbations r, in the dtype of x. They are zero where x is already classified as its target, and where no
+        weight led there; ``evaluate.judge`` tells the two apart.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: slide "L-BFGS targeted attack"; Szegedy et al. (2014), "Intriguing properties of neural networks",
     section 4.1.
@@ -79,51 +79,61 @@ def lbfgs(model, x, y, *, target, norm=L2, box=(0, 1), c=1.0, searches=12, steps
 
 
 def largest_weight(model, loss, c, x, target, low, high, *, searches, steps):
-    """Search for the largest weight c on the length whose minimiser still fools one example; return that minimiser.
+    """Search for the largest weight c whose minimiser fools the model, for one example, and return that minimiser.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
+        The loss L at the target.
     c : float
         The first weight.
     x : array, shape (1, *D)
+        The input.
     target : array, shape (1,)
+        The label to reach.
     low, high : array, shape (1, *D), or None
-        The lowest and highest r that keep x + r in the box.
+        The lowest and the highest r that keep x + r in the box.
     searches, steps : int
         As for :func:`lbfgs`.
 
     Returns
     -------
     array, shape (1, *D)
-        The shortest r that fools; zero if none was found.
+        The shortest r that fools the model; zero if none was found.
 
     Source: Szegedy et al. (2014), section 4.1.
     """
-    best, shortest, fools, too_large = np.zeros_like(x), math.inf, None, None
+    best = np.zeros_like(x)
+    shortest = math.inf
+    fools = too_large = None
     for _ in range(searches):
         r = minimiser(model, loss, c, x, target, low, high, best, steps=steps)
-        fooled, length = _clearly_fooled(model, x + r, target), L2.norm(r)[0]
-        if fooled and length < shortest:
-            best, shortest = r, length
-        fools, too_large = (c, too_large) if fooled else (fools, c)
+        if _clearly_fooled(model, x + r, target):
+            fools = c
+            length = L2.norm(r)[0]
+            if length < shortest:
+                best = r
+                shortest = length
+        else:
+            too_large = c
         c = next_weight(fools, too_large)
     return best
 
 
 def next_weight(fools, too_large):
-    """Return the weight c to try next: between the largest that fools and the smallest that is too large.
+    """Return the weight c to try next, between the largest c that fools and the smallest c that is too large.
 
     Parameters
     ----------
     fools, too_large : float or None
-        None where no such c is known yet; one of them is known.
+        The two weights; None where no such c is known yet. At least one of them is known.
 
     Returns
     -------
     float
-        10 times or a tenth of the one that is known, or the geometric mean of both.
+        Ten times ``fools``, or a tenth of ``too_large``, or the geometric mean if both are known.
     """
     if too_large is None:
         return 10 * fools
@@ -136,22 +146,26 @@ def minimiser(model, loss, c, x, target, low, high, start, *, steps):
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
+        The loss L at the target.
     c : float
         The weight of the length.
     x : array, shape (1, *D)
+        The input.
     target : array, shape (1,)
+        The label to reach.
     low, high : array, shape (1, *D), or None
-        The lowest and highest r that keep x + r in the box.
+        The lowest and the highest r that keep x + r in the box.
     start : array, shape (1, *D)
-        Where the search begins.
+        The r at which the minimisation begins.
     steps : int
-        At most so many iterations.
+        The largest number of iterations.
 
     Returns
     -------
     array, shape (1, *D)
-        dtype of x.
+        The minimiser r, in the dtype of x.
 
     Source: slide "L-BFGS targeted attack"; Szegedy et al. (2014), section 4.1.
     """
@@ -164,12 +178,14 @@ def minimiser(model, loss, c, x, target, low, high, start, *, steps):
         return value[0] + c * length, (g + c * r / max(length, 1e-30)).ravel()
 
     bounds = None if low is None else list(zip(low.ravel(), high.ravel(), strict=True))
-    start, options = start.ravel().astype(np.float64), {"maxiter": steps, "ftol": 1e-12, "gtol": 1e-9}
+    start = start.ravel().astype(np.float64)
+    options = {"maxiter": steps, "ftol": 1e-12, "gtol": 1e-9}
     r = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     r = r.reshape(x.shape).astype(x.dtype)
     return r if low is None else np.clip(r, low, high)
 
 
 def _clearly_fooled(model, x, target):
+    """Return whether the prediction is the target, by more than the rounding error."""
     f, w = boundaries(model, x, target, target)
     return f[0, 0] > rounding(w[:, 0], x)[0]

@@ -1,1 +1,1 @@
-"""Attacks that go up the gradient of the loss inside a set Δ."""
+"""Attacks that climb the loss inside a perturbation set, along its gradient in x."""

@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient descent that finds its own step size."""
+"""Auto-PGD: projected gradient descent that adapts its step size."""
 
 import math
 from functools import partial
@@ -16,8 +16,8 @@ from ..callback import Iterate
 from .best import KEEP, Best, counted, nothing_found
 from .pgd import starts
 
-MOMENTUM = 0.75  # α: the share of the new step
-RHO = 0.75  # ρ: the share of steps that have to raise the loss
+MOMENTUM = 0.75  # α: the weight of the new step
+RHO = 0.75  # ρ: the share of steps that must raise the loss
 
 
 @checked(keep=KEEP)
@@ -37,7 +37,7 @@ def apgd(
     until_wrong=False,
     callback=None,
 ):
-    r"""PGD with momentum, and a step size that is halved example by example where it no longer pays.
+    r"""Run PGD with momentum and a step size that is halved, example by example, when progress stalls.
 
     .. math::
         z^{[k+1]} = \mathcal{P}\left(\delta^{[k]} + \eta\, s(g)\right), \qquad
@@ -45,41 +45,44 @@ def apgd(
                          + (1 - \alpha)(\delta^{[k]} - \delta^{[k-1]})\right)
 
     with :math:`\alpha = 0.75`, :math:`g = \nabla_\delta L(y, f(x + \delta^{[k]}))` and s(g) the steepest step of the
-    ball, for ℓ∞ :math:`\mathrm{sign}(g)`, for ℓ2 :math:`g / \lVert g \rVert_2`. It begins with
-    :math:`\eta = 2\epsilon`. At the checkpoints :math:`w_j = \lceil p_j N \rceil`, :math:`p_1 = 0.22`,
-    :math:`p_{j+1} = p_j + \max(p_j - p_{j-1} - 0.03,\ 0.06)`, η is halved and the run goes on from its best δ for
-    every example for which
+    ball: :math:`\mathrm{sign}(g)` for ℓ∞ and :math:`g / \lVert g \rVert_2` for ℓ2. The first step size is
+    :math:`\eta = 2\epsilon`. The checkpoints are :math:`w_j = \lceil p_j N \rceil` with :math:`p_1 = 0.22` and
+    :math:`p_{j+1} = p_j + \max(p_j - p_{j-1} - 0.03,\ 0.06)`. At a checkpoint η is halved, and the run continues from
+    its best δ, for every example for which
 
     1. fewer than 75 % of the steps since the last checkpoint have raised the loss, or
-    2. the highest loss is what it was at the last checkpoint, where η was not halved.
+    2. the highest loss has not changed since the last checkpoint, and η was not halved there.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        The perturbation set Δ. The paper has ℓ∞ and ℓ2. For ℓ0 a step size counts components and begins with k.
+        The perturbation set Δ(x). The paper treats ℓ∞ and ℓ2. For ℓ0 the step size is a number of components and
+        starts at k.
     steps : int
-        N, gradient steps in each restart.
+        The number N of gradient steps in each restart.
     restarts : int
-        Runs from several starts; the best is kept example by example.
+        The number of runs from different starts; each example keeps the best δ of all runs.
     target : array, shape (N,), optional
-        Labels to reach: L(y) − L(target) is maximised, or what ``losses.objective`` makes of the loss.
+        The labels to reach; the attack then maximises L(y) − L(target), or the targeted form that
+        ``losses.objective`` gives to the loss.
     loss : Loss, optional
-        Default: the model's own. ``losses.dlr`` is the paper's second one.
+        The loss to climb. Default: the model's own. ``losses.dlr`` is the paper's second one.
     start : array, shape (N, *D) or (restarts, N, *D), optional
-        Where to begin, projected onto Δ(x). Default: zero without ``rng``, else drawn from Δ(x).
+        The starting points, which are projected onto Δ(x). Default: zero without ``rng``, else random in Δ(x).
     rng : numpy.random.Generator or int, optional
-        For random starts; an integer seeds a generator.
+        Draws the random starts; an integer seeds a new generator.
     keep : {"success", "loss"}
-        Which iterate is returned: one that fools (or reaches its target) before one that does not and then the one of
-        the higher loss, or the one of the highest loss alone. The run itself always goes on from its highest loss.
+        Which iterate is returned. "success": an iterate that fools the model (or reaches its target), then the one of
+        the highest loss. "loss": the one of the highest loss. The run itself always continues from its highest loss.
     until_wrong : bool
-        Whether an example rests at its first δ with a prediction other than y, with a target too: for when only the
-        worst case counts.
+        Whether an example stops at its first δ with a prediction other than y, even if there is a target. Use it when
+        only the worst case counts.
     callback : callable, optional
         Called with an ``Iterate`` (restart, step, δ, loss, step size) at every iterate; not together with
         ``until_wrong``.
@@ -87,13 +90,13 @@ def apgd(
     Returns
     -------
     delta : array, shape (N, *D)
-        The best iterate of all restarts, δ = 0 included; with ``until_wrong`` the first one that is misclassified,
-        where there is one. dtype of x.
+        The best iterate of all restarts, which may be δ = 0, in the dtype of x. With ``until_wrong``, the first
+        misclassified iterate if there is one.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", algorithm 1.
@@ -108,9 +111,9 @@ def apgd(
 
 
 class _State(NamedTuple):
-    """The examples that still climb, one row each."""
+    """The state of the run, one row for each example that has not stopped."""
 
-    row: Any  # where it is in the batch
+    row: Any  # the row of the example in the batch
     x: Any
     y: Any
     target: Any
@@ -123,59 +126,63 @@ class _State(NamedTuple):
     top: Any  # the δ of the highest loss in this run
     top_value: Any
     top_g: Any
-    found: Any  # the δ to return, over all runs
+    found: Any  # the best δ of all runs
     fooled: Any
     found_value: Any
     eta: Any
-    rises: Any  # steps since the last checkpoint that have raised the loss
+    rises: Any  # the number of steps since the last checkpoint that raised the loss
     record: Any  # the highest loss at the last checkpoint
     halved: Any  # whether η was halved there
 
     @property
     def best(self):
+        """The best δ of all runs, the one to return."""
         return Best(self.found, self.fooled, self.found_value)
 
 
 @in_chunks
 def _climb(model, x, y, threat, start, best, *, steps, target, loss, keep, until_wrong, restart, callback):
-    """One restart (start None: from zero), on top of the best δ so far (None: δ = 0)."""
+    """Run one restart from ``start`` (None: zero), and return the better of its result and the best δ so far."""
     loss, labels = objective(loss or model.loss, y, target)
-    counts = partial(_any_error, model) if until_wrong else partial(counted, model, keep=keep)
+    is_success = partial(_misclassified, model) if until_wrong else partial(counted, model, keep=keep)
     if best is None:
         best = nothing_found(x)
         z = checks.logits(model.logits(x))
-        best = best.or_better(best.delta, counts(z, y, target), loss.value(z, labels))
+        best = best.or_better(best.delta, is_success(z, y, target), loss.value(z, labels))
     best = Best(*(a.copy() for a in best))
-    state = _begin(x, y, target, labels, threat, best.delta * 0 if start is None else start, best)
+    state = _initial_state(x, y, target, labels, threat, best.delta * 0 if start is None else start, best)
     if until_wrong:
         state = only(~best.fooled, state)
-    checkpoints, last = _checkpoints(steps), 0
+    checkpoints = _checkpoints(steps)
+    last_checkpoint = 0
     for k in range(steps + 1):
         if not len(state.row):
             break
-        state = _look(model, loss, counts, state, with_gradient=k < steps)
+        state = _evaluate(model, loss, is_success, state, with_gradient=k < steps)
         if callback:
             callback(Iterate(restart, k, state.delta, state.value, step_size=state.eta))
         if k == steps or (until_wrong and state.fooled.any()):
-            for whole, part in zip(best, state.best, strict=True):
-                whole[state.row] = part
+            for in_batch, in_state in zip(best, state.best, strict=True):
+                in_batch[state.row] = in_state
         if until_wrong:
             state = only(~state.fooled, state)
         if k in checkpoints:
-            state, last = _checked(state, k - last), k
+            state = _halve_where_stuck(state, k - last_checkpoint)
+            last_checkpoint = k
         if k < steps:
             state = _step(state, first=k == 0)
     return best
 
 
-def _any_error(model, z, y, target):
-    """Whether the prediction is wrong, with a target too."""
+def _misclassified(model, z, y, target):
+    """Return whether the prediction is not y, whatever the target."""
     return tasks.of(model, z).is_fooled(z, y)
 
 
 def _checkpoints(steps):
-    """The w_j, with p_j in hundredths: as floats 0.22 + 0.19 may be more than 0.41."""
-    p, gap, found = 22, 22, set()
+    """Return the checkpoints w_j; p_j is counted in hundredths, because 0.22 + 0.19 may exceed 0.41 in floats."""
+    p = gap = 22
+    found = set()
     while p < 100:
         found.add(-(-p * steps // 100))
         gap = max(gap - 3, 6)
@@ -184,13 +191,16 @@ def _checkpoints(steps):
 
 
 def _first_eta(delta_set):
-    """2 ε; for ℓ0 k, for of a step in more components the projection need not keep the best."""
+    """Return 2 ε, or k for ℓ0, because the projection of a step in 2k components might not keep the best k."""
     return delta_set.radius if isinstance(delta_set.ball, L0) else 2 * delta_set.radius
 
 
-def _begin(x, y, target, labels, delta_set, delta, best):
+def _initial_state(x, y, target, labels, delta_set, delta, best):
+    """Return the state before the first step, in which any loss is the highest so far."""
     xp = namespace(x)
-    n, zero, low = len(x), xp.zeros_like(x), xp.full(len(x), -math.inf, x.dtype)
+    n = len(x)
+    zero = xp.zeros_like(x)
+    low = xp.full(n, -math.inf, x.dtype)
     return _State(
         row=xp.arange(n),
         x=x,
@@ -215,9 +225,11 @@ def _begin(x, y, target, labels, delta_set, delta, best):
     )
 
 
-def _look(model, loss, counts, state, with_gradient):
-    """Loss and gradient at δ[k], and what is best so far."""
-    xp, at, g = namespace(state.x), state.x + state.delta, state.g
+def _evaluate(model, loss, is_success, state, with_gradient):
+    """Return the state with the loss and the gradient at δ[k], and with the best δ updated."""
+    xp = namespace(state.x)
+    at = state.x + state.delta
+    g = state.g
     if with_gradient:
         z, pull = vjp_x(model, at)
         g = pull(loss.grad(z, state.labels))
@@ -226,7 +238,7 @@ def _look(model, loss, counts, state, with_gradient):
     value = loss.value(z, state.labels)
     higher = value > state.top_value
     row = per_row(higher, at)
-    found, fooled, found_value = state.best.or_better(state.delta, counts(z, state.y, state.target), value)
+    found, fooled, found_value = state.best.or_better(state.delta, is_success(z, state.y, state.target), value)
     return state._replace(
         value=value,
         g=g,
@@ -240,8 +252,8 @@ def _look(model, loss, counts, state, with_gradient):
     )
 
 
-def _checked(state, since):
-    """Conditions 1 and 2, ``since`` steps after the last checkpoint: halve η and go back to the best δ."""
+def _halve_where_stuck(state, since):
+    """Halve η and return to the best δ where condition 1 or 2 holds, ``since`` steps after the last checkpoint."""
     xp = namespace(state.x)
     stuck = state.rises < RHO * since
     stuck |= ~state.halved & (state.top_value == state.record)
@@ -257,7 +269,7 @@ def _checked(state, since):
 
 
 def _step(state, first):
-    """From δ[k] to δ[k+1]; the first step has no momentum."""
+    """Return the state with δ[k+1] in place of δ[k]; the first step has no momentum."""
     delta = state.delta
     z = state.delta_set.ascend(delta, state.g, state.eta)
     if not first:

@@ -1,8 +1,8 @@
-"""Which of its iterates an attack returns: one that fools before one that does not, then the one of the higher loss.
+"""Which of its iterates an attack returns: a δ that fools the model if there is one, then the δ of the higher loss.
 
-The loss alone would be the wrong order. Cross-entropy can be higher at a δ that the model still classifies rightly than
-at one that fools it (three classes that share the probability, for example), so an attack that kept the highest loss
-could lose a success that it had found, and the robust accuracy would be overstated.
+The loss alone is the wrong order. Cross-entropy can be higher at a δ where the model is still correct than at a δ that
+fools it, for example when three classes share the probability. An attack that kept the δ of the highest loss could
+therefore lose a success that it had found, and the robust accuracy would be overestimated.
 """
 
 import math
@@ -17,14 +17,14 @@ KEEP = one_of("success", "loss")
 
 
 class Best(NamedTuple):
-    """The best δ of each example so far, ``(N, *D)``, whether it fools and its loss, both ``(N,)``."""
+    """The best δ of each example so far, ``(N, *D)``, whether it fools the model, and its loss, both ``(N,)``."""
 
     delta: Any
     fooled: Any
     value: Any
 
     def or_better(self, delta, fooled, value):
-        """Return the better of the two, example by example; a δ whose loss is NaN is never better."""
+        """Return the better of the two perturbations, example by example; a δ whose loss is NaN is never better."""
         xp = namespace(delta)
         better = (fooled & ~self.fooled) | ((fooled == self.fooled) & (value > self.value))
         return Best(
@@ -35,11 +35,11 @@ class Best(NamedTuple):
 
 
 def nothing_found(x):
-    """Return δ = 0 as the best so far: it does not fool, and every loss is better."""
+    """Return δ = 0 as the best so far, marked as no success and with the loss −∞, so that any other δ is better."""
     xp = namespace(x)
     return Best(xp.zeros_like(x), xp.zeros(len(x), dtype=bool), xp.full(len(x), -math.inf, dtype=x.dtype))
 
 
 def counted(model, z, y, target, keep):
-    """Return whether each prediction is a success, or False for all where only the loss counts, ``(N,)``."""
+    """Return whether each prediction counts as a success, ``(N,)``: never if ``keep`` is "loss"."""
     return tasks.of(model, z).is_fooled(z, y, target) if keep == "success" else namespace(z).zeros(len(z), dtype=bool)

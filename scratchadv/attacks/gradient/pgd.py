@@ -1,4 +1,4 @@
-"""Projected gradient descent (on the slides' terms; it ascends the loss)."""
+"""Projected gradient descent, as the slides call it; it ascends the loss."""
 
 from ... import checks
 from ...backend import namespace
@@ -35,51 +35,52 @@ def pgd(
         \delta^{[t+1]} = \mathcal{P}\left(\delta^{[t]} + \alpha g\right), \qquad
         g = \nabla_\delta L(y, f(x + \delta^{[t]}))
 
-    Normalised steps replace :math:`\alpha g` by the best step in the set scaled to radius α,
-    :math:`\arg\max \langle g, v \rangle`: for ℓ∞ :math:`\alpha\, \mathrm{sign}(g)`, for ℓ2
-    :math:`\alpha g / \lVert g \rVert_2`. Between bounds the step uses only what they leave at x + δ.
+    Normalised steps replace :math:`\alpha g` by the steepest step v of size α, which maximises
+    :math:`\langle g, v \rangle` over the set scaled to radius α: for ℓ∞ it is :math:`\alpha\, \mathrm{sign}(g)`, and
+    for ℓ2 :math:`\alpha g / \lVert g \rVert_2`. Between bounds the step uses only what they leave at x + δ.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        float32 or float64, in the box of the threat where it has one.
+        The inputs, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        The perturbation set Δ.
+        The perturbation set Δ(x).
     steps : int
-        Gradient steps in each restart.
+        The number of gradient steps in each restart.
     alpha : float, optional
-        Step size in the units of x (normalised steps) or of x² a unit of loss (plain ones). Default
-        2.5 radius / steps.
+        The step size, in the units of x for normalised steps, and in units of x² per unit of loss for plain steps.
+        Default: 2.5 radius / steps.
     normalized : bool
-        Whether steps have the same size whatever the gradient's. Plain steps are the slide's formula.
+        Whether all steps have size α, whatever the length of the gradient. Plain steps follow the slide's formula.
     target : array, shape (N,), optional
-        Labels to reach: L(y) − L(target) is maximised.
+        The labels to reach; the attack then maximises L(y) − L(target).
     loss : Loss, optional
-        Default: the model's own.
+        The loss to climb. Default: the model's own.
     start : array, shape (N, *D) or (restarts, N, *D), optional
-        Where to begin, projected onto Δ(x). Default: zero without ``rng``, else drawn from Δ(x).
+        The starting points, which are projected onto Δ(x). Default: zero without ``rng``, else random in Δ(x).
     restarts : int
-        Runs from several starts; the best is kept example by example.
+        The number of runs from different starts; each example keeps the best δ of all runs.
     rng : numpy.random.Generator or int, optional
-        For random starts; an integer seeds a generator.
+        Draws the random starts; an integer seeds a new generator.
     keep : {"success", "loss"}
-        Which iterate is best: one that fools (or reaches its target) before one that does not and then the one of the
-        higher loss, or the one of the highest loss alone, as training wants it.
+        Which iterate counts as the best. "success": an iterate that fools the model (or reaches its target), then the
+        one of the highest loss. "loss": the one of the highest loss, which is what training needs.
     callback : callable, optional
         Called with an ``Iterate`` (restart, step, δ, loss) at every iterate.
 
     Returns
     -------
     delta : array, shape (N, *D)
-        The best iterate of all restarts, δ = 0 included. dtype of x.
+        The best iterate of all restarts, which may be δ = 0, in the dtype of x.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
@@ -110,20 +111,21 @@ def climb(
     restart=0,
     callback=None,
 ):
-    r"""Climb the loss from one start, and return the best iterate: one restart of :func:`pgd`.
+    r"""Climb the loss from one start and return the best iterate: one restart of :func:`pgd`.
 
     Parameters
     ----------
     model, x, y, threat, steps, alpha, normalized, target, loss, keep
         As for :func:`pgd`.
     start : array, shape (N, *D), optional
-        A point of Δ(x). Default: zero.
+        The starting points, inside Δ(x). Default: zero.
     reach : float
-        The length of all steps together, in radii, if alpha is None.
+        The total length of all steps, as a multiple of the radius, if alpha is None.
     best : Best, optional
-        The best δ of the restarts before. Default: δ = 0.
+        The best δ of the earlier restarts. Default: δ = 0.
     momentum : float, optional
-        μ of momentum FGSM: the step is then along :math:`v \leftarrow \mu v + g / \lVert g \rVert_1`.
+        The decay factor μ of momentum FGSM; the steps then follow
+        :math:`v \leftarrow \mu v + g / \lVert g \rVert_1`.
     restart : int
         The number of the restart, for the callback.
     callback : callable, optional
@@ -132,6 +134,7 @@ def climb(
     Returns
     -------
     Best
+        The best δ of each example, whether it fools the model, and its loss.
 
     Source: slides "Projected Gradient Descent"; Madry et al. (2018), section 2.1.
     """
@@ -163,13 +166,13 @@ def climb(
 
 
 def _unit_l1(g):
-    """g / ‖g‖₁ row by row; zero stays zero."""
+    """Return g / ‖g‖₁, row by row; zero rows stay zero."""
     length = abs(rows(g)).sum(axis=1)
     return g / per_row(namespace(g).where(length > 0, length, 1), g)
 
 
 def starts(x, threat, start, restarts, rng):
-    """Return the starting points, one restart after the other; None is zero."""
+    """Return the starting points of each restart in turn; None means zero."""
     if start is not None:
         checks.one_side(start, x)
         start = start[None] if start.ndim == x.ndim else start
@@ -178,6 +181,6 @@ def starts(x, threat, start, restarts, rng):
         return (threat.at(x).project(delta.astype(x.dtype)) for delta in start)
     if rng is None:
         if restarts > 1:
-            raise ValueError(f"restarts = {restarts} from one start are all the same: pass rng or start")
+            raise ValueError(f"restarts = {restarts} from the same start would all be identical: pass rng or start")
         return [None]
     return (threat.sample(rng, x) for _ in range(restarts))

@@ -1,4 +1,4 @@
-"""One perturbation for many inputs, by gradient ascent on their mean loss."""
+"""One perturbation for many inputs, found by gradient ascent on their mean loss."""
 
 import math
 from functools import partial
@@ -33,66 +33,70 @@ def universal_gradient(
     keep="success",
     callback=None,
 ):
-    r"""Ascend the mean loss over minibatches with one δ for all, and project it back onto the ball.
+    r"""Climb the mean loss over minibatches with one δ for all examples, and project δ back onto the ball.
 
     .. math::
         \delta \leftarrow \mathcal{P}(\delta + \alpha g), \qquad
         g = \frac1m \sum_{i=1}^m \nabla_\delta L(y_i, f(x_i + \delta))
 
-    Normalised steps replace :math:`\alpha g` by the best step of size α, as in ``pgd``. With a pixel range
-    :math:`x_i + \delta` is cut off at it, and what pushes a pixel of :math:`x_i` further out does not count in g.
+    Normalised steps replace :math:`\alpha g` by the steepest step of size α, as in ``pgd``. With a pixel range,
+    :math:`x_i + \delta` is clipped to it, and components of the gradient that push a clipped pixel further out are set
+    to zero.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
+        The examples for which δ is made, float32 or float64, inside the box of the threat if it has one.
     y : array, shape (N,)
         The true labels.
     threat : Set
-        Linf, L2 or L1, that holds δ itself, with or without a box.
+        The set that contains δ itself: Linf, L2, L1 or a Range, with or without a box.
     epochs : int
-        Passes through the examples.
+        The number of passes through the examples.
     batch_size : int
-        m; the last batch of an epoch may be smaller.
+        The batch size m; the last batch of an epoch may be smaller.
     alpha : float, optional
-        Step size. Default 10 ε over the number of all steps.
+        The step size, in the units of x for normalised steps, and in units of x² per unit of loss for plain steps.
+        Default: 10 ε divided by the total number of steps.
     normalized : bool
-        Whether steps have the same size whatever the gradient's.
+        Whether all steps have size α, whatever the length of the gradient.
     target : array, shape (N,), optional
-        Labels to reach: L(y) − L(target) is maximised.
+        The labels to reach; the attack then maximises L(y) − L(target).
     loss : Loss, optional
-        Default: the model's own.
+        The loss to climb. Default: the model's own.
     rng : numpy.random.Generator, optional
-        Shuffles the examples before each epoch. Default: the order they come in.
+        Shuffles the examples before each epoch. Default: the given order.
     keep : {"success", "loss"}
-        Which δ is best: the one that fools the most examples (or brings the most to their targets) and among equals the
-        one of the highest mean loss, or the one of the highest mean loss alone.
+        Which δ counts as the best. "success": the one that fools the model on the most examples (or reaches the most
+        targets), and of several the one of the highest mean loss. "loss": the one of the highest mean loss.
     callback : callable, optional
         Called with an ``Iterate`` (step, δ, mean loss on x) after every epoch, the first of which is step 1.
 
     Returns
     -------
     delta : array, shape (1, *D)
-        The best δ after any epoch, δ = 0 included. In the ball. dtype of x.
+        The best δ after any epoch, which may be δ = 0. It lies in the ball and has the dtype of x.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
 
     Source: slides "Universal adversarial examples"; Shafahi et al. (2020), "Universal adversarial training", algorithm
-    2, here with the best δ kept.
+    2; here the best δ is kept.
 
     Examples
     --------
-    On a linear model the worst δ for a class is the same for all its examples (slide "Linear Models").
+    On a linear model, the worst δ is the same for all examples of a class (slide "Linear Models").
 
     >>> model, x = LogisticRegression(np.array([2.0, -1.0])), np.array([[1.0, 1.0], [3.0, 0.0], [0.0, -2.0]])
     >>> universal_gradient(model, x, np.array([1, 1, 1]), Linf(0.5))
     array([[-0.5,  0.5]])
     """
-    common, delta_set = common_set(threat, x), threat.at(x)
+    common = common_set(threat, x)
+    delta_set = threat.at(x)
     all_steps = epochs * -(-len(x) // batch_size)
     alpha = 10 * threat.radius / all_steps if alpha is None else alpha
     loss, labels = objective(loss or model.loss, y, target)
@@ -100,7 +104,7 @@ def universal_gradient(
     best = delta = namespace(x).zeros_like(x[:1])
     best_score = score(delta)
     for epoch in range(epochs):
-        with one_blas_thread():  # batches are small: BLAS's own threads would spin in between
+        with one_blas_thread():  # batches are small, and idle BLAS threads would only cost time
             for rows in batches(x, batch_size, rng):
                 g = _mean_gradient(model, loss, delta, *take(rows, x, labels, delta_set))
                 delta = common.ascend(delta, g, alpha) if normalized else common.project(delta + alpha * g)
@@ -113,23 +117,27 @@ def universal_gradient(
 
 
 def _mean_gradient(model, loss, delta, x, labels, delta_set):
-    """The mean over the examples of the gradient by δ, ``(1, *D)``."""
+    """Return the mean over the examples of the gradient in δ, ``(1, *D)``."""
     return sum_chunks(partial(summed_gradient, model, loss, delta), model, x, labels, delta_set)[1]["g"] / len(x)
 
 
 def summed_gradient(model, loss, delta, x, labels, delta_set):
-    """Return the sum over some examples of the gradient of the loss by the one δ, as ``sum_chunks`` adds it up.
+    """Return the sum over some examples of the gradient of the loss in the one δ, as ``sum_chunks`` expects it.
 
-    Where the box cuts off x + δ, a gradient that leads further out does not count.
+    Where x + δ is clipped to the box, a gradient that points further out is set to zero.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     loss : Loss
+        The loss to climb.
     delta : array, shape (1, *D)
+        The one δ for all examples.
     x : array, shape (n, *D)
+        The examples.
     labels : array, shape (n,) or (n, 2)
-        What the loss takes.
+        The labels in the form that the loss takes.
     delta_set : Set
         Δ(x).
 
@@ -151,9 +159,9 @@ def summed_gradient(model, loss, delta, x, labels, delta_set):
 
 
 def _score(model, loss, keep, examples, delta):
-    """How good δ is on the examples (x, y, target, labels, Δ(x)): how many it fools, and the mean loss.
+    """Return the number of examples (x, y, target, labels, Δ(x)) on which δ fools the model, and the mean loss.
 
-    Where only the loss counts, the number of fooled examples is 0.
+    If only the loss counts, the number is 0.
     """
 
     def of_each(x, y, target, labels, delta_set):

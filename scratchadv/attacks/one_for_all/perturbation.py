@@ -1,6 +1,6 @@
-r"""One perturbation for many inputs: of a single class, of several classes, or of all (fully universal).
+r"""One perturbation for many inputs: of a single class, of several classes, or of all classes (fully universal).
 
-The three kinds of the slides are the same functions; what differs is the examples that they are given.
+The same functions make all three kinds of the slides, which differ only in the examples.
 """
 
 import numpy as np
@@ -33,56 +33,59 @@ def universal(
     rng=None,
     callback=None,
 ):
-    r"""Go through the examples; what still stands adds its own smallest change to the one δ for all.
+    r"""Go through the examples; if δ does not fool the model on one of them, add the smallest change that does.
 
     .. math::
         r_i = \arg\min_r \left\{\lVert r \rVert_2 : \hat{k}(x_i + \delta + r) \neq \hat{k}(x_i)\right\}, \qquad
         \delta \leftarrow \mathcal{P}(\delta + r_i)
 
-    for each i with :math:`\hat{k}(x_i + \delta) = \hat{k}(x_i)`, the :math:`r_i` from DeepFool, until the fooling rate
-    is reached. No labels are asked for: the model's own predictions have to change.
+    for each i with :math:`\hat{k}(x_i + \delta) = \hat{k}(x_i)`. DeepFool finds :math:`r_i`, and the passes end when
+    the fooling rate is reached. The attack needs no labels, because it changes the model's own predictions.
 
-    The paper takes one example after the other. With ``batch_size`` above 1, which is faster and not the paper's,
-    DeepFool runs on all of a batch that stand, from the same δ; then their :math:`r_i` are added in turn, and examples
-    that those before them have fooled are passed over.
+    The paper takes one example at a time. With ``batch_size`` above 1, which is faster but not the paper's algorithm,
+    DeepFool starts from the same δ for all examples of a batch that δ does not fool yet. Their :math:`r_i` are then
+    added in turn; an example is skipped if the changes before it already fool the model.
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
-        The examples that δ is made for, float32 or float64, in the box of the threat where it has one.
+        The examples for which δ is made, float32 or float64, inside the box of the threat if it has one.
     threat : Set
-        Linf, L2 or L1, that holds δ itself. With a box the model sees :math:`x + \delta` cut off at it, and DeepFool
-        stays in it (the paper has no box).
+        The set that contains δ itself: Linf, L2, L1 or a Range, with or without a box. With a box, :math:`x + \delta`
+        is clipped to it, and DeepFool stays inside it (the paper has no box).
     target : array, shape (N,), optional
-        Labels to reach; an example then stands until it is predicted as its target.
+        The labels to reach; an example then counts as fooled if it is classified as its target.
     rate : float
-        The fooling rate to reach, 1 − δ in the paper's letters: the passes end with it.
+        The fooling rate at which the passes end, 1 − δ in the paper's notation.
     passes : int
-        At most so many, through all examples.
+        The largest number of passes through the examples.
     batch_size : int
-        1 is the paper's algorithm.
+        The number of examples that are treated together; 1 is the paper's algorithm.
     overshoot, steps, candidates
-        Of DeepFool; an example for which ``steps`` are not enough adds nothing.
+        As for :func:`deepfool`; an example for which ``steps`` are not enough adds nothing to δ.
     rng : numpy.random.Generator, optional
-        Shuffles the examples before each pass. Default: the order they come in.
+        Shuffles the examples before each pass. Default: the given order.
     callback : callable, optional
         Called with an ``Iterate`` (step, δ, fooling rate) after every pass, the first of which is step 1.
 
     Returns
     -------
     delta : array, shape (1, *D)
-        That of the highest fooling rate on x after any pass, δ = 0 included. In the ball. dtype of x.
+        The δ of the highest fooling rate on x after any pass, which may be δ = 0. It lies in the ball and has the
+        dtype of x.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before the first pass.
+        If an argument is invalid; raised before the first pass.
 
     Source: slides "Universal adversarial examples"; Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), "Universal
     adversarial perturbations", algorithm 1.
     """
-    common, delta_set = common_set(threat, x), threat.at(x)
+    common = common_set(threat, x)
+    delta_set = threat.at(x)
     y = predict(model, x)
     options = {"overshoot": overshoot, "steps": steps, "candidates": candidates}
     best = delta = namespace(x).zeros_like(x[:1])
@@ -103,25 +106,28 @@ def universal(
 
 @checked
 def applied(delta, x, box=None):
-    r"""The change of each example when one δ is added to all: :math:`\mathrm{clip}(x + \delta, [l, u]) - x`.
+    r"""Return the change of each example when one δ is added to all: :math:`\mathrm{clip}(x + \delta, [l, u]) - x`.
 
-    Cut off at the box it lies in Δ(x), as no component grows.
+    Clipping makes no component of δ larger, so the change lies in Δ(x).
 
     Parameters
     ----------
     delta : array, shape (1, *D) or (N, *D)
+        The perturbation, one for all examples or one for each.
     x : array, shape (N, *D)
+        The examples.
     box : (lower, upper) or Set, optional
-        The pixel range, or a Box, a Mask, a Range or an intersection of them. Default: none.
+        The pixel range, in the units of x; or a Box, a Mask, a Range or an intersection of them. Default: unbounded.
 
     Returns
     -------
     array, shape (N, *D)
+        The changes.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -137,27 +143,31 @@ def applied(delta, x, box=None):
 
 @checked(model=checks.classifier)
 def fooling_rate(model, x, delta, box=None):
-    r"""The share of examples whose prediction changes, whatever their labels.
+    r"""Return the share of the examples whose prediction δ changes, whatever their labels.
 
     .. math:: \frac1N \sum_{i=1}^N 1[\hat{k}(x_i + \delta) \neq \hat{k}(x_i)]
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     x : array, shape (N, *D)
+        The examples.
     delta : array, shape (1, *D) or (N, *D)
+        The perturbation, one for all examples or one for each.
     box : (lower, upper) or Set, optional
-        The pixel range, or a Box, a Mask, a Range or an intersection of them, at which :math:`x + \delta` is cut off.
-        Default: none.
+        The pixel range to which :math:`x + \delta` is clipped, in the units of x; or a Box, a Mask, a Range or an
+        intersection of them. Default: unbounded.
 
     Returns
     -------
     float
+        The fooling rate, between 0 and 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is invalid.
 
     Source: Moosavi-Dezfooli et al. (2017), section 3, Err(X_v).
     """
@@ -167,7 +177,7 @@ def fooling_rate(model, x, delta, box=None):
 
 
 def common_set(threat, x):
-    """Return the set in which δ itself lies, which is the same for all examples: the threat without its Box."""
+    """Return the set that contains δ itself, the threat without its Box; refuse a set that depends on the example."""
     common = threat.everywhere
     of_each = any(ndim(side) == x.ndim and len(side) > 1 for side in common.bounds())
     if of_each or ndim(threat.radius):
@@ -176,25 +186,28 @@ def common_set(threat, x):
 
 
 def in_box(delta, x, delta_set):
-    """Return the change of each example when δ is added, cut off at the bounds of Δ(x) where it has any.
+    """Return the change of each example when δ is added, clipped to the bounds of Δ(x) if it has any.
 
     Parameters
     ----------
     delta : array, shape (1, *D) or (N, *D)
+        The perturbation, one for all examples or one for each.
     x : array, shape (N, *D)
+        The examples.
     delta_set : Set
-        Δ(x).
+        The perturbation set Δ(x).
 
     Returns
     -------
     array, shape (N, *D)
+        The changes.
     """
     delta = delta + namespace(x).zeros_like(x)
     return delta if delta_set.box is None else cut(delta, *delta_set.bounds())
 
 
 def batches(x, size, rng):
-    """Return the rows of each batch, shuffled by ``rng`` where it is given."""
+    """Yield the row numbers of each batch, shuffled by ``rng`` if it is given."""
     order = np.arange(len(x)) if rng is None else rng.permutation(len(x))
     return (namespace(x).asarray(order[i : i + size]) for i in range(0, len(x), size))
 
@@ -203,28 +216,33 @@ def batches(x, size, rng):
 
 
 def aggregate(model, common, delta, x, y, target, delta_set, **options):
-    r"""Return δ after those examples of a batch that still stand have added their smallest changes.
+    r"""Return δ after adding the smallest change of each example of a batch on which δ does not fool the model yet.
 
     .. math:: \delta \leftarrow \mathcal{P}(\delta + r_i)
 
     Parameters
     ----------
     model : Model
+        The model to attack.
     common : Set
-        The set in which δ lies.
+        The set that contains δ.
     delta : array, shape (1, *D)
+        The one δ for all examples.
     x : array, shape (m, *D)
+        The examples of the batch.
     y : array, shape (m,)
-        What the model predicts for x.
+        The predictions of the model for x.
     target : array, shape (m,), or None
+        The labels to reach.
     delta_set : Set
-        Δ(x), whose box cuts off x + δ.
+        The perturbation set Δ(x); x + δ is clipped to its box.
     **options
         ``overshoot``, ``steps`` and ``candidates`` of :func:`deepfool`, which finds :math:`r_i`.
 
     Returns
     -------
     array, shape (1, *D)
+        The new δ.
 
     Source: Moosavi-Dezfooli, Fawzi, Fawzi and Frossard (2017), algorithm 1, lines 5 to 8.
     """
@@ -241,9 +259,11 @@ def aggregate(model, common, delta, x, y, target, delta_set, **options):
 
 
 def _fooled(model, delta, x, y, target, delta_set):
+    """Return whether δ fools the model, for each example."""
     z = logits(model, x + in_box(delta, x, delta_set))
     return tasks.of(model, z).is_fooled(z, y, target)
 
 
 def _share_fooled(model, delta, x, y, target, delta_set):
+    """Return the share of the examples on which δ fools the model."""
     return float(_fooled(model, delta, x, y, target, delta_set).mean())

@@ -1,1 +1,1 @@
-"""Images that mean nothing to us and everything to the model: they start from nothing and keep no distance."""
+"""Unrecognisable images, which mean nothing to us but which the model classifies with high confidence."""

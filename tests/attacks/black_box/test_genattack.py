@@ -225,7 +225,7 @@ def test_a_plateau_is_a_hundred_generations_without_a_fitter_member():
     y = np.zeros(3, int)
     state = state_of(np.zeros((3, 2, 4)), np.full((3, 2), -1.0))._replace(y=y, owner=y)
     for generation in range(1, 251):
-        state = inner._grown(Same(), state, np.zeros((3, 1, 4)), first=False)
+        state = inner._next_generation(Same(), state, np.zeros((3, 1, 4)), first=False)
         assert (state.plateaus == generation // 100).all()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scratchadv.attacks.black_box.boundary import boundary
 from scratchadv.attacks.black_box.decisions import Decisions, scaled
-from scratchadv.attacks.black_box.hopskipjump import _cut, estimate, hopskipjump
+from scratchadv.attacks.black_box.hopskipjump import _clipped_to_share, estimate, hopskipjump
 from scratchadv.attacks.black_box.queries import LabelOracle
 from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of, predict
@@ -352,7 +352,7 @@ def test_ways_to_x_shrink_the_size_by_the_share(delta, share):
     """‖scaled(δ, s)‖₂ = s ‖δ‖₂ and ‖cut(δ, s)‖∞ = s ‖δ‖∞; the latter leaves components alone that are small enough"""
     delta, share = np.array([delta]), np.array([share])
     np.testing.assert_allclose(L2.norm(scaled(delta, share)), share * L2.norm(delta), atol=1e-12)
-    cut = _cut(delta, share)
+    cut = _clipped_to_share(delta, share)
     np.testing.assert_allclose(Linf.norm(cut), share * Linf.norm(delta), atol=1e-12)
     small = abs(delta) <= share * abs(delta).max()
     np.testing.assert_array_equal(cut[small], delta[small])

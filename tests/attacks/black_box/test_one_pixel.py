@@ -181,7 +181,7 @@ def test_other_losses_are_climbed(net):
 @given(st.integers(4, 9), st.integers(0, 2**32))
 def test_three_are_different(s, seed):
     """r₁, r₂ and r₃ are below S, and no two of them are equal"""
-    chosen = inner._three(rng(seed).random((50, 3)), s)
+    chosen = inner._three_different(rng(seed).random((50, 3)), s)
     assert chosen.min() >= 0
     assert chosen.max() < s
     assert (np.diff(np.sort(chosen, axis=-1)) > 0).all()
@@ -189,7 +189,7 @@ def test_three_are_different(s, seed):
 
 def test_three_are_drawn_alike():
     """Each of the 24 ordered triples of 4 is equally frequent: within 5 standard errors in 48,000 draws"""
-    chosen = inner._three(rng().random((48_000, 3)), 4) @ [16, 4, 1]
+    chosen = inner._three_different(rng().random((48_000, 3)), 4) @ [16, 4, 1]
     counts = np.unique(chosen, return_counts=True)[1]
     assert len(counts) == 24
     assert (abs(counts - 2000) < 5 * np.sqrt(2000)).all()
@@ -232,7 +232,7 @@ def test_float32_stays_float32(net):
         ({"rng": None}, ValueError, "one_pixel is random: pass either rng or seeds"),
         ({"threat": L0(2)}, TypeError, "L0 in a box was expected"),
         ({"threat": Linf(0.1).within(0, 1)}, TypeError, "L0 in a box was expected"),
-        ({"threat": L0(1).within(0, 1)}, ValueError, r"L0\(1\) holds no pixel of 2 channels: L0\(2\)"),
+        ({"threat": L0(1).within(0, 1)}, ValueError, r"L0\(1\) allows no pixel of 2 channels; L0\(2\)"),
         ({"target": np.full(12, 9)}, ValueError, "target holds 9"),
         ({"x": np.full((12, 4, 3, 2), np.nan)}, ValueError, "x holds nan"),
     ],

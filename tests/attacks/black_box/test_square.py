@@ -320,13 +320,13 @@ def test_windows_have_the_share_of_the_pixels(share, image, least, sides):
 
 def test_windows_lie_everywhere_alike():
     """Corners from 0 to H − a are equally frequent"""
-    state = inner._begin(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None, None)
+    state = inner._initial_state(Linf(1.0), np.zeros((4000, 5, 4, 1)), None, None, None, None, None)
     u = seeded.uniform(np.arange(4000, dtype=np.uint64), 9, 2)
-    top, left = inner._corners(u, state, 3, 2)
+    top, left = inner._top_left(u, state, 3, 2)
     assert (abs(np.bincount(top) / 4000 - 1 / 3) < 0.05).all()
     assert (abs(np.bincount(left) / 4000 - 1 / 3) < 0.05).all()
     assert (len(np.bincount(top)), len(np.bincount(left))) == (3, 3)
-    window = inner._window(u, state, 3, 2)
+    window = inner._window_mask(u, state, 3, 2)
     np.testing.assert_array_equal(window.sum(axis=(1, 2, 3)), 6)
     assert window[0, top[0], left[0], 0]
     assert window[0, top[0] + 2, left[0] + 1, 0]
@@ -350,7 +350,7 @@ def test_bumps_by_hand():
 def test_the_first_bumps_stand_on_the_sphere_each_turned_and_signed_at_random():
     """10 × 10 pixels, two channels: 25 cells of 2 × 2, each ±η or ±ηᵀ, the same turn in both channels, other signs"""
     x, seeds = np.zeros((400, 10, 10, 2)), np.arange(400, dtype=np.uint64)
-    bumps = inner._bumps(3.0, inner._begin(L2(3.0), x, None, None, None, seeds, None))
+    bumps = inner._bumps(3.0, inner._initial_state(L2(3.0), x, None, None, None, seeds, None))
     np.testing.assert_allclose(L2(3.0).norm(bumps), 3.0, rtol=1e-12)
     cells = bumps.reshape(400, 5, 2, 5, 2, 2).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 2, 2, 2)  # cell, channel, 2 × 2
     eta = inner._eta(2, 2) * 3.0 / math.sqrt(50)
@@ -367,9 +367,11 @@ def test_a_moved_window_spends_what_the_ball_has_left():
     """‖δ'‖₂ = ε for every ‖δ‖₂ <= ε; outside the two windows δ stays the same"""
     delta = rng(1).standard_normal((50, 9, 9, 2))
     for share in (1.0, 0.3):
-        state = inner._begin(L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64), None)
+        state = inner._initial_state(
+            L2(2.0), np.zeros_like(delta), None, None, None, np.arange(50, dtype=np.uint64), None
+        )
         state = state._replace(delta=share * L2(2.0).linear_max(delta))
-        moved = inner._moved(2.0, state, 7, 0.1)
+        moved = inner._moved_window(2.0, state, 7, 0.1)
         np.testing.assert_allclose(L2(2.0).norm(moved), 2.0, rtol=1e-12)
         same = (moved == state.delta).all(axis=3).sum(axis=(1, 2))
         assert (same >= 81 - 2 * 9).all()

@@ -175,7 +175,7 @@ def test_float32_stays_float32_and_inputs_are_not_changed(x):
     [
         ({"rounds": 0}, ValueError, "rounds = 0 must be >= 1"),
         ({"step": np.nan}, ValueError, "step = nan must be finite"),
-        ({"sigma": 1}, ValueError, "which 400 points are moved is random: pass rng"),
+        ({"sigma": 1}, ValueError, "the 400 points of each later round are drawn at random: pass rng"),
         ({"sigma": -1, "rng": rng()}, ValueError, "sigma = -1 must be >= 0"),
         ({"kappa": 0.5}, TypeError, "kappa must be a whole number"),
         ({"box": (0.5, 1)}, ValueError, r"outside the box \[0\.5, 1\.0\]"),

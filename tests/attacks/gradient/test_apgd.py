@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchadv.attacks.gradient.apgd import _begin, _checked, _checkpoints, apgd
+from scratchadv.attacks.gradient.apgd import _checkpoints, _halve_where_stuck, _initial_state, apgd
 from scratchadv.attacks.gradient.best import nothing_found
 from scratchadv.attacks.linear import exact
 from scratchadv.losses import cross_entropy, dlr, logistic, margin, targeted_dlr
@@ -170,9 +170,9 @@ def test_the_two_conditions():
     halved = np.array([False, False, False, True, True])
     record = np.array([1.0, 1.0, 2.0, 2.0, 1.0])
     x = np.zeros((5, 1))
-    state = _begin(x, None, None, None, Linf(0.2), x + 1, nothing_found(x))
+    state = _initial_state(x, None, None, None, Linf(0.2), x + 1, nothing_found(x))
     state = state._replace(rises=rises, halved=halved, record=record, top_value=np.full(5, 2.0), top=x + 2)
-    found = _checked(state, 20)
+    found = _halve_where_stuck(state, 20)
     stuck = [True, False, True, False, False]
     np.testing.assert_array_equal(found.halved, stuck)
     np.testing.assert_array_equal(found.eta, np.where(stuck, 0.2, 0.4))
@@ -339,7 +339,7 @@ def test_a_float64_model_does_not_widen_float32_images():
     [
         ({"steps": 0}, ValueError, "steps = 0 must be >= 1"),
         ({"restarts": 0}, ValueError, "restarts = 0 must be >= 1"),
-        ({"restarts": 3}, ValueError, "restarts = 3 from one start are all the same"),
+        ({"restarts": 3}, ValueError, "restarts = 3 from the same start would all be identical"),
         ({"start": np.zeros((1, 5))}, ValueError, r"start has shape \(1, 1, 5\); \(1, 20, 5\) was expected"),
         ({"target": np.zeros(20)}, ValueError, "target holds 0; the labels of a binary model are -1 and"),
         ({"loss": targeted_dlr}, ValueError, "TargetedDLR needs the labels to reach: pass target"),

@@ -242,7 +242,7 @@ def test_the_margin_loss_ascends_too(bumpy):
         ({"steps": 2.5}, TypeError, r"steps must be a whole number, not 2\.5"),
         ({"alpha": -1.0}, ValueError, r"alpha = -1\.0 must be finite and >= 0"),
         ({"restarts": 0}, ValueError, "restarts = 0 must be >= 1"),
-        ({"restarts": 3}, ValueError, "restarts = 3 from one start are all the same"),
+        ({"restarts": 3}, ValueError, "restarts = 3 from the same start would all be identical"),
         ({"start": np.zeros((1, 5))}, ValueError, r"start has shape \(1, 1, 5\); \(1, 20, 5\) was expected"),
         ({"target": np.zeros(20)}, ValueError, "target holds 0; the labels of a binary model are -1 and"),
     ],

@@ -163,7 +163,7 @@ def test_targets_and_forms_that_do_not_fit_are_refused():
         one(x + 1)
     with pytest.raises(TypeError, match="float32 or float64"):
         one(np.zeros((2, 4, 4, 1), np.uint8))
-    with pytest.raises(ValueError, match="gives 9 numbers an image; 16"):
+    with pytest.raises(ValueError, match="has 9 outputs for each image; 16"):
         ATN(MLP((16, 9)))(x.astype(np.float64))
     with pytest.raises(ValueError, match="'residual'"):
         ATN(generator(), "residual")

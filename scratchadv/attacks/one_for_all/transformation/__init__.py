@@ -1,6 +1,6 @@
-"""Adversarial transformation networks: a network that learns to attack others, and then needs one forward pass.
+"""Adversarial transformation networks, which learn to attack other models in a single forward pass.
 
-Read ``network.py`` for the network, ``loss.py`` for what it is trained on, ``training.py`` for the training.
+Read ``network.py`` for the network, ``loss.py`` for its loss, and ``training.py`` for its training.
 """
 
 from .loss import atn_loss, rerank

@@ -1,4 +1,4 @@
-"""The loss that the network is trained on: small changes, and the answers that are wanted of the victims."""
+"""The loss of the network: it rewards small changes and the wanted outputs of the victims."""
 
 from .... import checks, tasks
 from ....backend import namespace
@@ -10,16 +10,18 @@ from .network import images_in_unit_range
 
 
 def above_one(name, value):
-    """Refuse a number that is not above 1, so that t comes out on top."""
+    """Refuse a number that is not above 1: class t must get the largest probability."""
     value = checks.size(name, value)
     if value <= 1:
-        raise ValueError(f"{name} = {value} must be above 1, so that t comes out on top")
+        raise ValueError(f"{name} = {value} must be above 1, so that class t gets the largest probability")
     return value
 
 
 @checked(alpha=above_one)
 def rerank(p, t, alpha=1.5):
-    r"""The probabilities p with t on top and the others in their order: what a victim is to say of x'.
+    r"""Return the probabilities p with class t raised to the top and the order of the others unchanged.
+
+    This is the output that a victim should have for x'.
 
     .. math::
         r_\alpha(p, t) = \frac{s}{\sum_k s_k}, \qquad
@@ -28,14 +30,16 @@ def rerank(p, t, alpha=1.5):
     Parameters
     ----------
     p : array, shape (N, K)
+        Probabilities.
     t : array of int, shape (N,)
+        The classes to raise.
     alpha : float
-        Above 1: how many times the largest of p the entry at t is to be.
+        The factor α > 1 between the new entry at t and the largest entry of p, before normalisation.
 
     Returns
     -------
     array, shape (N, K)
-        Rows that sum to one. dtype of p.
+        Probabilities in the dtype of p; the rows sum to one.
 
     Source: Baluja and Fischer (2017), section 3.
     """
@@ -56,13 +60,13 @@ def answers(name, value):
 
 
 def network(name, value):
-    """Refuse what is no :class:`ATN`."""
+    """Refuse anything but an :class:`ATN`."""
     return checks.has(name, value, ("generator", "vjp_theta", "classes"), "an ATN")
 
 
 @checked(atn=network, victims=each(checks.model), x=images_in_unit_range, wanted=answers, target=anything)
 def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
-    r"""The loss of each image, and its pullback to the parameters of the generator.
+    r"""Return the loss of each image, and its pullback to the parameters of the generator.
 
     .. math::
         \beta \lVert x' - x \rVert_2^2 + \sum_f \lVert f(x') - r_f \rVert_2^2, \qquad f = \mathrm{softmax}(z)
@@ -70,20 +74,25 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
     Parameters
     ----------
     atn : ATN
+        The network that changes the images.
     victims : list of Model
+        The models to fool.
     x : array, shape (N, *D)
+        The images, in [0, 1].
     wanted : list of array, shape (N, K)
-        What each victim is to say: :math:`r_\alpha(f(x), t)`.
+        The output :math:`r_\alpha(f(x), t)` that each victim should have for x'.
     beta : float
-        The price of the change.
+        The weight β of the squared change.
     target : array, shape (N,), optional
-        As for calling ``atn``.
+        The labels to reach, as for calling ``atn``.
 
     Returns
     -------
     value : array, shape (N,)
+        The losses.
     pull : callable
-        Takes weights of the images, ``(N,)``, to the gradients of the weighted sum, a dict like the parameters.
+        Takes weights of the images, ``(N,)``, and returns the gradients of the weighted sum of the losses, a dict like
+        the parameters.
 
     Source: Baluja and Fischer (2017), section 3.
     """
@@ -97,14 +106,15 @@ def atn_loss(atn, victims, x, wanted, *, beta=0.005, target=None):
 
 
 def loss_and_pullback(atn, victims, x, wanted, beta, target):
-    """Return what :func:`atn_loss` returns, from arguments that have been checked."""
+    """Return the loss and the pullback of :func:`atn_loss`, from arguments that have been checked."""
     image, pull = atn.vjp_theta(x, target)
     change = image - x
-    value, dx = beta * (rows(change) ** 2).sum(axis=1), 2 * beta * change
+    value = beta * (rows(change) ** 2).sum(axis=1)
+    dx = 2 * beta * change
     for victim, r in zip(victims, wanted, strict=True):
         z, pull_x = vjp_x(victim, image)
         f = tasks.of(victim, z).probabilities(z)
-        apart = f - r
-        value = value + (apart**2).sum(axis=1)
-        dx = dx + pull_x(2 * f * (apart - (f * apart).sum(axis=1, keepdims=True)))
+        error = f - r
+        value = value + (error**2).sum(axis=1)
+        dx = dx + pull_x(2 * f * (error - (f * error).sum(axis=1, keepdims=True)))
     return value, lambda weights: pull(per_row(weights, x) * dx)

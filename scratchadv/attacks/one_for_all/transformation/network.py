@@ -1,4 +1,4 @@
-"""The network that changes images: a generator G in the form of its attack."""
+"""The network that changes images: a generator G, and how x' is computed from G(x)."""
 
 from dataclasses import dataclass, field
 
@@ -15,24 +15,25 @@ KINDS = ("perturbation", "autoencoding")
 
 @dataclass(frozen=True)
 class ATN:
-    r"""A generator G in the form of its attack: ``atn(x)`` gives the changed images, ``atn(x) - x`` is δ.
+    r"""A network that attacks: ``atn(x)`` returns the changed images x', and ``atn(x) - x`` is δ.
 
     .. math::
         \text{perturbation (P-ATN): } x' = \max(\tanh(x + G(x)), 0), \qquad
         \text{autoencoding (AAE): } x' = \frac{1}{1 + e^{-G(x)}}
 
-    The maximum is not in the paper: tanh(x + G(x)) may be negative, and x' is to be an image with pixels in [0, 1].
+    The maximum is not in the paper; it keeps the pixels of x' in [0, 1], because tanh(x + G(x)) may be negative.
 
     Parameters
     ----------
     generator : Network
-        Gives P numbers for an example of P components. With ``classes`` it takes rows of P + K numbers: x, and behind
-        it the target, one-hot.
+        The network G, with P outputs for an example of P components. With ``classes`` its inputs are rows of P + K
+        numbers: x, followed by the one-hot target.
     kind : {"perturbation", "autoencoding"}
+        Which of the two formulas gives x'.
     classes : int
-        K where one network serves all targets, else 0.
+        The number K of classes if one network serves all targets, otherwise 0.
     losses : list of float
-        The mean loss of each epoch of training.
+        The mean loss of each training epoch.
 
     Source: slides "Adversarial transformation networks"; Baluja and Fischer (2017), section 3.
     """
@@ -53,68 +54,72 @@ class ATN:
         Parameters
         ----------
         x : array, shape (N, *D)
-            In [0, 1].
+            The images, in [0, 1].
         target : array, shape (N,), optional
-            The labels to reach, where one network serves all targets, and only there.
+            The labels to reach; needed if one network serves all targets, and refused otherwise.
 
         Returns
         -------
         array, shape (N, *D)
-            dtype of x.
+            The changed images, in the dtype of x.
         """
         x = images_in_unit_range("x", x)
         target = self.checked_target(x, target)
         return map_chunks(lambda x, target: (self._image(x, target),), self.generator, x, target)[0]
 
     def checked_target(self, x, target):
-        """Return the target as int64; refuse one where the network has none, and none where it needs one."""
+        """Return the target as int64; refuse a missing target, or one that the network cannot use."""
         if (target is None) == (self.classes > 0):
-            raise ValueError("target belongs to a network for all targets, and only to that")
+            raise ValueError("target is needed by a network for all targets, and only by such a network")
         if target is None:
             return None
         checks.one_side(x, target)
         return Classes(self.classes).check_labels(target, len(x), "target")
 
     def vjp_theta(self, x, target=None):
-        """Return x', and the pullback from dx' to the gradients by the parameters of the generator."""
-        raw, pull = self.generator.vjp_theta(self._seen(x, target))
+        """Return x', and the pullback from dx' to the gradients with respect to the parameters of the generator."""
+        raw, pull = self.generator.vjp_theta(self._generator_input(x, target))
         image, slope = self.formed(x, raw)
         return image, lambda dx: pull(rows(dx * slope))
 
     def _image(self, x, target):
-        return self.formed(x, self.generator.logits(self._seen(x, target)))[0]
+        return self.formed(x, self.generator.logits(self._generator_input(x, target)))[0]
 
-    def _seen(self, x, target):
-        """What the generator sees of x and the target."""
+    def _generator_input(self, x, target):
+        """Return x, or rows of x and the one-hot target if one network serves all targets."""
         if not self.classes:
             return x
         xp = namespace(x)
         return xp.concatenate([rows(x), xp.eye(self.classes, dtype=x.dtype)[target]], axis=1)
 
     def formed(self, x, raw):
-        """Return x', and its derivative by G(x), component by component.
+        """Return x', and its derivative with respect to G(x), component by component.
 
         Parameters
         ----------
         x : array, shape (N, *D)
             The images, in [0, 1].
         raw : array, shape (N, P)
-            G(x), P numbers for an image of P components.
+            The outputs G(x), P numbers for an image of P components.
 
         Returns
         -------
-        image, slope : array, shape (N, *D)
+        image : array, shape (N, *D)
+            The changed images x'.
+        slope : array, shape (N, *D)
+            The derivatives.
 
         Raises
         ------
         ValueError
-            If the generator does not give P numbers an image.
+            If the generator does not have P outputs for an image.
 
         Source: Baluja and Fischer (2017), section 3.
         """
         if raw.size != x.size:
-            raise ValueError(f"generator: it gives {raw.shape[1]} numbers an image; {x[0].size} were expected")
-        xp, raw = namespace(x), raw.reshape(x.shape)
+            raise ValueError(f"generator: it has {raw.shape[1]} outputs for each image; {x[0].size} were expected")
+        xp = namespace(x)
+        raw = raw.reshape(x.shape)
         if self.kind == "autoencoding":
             image = sigmoid(raw)
             return image, image * (1 - image)

@@ -1,4 +1,4 @@
-"""How the network is trained."""
+"""The training of the network."""
 
 import math
 from functools import partial
@@ -45,50 +45,54 @@ def train_atn(
     rng=None,
     progress=True,
 ):
-    r"""Train a network that changes images little, so that all victims give the answers that are wanted of them.
+    r"""Train a network that makes small changes to images, after which all victims give the wanted outputs.
 
     .. math::
         \min_G \frac1N \sum_{i=1}^N \left( \beta \lVert x_i' - x_i \rVert_2^2
         + \sum_f \lVert f(x_i') - r_\alpha(f(x_i), t_i) \rVert_2^2 \right)
 
-    No labels are needed. A black-box attack trains on a substitute, ``victims=[substitute]``. Without victims G learns
-    to give x back.
+    The training needs no labels. For a black-box attack, train on a substitute: ``victims=[substitute]``. Without
+    victims, G learns to reproduce x.
 
     Parameters
     ----------
     victims : list of Model
-        Of K classes each. Only their ``logits`` and ``vjp_x`` are called.
+        The models to fool, with K classes each. Only their ``logits`` and ``vjp_x`` are called.
     x : array, shape (N, *D)
-        In [0, 1].
+        The training images, in [0, 1].
     target : int or "all", optional
-        One label to reach with all images; or one network for all labels, which are drawn for each image and epoch.
-        Default: untargeted; t is then the second class of the victims' mean f(x), the wrong label that is nearest.
+        The label t to reach for all images. With "all", one network serves all labels, and t is drawn for each image
+        and epoch. Default: untargeted; t is then the class of the second largest mean probability f(x) of the victims.
     kind : {"perturbation", "autoencoding"}
-        See :class:`ATN`.
+        The form of the network; see :class:`ATN`.
     beta : float
-        The price of the change.
+        The weight β of the squared change.
     alpha : float
-        See :func:`rerank`.
-    epochs, batch_size : int
+        The factor α of the wanted output; see :func:`rerank`.
+    epochs : int
+        The number of passes through the images.
+    batch_size : int
+        The number of images of a minibatch.
     optimizer : optimiser
-        See :mod:`scratchadv.training.optim`.
+        One of the optimisers of :mod:`scratchadv.training.optim`.
     schedule : callable
-        ``schedule(epoch)`` multiplies the step size.
+        ``schedule(epoch)`` returns the factor that multiplies the step size.
     generator : Network, optional
-        Where to begin; it is trained itself. Default: an MLP with one hidden layer of 400, drawn from ``rng``.
+        The network to train, in place. Default: an MLP with one hidden layer of 400 units, drawn from ``rng``.
     rng : numpy.random.Generator, optional
-        Draws the generator, the order and the targets. Default: ``np.random.default_rng(0)``.
+        Draws the generator, the order of the images and the targets. Default: ``np.random.default_rng(0)``.
     progress : bool
-        Whether to show a bar, on a terminal, when it takes longer than two seconds.
+        Whether to show a progress bar, on a terminal, if the training takes longer than two seconds.
 
     Returns
     -------
     ATN
+        The trained network.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any step.
+        If an argument is invalid; raised before the first step.
     FloatingPointError
         If the loss or a parameter becomes NaN or infinite.
 
@@ -99,10 +103,12 @@ def train_atn(
     rng = np.random.default_rng(0) if rng is None else rng
     atn = ATN(generator or _generator(x, classes, rng), kind, classes)
     step = partial(_step, atn, optimizer, partial(_part, atn, victims, beta, alpha), _size(atn.generator, victims))
-    factors, state = scales(schedule, epochs), optimizer.start(atn.generator.params)
+    factors = scales(schedule, epochs)
+    state = optimizer.start(atn.generator.params)
     with show_progress(None, "training an ATN", epochs * -(-len(x) // batch_size), shown=progress) as bar:
         for factor in factors:
-            t, total = _targets(target, answers, len(x), rng), 0.0
+            t = _targets(target, answers, len(x), rng)
+            total = 0.0
             for batch in _batches(rng, x, batch_size):
                 given = [a if a is None else a[batch] for a in (x, t, *answers)]
                 loss, state = step(state, factor, given)
@@ -114,9 +120,9 @@ def train_atn(
 
 
 def _step(atn, optimizer, part, size, state, factor, given):
-    """One step of the optimiser; the summed loss before it, and the optimiser's new state."""
+    """Take one step of the optimiser; return the sum of the losses before it, and the new state of the optimiser."""
     (value,), grads = sum_chunks(partial(part, len(given[0])), size, *given)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right below
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused below
         params, state = optimizer.step(atn.generator.params, grads, state, factor)
     if not all(namespace(a).isfinite(a).all() for a in (value, *params.values())):
         raise FloatingPointError("the loss became NaN or infinite: try a smaller step size")
@@ -125,7 +131,7 @@ def _step(atn, optimizer, part, size, state, factor, given):
 
 
 def _part(atn, victims, beta, alpha, m, x, t, *answers):
-    """For some of the m images of a batch: the loss of each, and their part of the mean's gradient."""
+    """Return the losses of some of the m images of a batch, and their part of the gradient of the mean loss."""
     wanted = [rerank(p, t, alpha) for p in answers]
     with np.errstate(over="ignore", invalid="ignore"):
         value, pull = loss_and_pullback(atn, victims, x, wanted, beta, t if atn.classes else None)
@@ -133,7 +139,7 @@ def _part(atn, victims, beta, alpha, m, x, t, *answers):
 
 
 def _targets(target, answers, n, rng):
-    """The label that each image is to get; None without victims."""
+    """Return the label t to reach for each image; None without victims."""
     if not answers:
         return None
     xp = namespace(answers[0])
@@ -143,33 +149,38 @@ def _targets(target, answers, n, rng):
 
 
 def _batches(rng, x, size):
+    """Return the row numbers of each minibatch, in random order."""
     order = namespace(x).asarray(rng.permutation(len(x)))
     return [order[i : i + size] for i in range(0, len(x), size)]
 
 
 def _generator(x, classes, rng):
+    """Return an untrained MLP with one hidden layer."""
     p = math.prod(x.shape[1:])
     return MLP((p + classes, HIDDEN, p), rng=rng)
 
 
 def _size(generator, victims):
-    """What the generator and the victims compute for one image: how many fit the cache together."""
+    """Return the total size of the generator and the victims, which decides how many images make a chunk."""
     return SimpleNamespace(activations=sum(getattr(model, "activations", 0) for model in (generator, *victims)))
 
 
 def _probabilities(victim, x):
+    """Return the probabilities of the victim for x; refuse a binary victim."""
     z = clean_logits(victim, x)
     task = tasks.of(victim, z)
     if not isinstance(task, Classes):
-        raise ValueError("victims: one has a single logit; K classes were expected")
+        raise ValueError("victims: a model has a single logit; K classes were expected")
     return task.probabilities(z)
 
 
 def _classes_of(answers, target):
-    """K for a network that serves all targets, else 0; refuse victims that do not agree, or do not know the target."""
+    """Return K if one network serves all targets, else 0; refuse victims whose classes do not match, or lack t."""
     counts = {p.shape[1] for p in answers}
     if len(counts) > 1:
-        raise ValueError(f"victims: they have {' and '.join(map(str, sorted(counts)))} classes; the same was expected")
+        raise ValueError(
+            f"victims: they have {' and '.join(map(str, sorted(counts)))} classes; the same number was expected"
+        )
     if target is None:
         return 0
     if not counts:
