@@ -96,7 +96,7 @@ def test_every_attack_is_measured_in_its_own_norm(experiment):
     delta = np.array([[3.0, 4.0]])
     sizes = {L0: 2, L2: 5, Linf: 4}
     for attack in blackbox.attacks(experiment):
-        np.testing.assert_allclose(attack.norm(1).norm(delta), sizes[attack.norm])
+        np.testing.assert_allclose(attack.norm.norm(delta), sizes[attack.norm])
         assert attack.radius == {L0: 1, L2: np.inf, Linf: experiment.eps}[attack.norm]
         assert attack.sees in attack.level.shows
 

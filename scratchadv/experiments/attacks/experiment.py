@@ -104,7 +104,7 @@ def measure_smallest(setup, report):
             delta, costs = timed(model, x, lambda counted, a=attack: a.run(counted, x, y, targets))
             found = predict(model, x + delta)
             fooled = found == targets if attack.targeted else found != y
-            sizes = attack.norm(1).norm(delta)[fooled & (predict(model, x) == y)]
+            sizes = attack.norm.norm(delta)[fooled & (predict(model, x) == y)]
             size = {"mean": float(sizes.mean()), "median": float(np.median(sizes))} if len(sizes) else {}
             names = {"key": attack.key, "attack": attack.title, "norm": attack.norm.name, "network": network}
             rows.append({**names, "success": float(fooled.mean()), **size, **costs})

@@ -78,7 +78,7 @@ def draw_every_attack(setup, x, y):
     rows = [("clean", x, [names[k] for k in y], [True] * len(y))]
     for name, norm, delta in found:
         label = predict(model, x + delta)
-        size = np.median(norm(1).norm(delta))
+        size = np.median(norm.norm(delta))
         rows.append((f"{name}\n{norm.name} {size:.2g}", x + delta, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
     figure.suptitle(f"one digit of each class; FGSM and PGD with ε = {setup.eps:g}; median sizes", fontsize=10)

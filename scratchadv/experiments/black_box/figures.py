@@ -52,7 +52,7 @@ def draw_sizes(setup, traced):
             median = np.median(one.trace.sizes(queries), axis=1)
             label = f"{one.attack.name} ({one.attack.sees})"
             axis.plot(queries, np.where(np.isfinite(median), median, np.nan), lw=2, label=label)
-    known = np.median(L2(1).norm(fab(setup.model, x, y, steps=50)))
+    known = np.median(L2.norm(fab(setup.model, x, y, steps=50)))
     axis.axhline(known, color="0.4", ls="--", label="FAB, 50 steps (white box)")
     axis.set(xscale="log", xlabel="queries", ylabel="median ‖δ‖₂ of what fools", xlim=(1, queries[-1]))
     axis.set_ylim(bottom=0)

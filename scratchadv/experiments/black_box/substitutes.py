@@ -57,7 +57,7 @@ def measure_substitute(setup, step, report):
         "success": float(success.mean()),
         "queries in all": victim.asked,
         "agreement": float(agreement),
-        "mean size": float(Linf(1).norm(delta)[success].mean()) if success.any() else None,
+        "mean size": float(Linf.norm(delta)[success].mean()) if success.any() else None,
         "seconds": round(seconds, 1),
     }
     return Learned(row, learned.model, delta)

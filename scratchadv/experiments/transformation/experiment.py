@@ -96,7 +96,7 @@ def measure_cost(setup):
     atn, seconds = trained(setup, images=min(setup.plan.large, len(setup.data.x_train)))
     x, y = (a[: setup.plan.pgd] for a in (setup.data.x_test, setup.data.y_test))
     target, model = targets_of(y, setup.seed), setup.models[VICTIM]
-    radius = float(np.median(L2(1).norm(atn(x, target) - x)))
+    radius = float(np.median(L2.norm(atn(x, target) - x)))
 
     def row(attack, make):
         began = time.perf_counter()

@@ -28,7 +28,7 @@ def draw_before_and_after(model, names, atns, x, y):
     t, lines = (y + 1) % 10, [("clean", x, y)]
     for (title, beta), atn in atns.items():
         images = atn(x, t)
-        size = np.median(L2(1).norm(images - x))
+        size = np.median(L2.norm(images - x))
         lines.append((f"{title}\nβ = {beta:g}\n{L2.name} {size:.2g}", images, predict(model, images)))
     rows = [(title, images, [names[k] for k in found], found == y) for title, images, found in lines]
     figure = plots.before_and_after(rows, (0, 1))

@@ -143,7 +143,7 @@ def judged(setup, atn, target, names=(VICTIM,)):
 
 def sizes_of(delta):
     """Return the median size of the changes in ℓ2 and in ℓ∞."""
-    return {name: float(np.median(norm(1).norm(delta))) for name, norm in NORMS.items()}
+    return {name: float(np.median(norm.norm(delta))) for name, norm in NORMS.items()}
 
 
 def train_substitute(setup):
@@ -159,7 +159,7 @@ def noise_like(atn, rng):
     """Return images with Gaussian noise, as large in ℓ2 as what the ATN does to each (before the box cuts it off)."""
 
     def changed(x, target):
-        size = L2(1).norm(atn(x, target) - x)
+        size = L2.norm(atn(x, target) - x)
         noise = L2(1).linear_max(rng.standard_normal(x.shape).astype(x.dtype))
         return np.clip(x + size[:, None, None, None] * noise, *BOX)
 
