@@ -1,7 +1,7 @@
 """Wrappers around a model, and the counting of queries.
 
-``Around`` is the base of the wrappers, and ``Watched`` is the wrapper that counts. ``Ledger`` is the counting alone, for
-wrappers that hide their model (``attacks.black_box.queries.LabelOracle``).
+``Around`` is the base of the wrappers, and ``Watched`` is the wrapper that counts. ``Ledger`` is the counting alone,
+for wrappers that hide their model (``attacks.black_box.queries.LabelOracle``).
 """
 
 import threading

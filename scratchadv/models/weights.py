@@ -106,9 +106,7 @@ def architecture(model):
 def _known(thing, classes, what):
     name = type(thing).__name__
     if classes.get(name) is not type(thing):
-        raise TypeError(
-            f"a {what} of class {name} cannot be stored in a file; one of {', '.join(classes)} was expected"
-        )
+        raise TypeError(f"a {what} of class {name} cannot be stored; one of {', '.join(classes)} was expected")
     return name
 
 
