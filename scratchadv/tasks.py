@@ -242,7 +242,7 @@ class Classes(Task):
     def runner_up(self, z, y):
         """Return the class with the largest logit other than y, ``(N,)``."""
         best = self._others(z, y).argmax(axis=1)
-        return namespace(z).where(best == y, (y + 1) % self.k, best)  # best is y where all others are masked out
+        return namespace(z).where(best == y, (y + 1) % self.k, best)  # y itself where all others are masked out
 
     def rivals(self, z, y, candidates=None):
         """Return the classes other than y, in the order of falling logits, ``(N, C)``.

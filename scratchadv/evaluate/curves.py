@@ -95,10 +95,10 @@ def check_growth(threats):
         raise ValueError("threats is empty: at least one radius was expected")
     radii = [threat.radius for threat in threats]
     if sorted(set(radii)) != radii:
-        raise ValueError(f"threats: the radii {radii} do not grow; the smallest first and each once was expected")
+        raise ValueError(f"threats: the radii {radii} do not grow; smallest first, each once, was expected")
     kinds = {str(threat.scaled(1)) for threat in threats}
     if len(kinds) > 1:
-        raise ValueError(f"threats: they differ in more than their radius: {sorted(kinds)}")
+        raise ValueError(f"threats: they differ by more than their radius: {sorted(kinds)}")
 
 
 @dataclass(frozen=True)

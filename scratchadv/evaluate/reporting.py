@@ -163,7 +163,7 @@ def _names(names, task):
 
 
 def _radii(threat):
-    """Return nine radii from 0 to twice that of the threat, or whole numbers from 1 if it counts components (ℓ0)."""
+    """Nine radii from 0 to twice that of the threat; whole numbers from 1 where it counts components."""
     if isinstance(threat.radius, int):
         return np.unique(np.rint(np.linspace(1, max(1, 2 * threat.radius), 9))).tolist()
     return np.unique(np.linspace(0, 2 * threat.radius, 9)).tolist()

@@ -82,9 +82,9 @@ def test_larger_radii_are_tried_on_what_is_left():
         ([], "threats is empty"),
         ([Linf(0.2), Linf(0.1)], r"the radii \[0.2, 0.1\] do not grow"),
         ([Linf(0.1), Linf(0.1)], "do not grow"),
-        ([Linf(0.1), L2(0.2)], "differ in more than their radius"),
-        ([Linf(0.1), Linf(0.2).within(0, 1)], "differ in more than their radius"),
-        ([L0(1).within(0, 1), L0(2).within(-1, 1)], "differ in more than their radius"),
+        ([Linf(0.1), L2(0.2)], "differ by more than their radius"),
+        ([Linf(0.1), Linf(0.2).within(0, 1)], "differ by more than their radius"),
+        ([L0(1).within(0, 1), L0(2).within(-1, 1)], "differ by more than their radius"),
     ],
 )
 def test_sets_that_do_not_grow_are_refused(threats, message):
