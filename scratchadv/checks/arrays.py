@@ -87,7 +87,7 @@ def seeds(name, value):
     """Return the value, which must be a NumPy array of whole numbers, as uint64."""
     value = array(name, value, "of whole numbers, shape (N,)")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
-        raise TypeError(f"{name} must be a NumPy array of whole numbers, shape (N,), not {shown(value)}")
+        raise TypeError(f"{name} must be an array of whole numbers in NumPy, shape (N,), not {shown(value)}")
     return value.astype(np.uint64)
 
 

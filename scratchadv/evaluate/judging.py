@@ -71,7 +71,8 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
         If an argument does not fit.
     """
     checks.same_shape(delta, x, "delta")
-    image, change = x + delta, delta
+    image = x + delta
+    change = delta
     if bits is not None:
         image, change = _stored(x, delta, threat, bits)
     z = logits(model, image)

@@ -39,7 +39,7 @@ def save(model, path):
     TypeError
         If the model is of another class, or if one of its layers or its loss is not from this package.
     ValueError
-        If a parameter is NaN or infinite: no attack on such a model means anything, and no evaluation of it.
+        If a parameter is NaN or infinite, since attacks on such a model and its evaluation would mean nothing.
     """
     about = architecture(model)
     params = {name: host(p) for name, p in model.params.items()}
