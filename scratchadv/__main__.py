@@ -1,4 +1,4 @@
-"""``python -m scratchadv`` is the command ``scratchadv``."""
+"""Run the command ``scratchadv`` by ``python -m scratchadv``."""
 
 import sys
 

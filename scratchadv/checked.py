@@ -1,8 +1,8 @@
-"""The arguments of a public function, checked and converted by their names before any work.
+"""Check and convert the arguments of public functions by their names, before any work.
 
 A name means the same thing everywhere: ``x`` is a batch of images, ``steps`` a whole number of at least one, ``rng`` a
-generator or the seed of one. ``VOCABULARY`` says what, and ``@checked`` applies it, so that the body of a function can
-begin with its algorithm:
+generator or the seed of one. ``VOCABULARY`` has the check for each name, and ``@checked`` applies it, so that the body
+of a function can begin with its algorithm:
 
 >>> @checked
 ... def bounded_steps(*, steps=10, rng=None):
@@ -23,12 +23,12 @@ from .support.blas import one_blas_thread
 
 
 def whole(least=0):
-    """Return the check of a whole number >= ``least``."""
+    """Return a check of a whole number >= ``least``."""
     return partial(checks.count, least=least)
 
 
 def one_of(*known):
-    """Return the check of a value that must be one of the known ones."""
+    """Return a check of a value that must be one of the known ones."""
 
     def check(name, value):
         if not any(value is k or (isinstance(value, str) and value == k) for k in known):
@@ -40,7 +40,7 @@ def one_of(*known):
 
 
 def each(rule, least=0):
-    """Return the check of a list of at least so many values, each of which passes the rule."""
+    """Return a check of a list of at least ``least`` values, each of which passes the check ``rule``."""
 
     def check(name, value):
         return [rule(f"{name}[{i}]", item) for i, item in enumerate(checks.sequence(name, value, least))]
@@ -49,7 +49,7 @@ def each(rule, least=0):
 
 
 def each_by_name(rule):
-    """Return the check of a dict of names to values, each of which passes the rule."""
+    """Return a check of a dict from names to values, each of which passes the check ``rule``."""
 
     def check(name, value):
         return {key: rule(f"{name}[{key!r}]", item) for key, item in checks.by_name(name, value).items()}
@@ -58,7 +58,7 @@ def each_by_name(rule):
 
 
 def taking(*arguments, named=()):
-    """Return the check of a function that can be called with these arguments; a class is none.
+    """Return a check of a function that can be called with these arguments, and is not a class.
 
     >>> taking("model", "x", "y")("attack", len)
     Traceback (most recent call last):
@@ -73,7 +73,7 @@ def taking(*arguments, named=()):
 
 
 def in_norm(*norms, boxed=False):
-    """Return the check of a perturbation set in one of these norms: with a box or without, or only with one."""
+    """Return a check of a perturbation set in one of these norms; with ``boxed`` it must have a box."""
     names = " or ".join(norm.__name__ for norm in norms) + (" in a box" if boxed else "")
 
     def check(name, value):
@@ -86,7 +86,7 @@ def in_norm(*norms, boxed=False):
 
 
 def anything(name, value):
-    """Accept every value; the function itself says what it needs."""
+    """Accept every value, for an argument that the function checks itself."""
     return value
 
 
@@ -118,16 +118,17 @@ VOCABULARY = {
 def checked(function=None, /, **own):
     """Check and convert the arguments of the decorated function before it runs.
 
-    Arguments are checked one by one in the order of the table, then together: labels and target against the logits of
-    one example, x against the threat and the box, δ and the seeds against x. An argument that has its default is not
-    checked. What the function gets is converted: labels are int64, ``rng=0`` is a generator.
+    First each argument is checked by itself, in the order of the parameters. Then they are checked together: labels and
+    target against the logits of one example, x against the threat and the box, the seeds against x. An argument that is
+    its default is not checked. The function receives the converted arguments: labels as int64, a generator for
+    ``rng=0``.
 
     Parameters
     ----------
     function : callable
     **own : callable
-        ``own[name](name, value)`` in place of the vocabulary's check; it returns the value, or raises TypeError or
-        ValueError in words that name it.
+        ``own[name](name, value)`` replaces the check of the vocabulary. It returns the value, or raises TypeError or
+        ValueError with a message that names the argument.
     """
     if function is None:
         return partial(_decorated, own=own)
@@ -135,15 +136,15 @@ def checked(function=None, /, **own):
 
 
 def check_fields(thing, **rules):
-    """Check and convert the fields of a dataclass, frozen or not: for its ``__post_init__``.
+    """Check and convert the fields of a dataclass, frozen or not; to be called in its ``__post_init__``.
 
-    A field that is None by default may be None.
+    A field whose default is None may be None.
 
     Parameters
     ----------
     thing : dataclass
     **rules : callable
-        ``rules[name](name, value)`` as for :func:`checked`.
+        The check of each field, as for :func:`checked`.
     """
     for name, rule in rules.items():
         value = getattr(thing, name)
@@ -152,7 +153,9 @@ def check_fields(thing, **rules):
 
 
 def _decorated(function, own):
-    where = function.__qualname__.split("<locals>.")[-1].removesuffix(".__init__")  # a class by its own name
+    where = function.__qualname__.split("<locals>.")[-1].removesuffix(
+        ".__init__"
+    )  # a constructor is named as its class
     signature = inspect.signature(function)
     if unknown := set(own) - set(signature.parameters):
         raise TypeError(f"{where} has no parameter {sorted(unknown)[0]}")
@@ -178,8 +181,9 @@ def _decorated(function, own):
 
 
 def _together(values, knows_logits, own):
-    """Check the arguments against each other, and convert the labels, but for those with a check of their own."""
-    x, model = values.get("x"), values.get("model")
+    """Check the arguments against each other, except those with a check of their own, and convert the labels."""
+    x = values.get("x")
+    model = values.get("model")
     if x is None or "x" in own:
         return
     arrays = [value for name, value in values.items() if hasattr(value, "dtype") and name != "seeds"]
@@ -194,7 +198,7 @@ def _together(values, knows_logits, own):
 
 
 def _at_their_examples(values, x):
-    """Refuse perturbation sets that are not around x."""
+    """Refuse perturbation sets that do not fit x."""
     sets = {name: values.get(name) for name in ("threat", "ball")}
     sets |= {f"threats[{i}]": threat for i, threat in enumerate(values.get("threats", ()))}
     for name, delta_set in sets.items():
@@ -206,7 +210,7 @@ def _at_their_examples(values, x):
 
 
 def _labels(values, x, model, own):
-    """Check the labels, and the loss, against each other; with a model also against the logits of one example."""
+    """Check and convert the labels; with a model, check them and the loss against the logits of one example."""
     given = [name for name in ("y", "target", "rival") if name in values and name not in own]
     given = [name for name in given if values[name] is not None or name == "y"]
     if not given:
@@ -223,7 +227,7 @@ def _labels(values, x, model, own):
 
 
 def first_logits(model, x):
-    """Return the logits of the first example, one row, and the task of the model, which says what they mean."""
+    """Return the logits of the first example, one row, and the task of the model."""
     with one_blas_thread():
         z = model.logits(x[:1])
     task = tasks.of(model, z)
@@ -231,7 +235,7 @@ def first_logits(model, x):
 
 
 def check_examples(model, x, y, name="y"):
-    """Return (x, y) for a model that may be asked about them; costs the logits of one example."""
+    """Return (x, y), checked for a model and converted; this computes the logits of one example."""
     x = checks.images(x)
     checks.one_side(x, *getattr(model, "params", {}).values())
     _, task = first_logits(model, x)
@@ -240,7 +244,7 @@ def check_examples(model, x, y, name="y"):
 
 
 def check_attack(model, x, y, threat, target=None):
-    """Return (x, y, target) for an attack in a set; refuse bad input."""
+    """Return (x, y, target), checked for an attack in the set and converted."""
     x, y = check_examples(model, x, y)
     threat.at(x)
     return x, y, None if target is None else check_examples(model, x, target, "target")[1]
@@ -254,11 +258,12 @@ def check_loss(z, task, loss, y, target, name="loss"):
     z : array
         The logits of one example, one row.
     task : Task
-        What they mean.
+        What the logits mean.
     loss : Loss
     y, target : array, shape (1,)
-        The target may be None.
+        The label and the target of the example; the target may be None.
     name : str
+        The name of the loss in the message.
     """
     labels = y
     if getattr(loss, "of_pairs", False):
@@ -266,7 +271,7 @@ def check_loss(z, task, loss, y, target, name="loss"):
             raise ValueError(f"{name}: {type(loss).__name__} needs the labels to reach: pass target")
         labels = namespace(y).stack([y, target], axis=1)
     try:
-        wrong = np.shape(loss.value(z, labels)) != (1,)
+        wrong = np.shape(loss.value(z, labels)) != (1,)  # one value for the example
         why = ""
     except Exception as error:
         wrong = True

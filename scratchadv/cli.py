@@ -13,26 +13,26 @@ from .support.optional import MissingPackageError
 
 EXAMPLES = """\
 examples:
-  scratchadv reproduce linear                        MNIST if it can be had, else the embedded digits
-  scratchadv reproduce linear --data strokes         the embedded digits, no network needed
+  scratchadv reproduce linear                        MNIST if it is available, or else the embedded digits
+  scratchadv reproduce linear --data strokes         the embedded digits, which need no network
   scratchadv reproduce linear --eps 0.1 --seed 3     another radius, another run of SGD
   scratchadv reproduce networks --quick              networks, FGSM, PGD and adversarial training in two minutes
   scratchadv reproduce attacks --quick               all attacks: success, size of the change, cost, pictures
   scratchadv reproduce universal --quick             one perturbation for many images
   scratchadv museum                                  the bugs of attacks, and the law that kills each
-  SCRATCHADV_DATA=~/data scratchadv reproduce linear reads ~/data/mnist/train-images-idx3-ubyte.gz and the rest
+  SCRATCHADV_DATA=~/data scratchadv reproduce linear reads ~/data/mnist/train-images-idx3-ubyte.gz and the others
 """
 
 
 MUSEUM = (
-    "Bugs that users of attack libraries met, as wrong variants of this library's own code: what went wrong, where, "
-    "which law of the attack contract kills it, and the smallest counterexample. Takes about half a minute; needs "
-    "hypothesis."
+    "Bugs that users of attack libraries met, rebuilt as wrong variants of this library's own code: what went wrong "
+    "and where, which law of the attack contract kills it, and the smallest counterexample. It takes about half a "
+    "minute and needs hypothesis."
 )
 
 
 def main(argv=None):
-    """Run the command line; returns the exit status."""
+    """Run the command line, and return the exit status."""
     replace_what_cannot_be_written(sys.stdout)
     try:
         try:
@@ -40,7 +40,7 @@ def main(argv=None):
             arguments.run(arguments)
         finally:
             _flush()
-    except BrokenPipeError:  # the reader has what it wanted, as ``head`` does
+    except BrokenPipeError:  # the reader has closed the pipe, as ``head`` does
         return 141
     except MemoryError as error:
         return _failed(f"there is not enough memory: {error}")
@@ -53,13 +53,13 @@ def main(argv=None):
 
 
 def _failed(error):
-    """Print the error on one line; returns the exit status."""
+    """Print the error on one line, and return the exit status."""
     print(f"scratchadv: error: {error}", file=sys.stderr)
     return 1
 
 
 def _flush():
-    """Write out what was printed; where that fails it vanishes, or Python would try again when it ends."""
+    """Flush the output; if that fails, discard it, so that Python does not try again when it exits."""
     try:
         print(end="", flush=True)
     except OSError:
@@ -70,7 +70,7 @@ def _flush():
 
 
 def parser():
-    """The arguments of the command line."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser("scratchadv", **_page(__doc__))
     top.add_argument("--version", action="version", version=f"scratchadv {__version__}")
     commands = top.add_subparsers(title="commands", required=True)
@@ -93,15 +93,15 @@ def _experiment(names, about):
     add = experiment.add_argument
     add("--data", choices=["auto", "mnist", "strokes"], default="auto", help="default: %(default)s")
     add("--eps", type=float, default=about.eps, help="radius of the ℓ∞ ball, pixels in [0, 1] (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of SGD's start and shuffling (default: 0)")
-    add("--out", type=Path, default=Path("results") / about.name, help="folder to write (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
+    add("--out", type=Path, default=Path("results") / about.name, help="folder for the results (default: %(default)s)")
     if about.quick:
         add("--quick", action="store_true", help=about.quick)
     experiment.set_defaults(run=partial(_reproduce, about.name))
 
 
 def _reproduce(name, arguments):
-    from .experiments.experiment import run  # draws, so it loads matplotlib
+    from .experiments.experiment import run  # loads matplotlib, which takes time
 
     given = {key: value for key, value in vars(arguments).items() if key != "run"}
     run(experiments.load(name), **given)

@@ -1,7 +1,7 @@
-"""Work on examples that do not see each other: in chunks that fit the cache, one thread a chunk.
+"""Work on independent examples in chunks that fit the cache, with one thread for each chunk.
 
-NumPy lets go of the interpreter's lock in products and copies, so threads help; the BLAS library is held to one thread
-meanwhile, because several small products side by side beat one shared product.
+NumPy releases the interpreter's lock in products and copies, so that threads help. Meanwhile the BLAS library uses one
+thread, because several small products in parallel are faster than one shared product.
 """
 
 import inspect
@@ -17,10 +17,10 @@ from .backend import memory, namespace
 from .numerics import take
 from .support.blas import one_blas_thread
 
-CACHE = 20 << 20  # bytes that one chunk of an attack may fill: few calls, for threads wait for each other between them
-DEVICE = 1 / 32  # the same on a GPU, which has no such cache, as a share of its memory: the kernels' buffers are larger
+CACHE = 20 << 20  # the bytes of one chunk on a CPU; large, because threads wait for each other between calls
+DEVICE = 1 / 32  # the bytes of one chunk on a GPU, as a share of its memory; kernels there need larger buffers
 
-# what in_chunks cuts: whatever has a row for each example, x before all others
+# The arguments that in_chunks cuts, because they have a row for each example; x comes first.
 OF_EACH = ("x", "y", "target", "rival", "rivals", "threat", "box", "low", "high", "start", "best")
 
 _threads = ContextVar("threads", default=None)
@@ -30,12 +30,12 @@ _worker = threading.local()
 
 @contextmanager
 def limit(threads=None, chunk=None):
-    """Within the block, so many threads and so many examples a chunk (None: chosen here).
+    """Set the number of threads, and of examples in a chunk, within the block.
 
     Parameters
     ----------
     threads, chunk : int, optional
-        At least 1. Results do not depend on them, beyond rounding.
+        At least 1; None lets this module choose. Results do not depend on them, except for rounding.
     """
     for name, number in {"threads": threads, "chunk": chunk}.items():
         if number is not None:
@@ -49,18 +49,18 @@ def limit(threads=None, chunk=None):
 
 
 def map_chunks(f, model, *arrays):
-    """``f(*arrays)`` in chunks of examples, the results put together again.
+    """Compute ``f(*arrays)`` in chunks of examples, and concatenate the results.
 
-    On a GPU the chunks are large and come one after the other.
+    On a GPU the chunks are large, and are computed one after the other.
 
     Parameters
     ----------
     f : callable
-        Takes n rows of each thing that was passed (None stays None) and gives a tuple of arrays of n rows.
+        Takes n rows of each of the arrays (None stays None) and returns a tuple of arrays with n rows.
     model : Model
-        Its ``activations``, the numbers it computes for one example, say how large a chunk fits the cache.
+        Its ``activations``, the number of values it computes for one example, decide how large a chunk fits the cache.
     *arrays : array, perturbation set, tuple of arrays or None
-        N rows each; the first is an array. A set is one that ``at`` has moved to N examples.
+        Each has N rows; the first is an array. A set is one that ``at`` has moved to the N examples.
 
     Returns
     -------
@@ -79,16 +79,17 @@ def map_chunks(f, model, *arrays):
 
 
 def in_chunks(function):
-    """Call the decorated function on chunks of the examples, and put its results together again.
+    """Call the decorated function on chunks of the examples, and concatenate its results.
 
     So the body of an attack is written for one batch, and reads like the paper's algorithm. The arguments that
-    ``OF_EACH`` names are cut, all others are passed on as they are. ``threat`` is moved to x first: within the function
-    it is Δ(x). A function with a ``callback``, which sees whole batches, is called once with all examples.
+    ``OF_EACH`` names are cut into chunks, and all others are passed on unchanged. ``threat`` is moved to x first, so
+    that within the function it is Δ(x). If there is a ``callback``, which sees whole batches, the function is called
+    once with all examples.
 
     Parameters
     ----------
     function : callable
-        Has parameters ``model`` and ``x``; returns an array of n rows, or a tuple of them.
+        Has parameters ``model`` and ``x``, and returns an array with n rows or a tuple of such arrays.
 
     Returns
     -------
@@ -130,38 +131,38 @@ def in_chunks(function):
 
 
 def _for_each(side, x):
-    """A side of the box for each example: a number holds for all of them."""
+    """Return one end of the box with a row for each example; a number, which holds for all of them, stays a number."""
     xp = namespace(x)
     return xp.broadcast_to(xp.asarray(side), x.shape) if getattr(side, "ndim", 0) else side
 
 
 def _fitting(model, x, room):
-    """How many examples the room holds: their activations, and about ten arrays like x."""
+    """Return how many examples fit into ``room`` bytes: their activations, and about ten arrays shaped like x."""
     numbers = getattr(model, "activations", 0) + 10 * x[0].size
     return max(1, int(room / (numbers * x.dtype.itemsize)))
 
 
 def _even(n, threads, most):
-    """A size of at most ``most`` that gives all threads the same number of chunks."""
+    """Return the size of chunks, at most ``most``, for which all threads have the same number of them."""
     return -(-n // (threads * -(-n // (threads * most))))
 
 
 def sum_chunks(f, model, *arrays):
-    """``f(*arrays)`` in chunks of examples, where part of the result is a sum over the examples.
+    """Compute ``f(*arrays)`` in chunks of examples, where part of the result is a sum over the examples.
 
-    The chunks depend on the model and the number of examples alone, and their sums are added up in order: the result
-    is the same to the last bit for any number of threads. There are a power of two of them, so that threads end
-    together.
+    The chunks depend only on the model and the number of examples, and their sums are added in order, so that the
+    result is the same to the last bit for any number of threads. The number of chunks is a power of two, so that the
+    threads finish together.
 
     Parameters
     ----------
     f : callable
-        Takes arrays of n examples each (or None where None was passed); gives a tuple of arrays of n rows, and a dict
-        of sums.
+        Takes n rows of each of the arrays (None stays None), and returns a tuple of arrays with n rows and a dict of
+        sums.
     model : Model
         As for ``map_chunks``.
     *arrays : array or None
-        N rows each; the first is not None.
+        Each has N rows; the first is not None.
 
     Returns
     -------
@@ -179,7 +180,7 @@ def sum_chunks(f, model, *arrays):
 
 
 def _part_of(f, arrays, size):
-    """The function of a beginning i that is f on the ``size`` examples from there."""
+    """Return the function that computes f on the ``size`` examples from the index i on."""
     return lambda i: f(*take(slice(i, i + size), *arrays))
 
 
@@ -188,7 +189,7 @@ def _cores():
 
 
 def _in_threads(work, items):
-    """The results in order; in this thread alone where it is itself one of many."""
+    """Return the results in order, computed by threads, or in this thread if it is one of them."""
     if getattr(_worker, "busy", False):
         return [work(item) for item in items]
 
@@ -201,7 +202,7 @@ def _in_threads(work, items):
 
 
 def _added_up(dicts):
-    """The sum of the dicts, entry by entry, from the first to the last; none of them is written to."""
+    """Return the sum of the dicts, entry by entry from the first to the last; none of them is changed."""
     total = dicts[0]
     for i, part in enumerate(dicts[1:]):
         if i == 0:
@@ -214,9 +215,9 @@ def _added_up(dicts):
 
 @cache
 def _pool(threads):
-    """Threads that stay, and with them the buffers that the kernels keep for each."""
+    """Return threads that are kept, with the buffers that the kernels have for each of them."""
     return ThreadPoolExecutor(threads)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of these threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process does not have these threads

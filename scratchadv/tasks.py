@@ -1,8 +1,8 @@
-r"""What logits and labels mean: the one place that knows how a model's answer is read.
+r"""What logits and labels mean, for binary models and for models with several classes.
 
 A task checks labels, decodes logits into labels, says whether a prediction differs from a label, and knows which labels
-compete. Everything else (attacks, training, evaluation) takes the task of the model, ``tasks.of(model, z)``, and works
-with labels; losses, which see nothing but logits and labels, take ``tasks.task_of(z)``.
+compete. Attacks, training and evaluation use the task of the model, ``tasks.of(model, z)``, and work with labels.
+Losses see only logits and labels, and use ``tasks.task_of(z)``.
 
 ========== ================= ========== ==========================================================
 task       logits            labels     z_k, the logit of label k
@@ -23,16 +23,16 @@ from . import checks
 from .backend import namespace
 from .numerics import difference, log_sum_exp, sigmoid
 
-NO_LABEL = -(2**63)  # where a logit is NaN nothing is predicted
+NO_LABEL = -(2**63)  # in place of a label where a logit is NaN
 
 
 def of(model, z):
-    """Return the task of a model that gave the logits z.
+    """Return the task of a model that has returned the logits z.
 
     Parameters
     ----------
     model : Model
-        ``model.task`` where it has one; otherwise the shape of its logits says what they mean.
+        Its attribute ``task`` is returned if it has one; otherwise the shape of its logits decides.
     z : array
 
     Returns
@@ -51,7 +51,7 @@ def of(model, z):
 def task_of(z):
     """Return ``Binary()`` for logits of shape ``(N,)`` and ``Classes(K)`` for ``(N, K)``; refuse other shapes.
 
-    A single column, ``(N, 1)``, may be meant either way, so it is refused.
+    A single column, ``(N, 1)``, could mean either, and is refused.
     """
     shape = getattr(z, "shape", None)
     if not shape or len(shape) > 2 or shape[1:] == (1,):
@@ -63,12 +63,12 @@ def task_of(z):
 
 
 def differs(labels, y, target=None):
-    """Return whether these predictions count as a success: other than y, or the target where there is one.
+    """Return whether each prediction is a success: it differs from y, or it is the target if there is one.
 
     Parameters
     ----------
     labels : array of int
-        ``NO_LABEL`` is no success.
+        The predictions. ``NO_LABEL`` is never a success.
     y, target : array of int
         The target may be None. Both broadcast to ``labels``.
 
@@ -80,16 +80,16 @@ def differs(labels, y, target=None):
 
 
 class Task:
-    """What all tasks share, in terms of the labels that compete."""
+    """What all tasks share, written in terms of the competing labels."""
 
     def check_logits(self, z, what="x"):
-        """Return the logits of a model of this task; refuse those of another shape, and NaN.
+        """Return the logits of a model of this task; refuse logits of another shape, and NaN.
 
         Parameters
         ----------
         z : array
         what : str
-            What the model was asked about.
+            The name of the examples, for the message.
         """
         found = task_of(z)
         if found != self:
@@ -97,27 +97,27 @@ class Task:
         return checks.logits(z, what)
 
     def is_fooled(self, z, y, target=None):
-        """Return whether the prediction is wrong, or is the target where there is one, ``(N,)``.
+        """Return whether each prediction is wrong, or is the target if there is one, ``(N,)``.
 
-        Where a logit is NaN nothing is predicted, and that is no success.
+        Where a logit is NaN there is no prediction and no success.
         """
         return differs(self.decode(z), y, target)
 
     def advantage(self, z, y, target=None):
-        r"""Return how far the best wrong label, or the target, is above the others, ``(N,)``.
+        r"""Return how far the best wrong label is above the right one, or the target above all others, ``(N,)``.
 
         .. math:: \max_{k \neq y} z_k - z_y, \qquad \text{with a target } t: z_t - \max_{k \neq t} z_k
 
-        The model is fooled wherever it is positive. At zero two labels are equal, and ``decode`` takes the first.
+        The model is fooled wherever the advantage is positive. At zero two labels tie, and ``decode`` takes the first.
         """
         return self.difference(z, *self._opponents(z, y, target))
 
     def advantage_grad(self, z, y, target=None):
-        """Return the derivative of the advantage by z, shape of z."""
+        """Return the derivative of the advantage with respect to z, shaped like z."""
         return self.direction(z, *self._opponents(z, y, target))
 
     def direction(self, z, a, b):
-        """Return the derivative of z_a − z_b by z, shape of z, for labels a and b of shape ``(N,)``."""
+        """Return the derivative of z_a − z_b with respect to z, shaped like z, for labels a and b of shape ``(N,)``."""
         return self.unit(z, a) - self.unit(z, b)
 
     def _opponents(self, z, y, target):
@@ -126,7 +126,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Binary(Task):
-    """One logit for an example, shape ``(N,)``; labels −1 and +1. On the boundary the label is +1."""
+    """One logit for each example, shape ``(N,)``, and the labels −1 and +1. On the boundary the label is +1."""
 
     every = (1, -1)
     models = "binary models"
@@ -150,11 +150,11 @@ class Binary(Task):
         return self.direction(z, a, b) * z
 
     def unit(self, z, label):
-        """Return the derivative of z_label by z: label / 2, ``(N,)``."""
+        """Return the derivative of z_label with respect to z: label / 2, ``(N,)``."""
         return label.astype(z.dtype) / 2
 
     def rest(self, z, label):
-        """Return the derivative of the logit of the other label by z: −label / 2, ``(N,)``."""
+        """Return the derivative of the logit of the other label with respect to z: −label / 2, ``(N,)``."""
         return -self.unit(z, label)
 
     def runner_up(self, z, y):
@@ -166,7 +166,7 @@ class Binary(Task):
         return self.runner_up(z, y)[:, None]
 
     def possible(self, z, labels):
-        """Return True for each of the labels, ``(N, C)``: neither can be masked out."""
+        """Return True for each of the labels, ``(N, C)``, since neither can be masked out."""
         return namespace(z).ones(labels.shape, dtype=bool)
 
     def probabilities(self, z):
@@ -178,7 +178,7 @@ class Binary(Task):
         return _log(p) - _log(1 - p)
 
     def most_probable(self, p):
-        """Return the label that the probability of +1 speaks for, ``(N,)``."""
+        """Return +1 where its probability p is at least 1/2, and −1 elsewhere, ``(N,)``."""
         return self.decode(p - 0.5)
 
     def log_probabilities(self, z):
@@ -193,7 +193,7 @@ class Binary(Task):
 
 @dataclass(frozen=True)
 class Classes(Task):
-    """K logits for an example, shape ``(N, K)``; labels 0 to K − 1. Of equal logits the first class is the label.
+    """K logits for each example, shape ``(N, K)``, and the labels 0 to K − 1. Of equal logits the first one wins.
 
     Parameters
     ----------
@@ -223,12 +223,12 @@ class Classes(Task):
         return xp.where(xp.isnan(z).any(axis=1), NO_LABEL, z.argmax(axis=1))
 
     def difference(self, z, a, b):
-        """Return z_a − z_b, ``(N,)``; where both are the same infinity, −∞: there is nothing to climb."""
+        """Return z_a − z_b, ``(N,)``; −∞ where both are the same infinity, since an attack cannot increase it."""
         row = _rows(z)
         return difference(z[row, a], z[row, b])
 
     def unit(self, z, label):
-        """Return the derivative of z_label by z: one-hot, ``(N, K)``."""
+        """Return the derivative of z_label with respect to z: one-hot, ``(N, K)``."""
         g = namespace(z).zeros_like(z)
         g[_rows(z), label] = 1
         return g
@@ -246,9 +246,9 @@ class Classes(Task):
         return namespace(z).where(best == y, (y + 1) % self.k, best)  # y itself where all others are masked out
 
     def rivals(self, z, y, candidates=None):
-        """Return the classes other than y, largest logit first, ``(N, C)``.
+        """Return the classes other than y, in the order of falling logits, ``(N, C)``.
 
-        ``candidates`` counts the label too: C is at most candidates − 1.
+        ``candidates`` includes the label y, so that C is at most candidates − 1.
         """
         xp = namespace(z)
         z = z.copy()
@@ -256,7 +256,7 @@ class Classes(Task):
         return xp.argsort(-z, axis=1, kind="stable")[:, 1:candidates]
 
     def possible(self, z, labels):
-        """Return whether each of the labels can be predicted, ``(N, C)``: it is not masked out."""
+        """Return whether each of the labels can be predicted, because it is not masked out, ``(N, C)``."""
         return namespace(z).take_along_axis(z, labels, axis=1) > -math.inf
 
     def probabilities(self, z):
@@ -273,7 +273,7 @@ class Classes(Task):
 
     def log_probabilities(self, z):
         """Return the logarithm of each softmax, ``(N, K)``."""
-        z = z - z.max(axis=1, keepdims=True)  # then the log of a probability near 1 keeps all its digits
+        z = z - z.max(axis=1, keepdims=True)  # so that the logarithm of a probability near 1 keeps all its digits
         return z - log_sum_exp(z)
 
     def log_odds(self, z, y):
@@ -282,16 +282,16 @@ class Classes(Task):
 
     @staticmethod
     def _others(z, y):
-        """The logits with −∞ at the label: not times zero, for all of them may be negative."""
+        """Return the logits with −∞ at the label y; 0 would not do, since all of them may be negative."""
         others = z.copy()
         others[_rows(z), y] = -math.inf
         return others
 
 
 def whole_labels(y, n, name="y"):
-    """Return ``n`` labels, integers as int64, where the task is not known: 0, 1, …, or −1 and +1."""
+    """Return ``n`` labels of an unknown task, 0, 1, …, or −1 and +1; integers become int64."""
     y = _labels(y, n, name)
-    with np.errstate(invalid="ignore"):  # of infinite labels, which are refused
+    with np.errstate(invalid="ignore"):  # infinite labels are refused below
         wrong = y[(y % 1 != 0) | (y < -1) | (y.astype(float) >= 2.0**63)]
     if len(wrong):
         raise ValueError(f"{name} holds {wrong[0].item():g}; labels are 0, 1, …, or -1 and +1")
@@ -299,7 +299,7 @@ def whole_labels(y, n, name="y"):
 
 
 def _labels(y, n, name):
-    """The labels as an array of shape ``(n,)`` in a dtype whose comparisons are exact."""
+    """Return the labels as an array of shape ``(n,)``, of a dtype whose comparisons are exact."""
     y = checks.array(name, y, f"of {n} labels")
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; one label for each example of x, ({n},), was expected")

@@ -1,12 +1,13 @@
-"""Bad input is refused here, before any work, in words that name the value and what was expected.
+"""Checks that refuse bad input before any work, with messages that name the argument, its value and what was expected.
 
-Each check of a value takes its name first and returns the value as the library computes with it: a Python number, a
-NumPy or CuPy array, a generator. Arrays from elsewhere (lists, pandas, read-only or memory-mapped, in Fortran's order,
-in another byte order) are converted in :func:`array`, and nowhere else. ``checked.py`` applies the checks to the
-arguments of a public function; labels are checked by the task of the model (``tasks.py``).
+A check takes the name of the argument and its value. It returns the value in the form in which the library computes
+with it: a Python number, a NumPy or CuPy array, or a random generator. Only :func:`array` converts arrays from other
+sources: lists, pandas tables, arrays that are read-only, memory-mapped, in Fortran order or in another byte order.
+``checked.py`` applies the checks to the arguments of public functions; the task of the model checks labels
+(``tasks.py``).
 
-Read ``numbers.py`` and ``values.py`` for single values, ``arrays.py`` for images, ``ranges.py`` for what bounds δ,
-and ``models.py`` for models and their logits.
+Single values are checked in ``numbers.py`` and ``values.py``, images in ``arrays.py``, boxes and other bounds of δ in
+``ranges.py``, and models and their logits in ``models.py``.
 """
 
 from .arrays import array, dtype, example, images, on_host, one_side, parameter, same_shape, seeds, shape

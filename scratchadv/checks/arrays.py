@@ -1,4 +1,4 @@
-"""Checks of arrays: batches of images, single examples, parameters, their shapes and dtypes."""
+"""Checks of arrays, their shapes and dtypes: batches of images, single examples, parameters and seeds."""
 
 import numpy as np
 
@@ -8,7 +8,10 @@ from .values import sequence, shown
 
 
 def array(name, value, what):
-    """Return the value as an array of numbers in C order and native byte order; ``what`` says what was expected."""
+    """Return the value as an array of numbers in C order and native byte order.
+
+    ``what`` describes the expected array in messages, such as "of shape (N, *D)".
+    """
     if namespace(value) is not np:
         return namespace(value).ascontiguousarray(value)
     if isinstance(value, np.ma.MaskedArray):
@@ -28,7 +31,7 @@ def array(name, value, what):
 def images(x, name="x"):
     """Return a non-empty batch of finite floats, shape ``(N, *D)``, as an array in C order and native byte order.
 
-    Lists, tables of pandas, and arrays that are read-only, memory-mapped or otherwise unusual are converted.
+    Lists, pandas tables, and arrays that are read-only, memory-mapped or otherwise unusual are converted.
     """
     x = array(name, x, "of shape (N, *D)")
     if x.dtype not in (np.float32, np.float64):
@@ -44,7 +47,7 @@ def images(x, name="x"):
 
 
 def example(name, value):
-    """Return a single example, shape D, or what is shaped like one; else like :func:`images`."""
+    """Return a single example, or an array shaped like one, as :func:`images` returns a batch."""
     if isinstance(value, list | tuple):
         value = np.asarray(array(name, value, "of the shape of one example"))
     if namespace(value) is np and not hasattr(value, "__array__"):
@@ -53,14 +56,14 @@ def example(name, value):
 
 
 def parameter(name, value):
-    """Return the value; refuse what is not an array of floats, of any shape."""
+    """Return the value if it is an array of float32 or float64, of any shape."""
     if getattr(value, "dtype", None) not in (np.float32, np.float64):
         raise TypeError(f"{name} must be an array of float32 or float64, not {shown(value)}")
     return value
 
 
 def dtype(name, value):
-    """Return float32 or float64 as a dtype of NumPy; refuse what means neither."""
+    """Return the value, which must mean float32 or float64, as a NumPy dtype."""
     if not isinstance(value, str | type | np.dtype) or value not in (
         np.float32,
         np.float64,
@@ -73,7 +76,7 @@ def dtype(name, value):
 
 
 def shape(name, value, sides=None):
-    """Return a tuple of whole numbers >= 1, one at least, or as many as ``sides`` says."""
+    """Return the value as a tuple of at least one whole number >= 1, or of exactly ``sides`` such numbers."""
     found = tuple(count(f"{name}[{i}]", side, least=1) for i, side in enumerate(sequence(name, value, least=1)))
     if sides not in (None, len(found)):
         raise ValueError(f"{name} = {shown(value)} must have {sides} sides")
@@ -81,15 +84,15 @@ def shape(name, value, sides=None):
 
 
 def seeds(name, value):
-    """Return seeds as uint64; refuse what is not an array of whole numbers on the host."""
+    """Return the value, which must be a NumPy array of whole numbers, as uint64."""
     value = array(name, value, "of whole numbers, shape (N,)")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
-        raise TypeError(f"{name} must be an array of whole numbers of NumPy, shape (N,), not {shown(value)}")
+        raise TypeError(f"{name} must be an array of whole numbers in NumPy, shape (N,), not {shown(value)}")
     return value.astype(np.uint64)
 
 
 def same_shape(a, x, name):
-    """Refuse an array that is not shaped like x, or does not lie where x lies."""
+    """Refuse an array that has not the shape of x, or that is on another device."""
     one_side(a, x)
     if a.shape != x.shape:
         raise ValueError(f"{name} has shape {a.shape}; the shape of x, {x.shape}, was expected")
@@ -101,6 +104,6 @@ def one_side(*arrays):
 
 
 def on_host(what, *arrays):
-    """Refuse arrays on a device, for what is done by SciPy."""
+    """Refuse arrays on a GPU; ``what`` names the computation that needs SciPy and so NumPy arrays."""
     if namespace(*arrays) is not np:
         raise TypeError(f"{what} runs on NumPy arrays only; move these with to_host first")

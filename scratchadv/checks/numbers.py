@@ -10,7 +10,7 @@ from .values import shown
 
 
 def number(name, value):
-    """Return the value as a Python float; refuse what is not a finite number."""
+    """Return the value, which must be a finite number, as a Python float."""
     value = value.item() if getattr(value, "shape", None) == () else value
     if not is_number(value):
         raise TypeError(f"{name} must be a number, not {shown(value)}")
@@ -20,7 +20,7 @@ def number(name, value):
 
 
 def size(name, value):
-    """Return the value as a Python float; refuse what is not a finite number >= 0."""
+    """Return the value, which must be a finite number >= 0, as a Python float."""
     if not is_number(value):
         raise TypeError(f"{name} must be a number, not {shown(value)}")
     if not (is_finite(value) and value >= 0):
@@ -29,7 +29,7 @@ def size(name, value):
 
 
 def sizes(name, value):
-    """Return a finite number >= 0 as a Python float, or a one-dimensional array of them in float64 on the host."""
+    """Return a finite number >= 0 as a Python float, or a one-dimensional array of them as a float64 NumPy array."""
     if getattr(value, "ndim", 0) == 0:
         return size(name, value)
     value = host(value)
@@ -41,7 +41,7 @@ def sizes(name, value):
 
 
 def counts(name, value):
-    """Return a whole number >= 0 as a Python int, or a one-dimensional array of them on the host."""
+    """Return a whole number >= 0 as a Python int, or a one-dimensional array of them as a NumPy array."""
     if getattr(value, "ndim", 0) == 0:
         return count(name, value)
     value = host(value)
@@ -53,7 +53,7 @@ def counts(name, value):
 
 
 def positive(name, value):
-    """Return the value as a Python float; refuse what is not a finite number > 0."""
+    """Return the value, which must be a finite number > 0, as a Python float."""
     value = size(name, value)
     if value == 0:
         raise ValueError(f"{name} = {value} must be > 0")
@@ -61,7 +61,7 @@ def positive(name, value):
 
 
 def share(name, value):
-    """Return the value as a Python float; refuse what does not lie in [0, 1]."""
+    """Return the value, which must be in [0, 1], as a Python float."""
     value = size(name, value)
     if value > 1:
         raise ValueError(f"{name} = {value} must be <= 1")
@@ -69,7 +69,7 @@ def share(name, value):
 
 
 def below_one(name, value):
-    """Return the value as a Python float; refuse what does not lie in [0, 1)."""
+    """Return the value, which must be in [0, 1), as a Python float."""
     value = share(name, value)
     if value == 1:
         raise ValueError(f"{name} = {value} must be < 1")
@@ -77,7 +77,7 @@ def below_one(name, value):
 
 
 def signed(name, value):
-    """Return the value as a Python float; refuse what is not a finite number other than 0."""
+    """Return the value, which must be a finite number other than 0, as a Python float."""
     value = number(name, value)
     if value == 0:
         raise ValueError(f"{name} = {value} must not be 0")
@@ -85,7 +85,7 @@ def signed(name, value):
 
 
 def count(name, value, least=0, below=2**63):
-    """Return the value as a Python int; refuse what is not a whole number >= ``least`` and < ``below``."""
+    """Return the value, which must be a whole number >= ``least`` and < ``below``, as a Python int."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if value < least:
@@ -96,12 +96,12 @@ def count(name, value, least=0, below=2**63):
 
 
 def seed(name, value):
-    """Return the value as a Python int; refuse what is not a whole number >= 0. It may be as large as one likes."""
+    """Return the value, which must be a whole number >= 0 of any size, as a Python int."""
     return count(name, value, below=math.inf)
 
 
 def rng(name, value):
-    """Return a NumPy generator: the value itself, or one that is seeded with it.
+    """Return the value if it is a NumPy generator, or a generator that is seeded with it.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def rng(name, value):
 
 
 def is_number(value):
-    """Return whether the value is a real number and no bool."""
+    """Return whether the value is a real number and not a bool."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
 
 
@@ -124,5 +124,5 @@ def is_finite(value):
     """Return whether the number fits a float and is neither infinite nor NaN."""
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # a whole number that is larger than every float
         return False

@@ -1,4 +1,4 @@
-"""Checks of what bounds δ: the range of x + δ, a mask, a budget of each feature."""
+"""Checks of the bounds of δ: the range of x + δ, a mask, a range for each feature."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .values import shown
 
 
 def pixel_range(name, value):
-    """Return (lower, upper), the range of x + δ; None stays None: there is no range."""
+    """Return the range of x + δ as a pair (lower, upper), or None where there is no range."""
     if value is None:
         return None
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -17,10 +17,10 @@ def pixel_range(name, value):
 
 
 def bounds(name, value):
-    """Return what bounds δ: a pair (lower, upper) for the range of x + δ, a Box, a Mask, a Range, or None."""
+    """Return the bounds of δ: a pair (lower, upper) for the range of x + δ, a Box, a Mask, a Range, or None."""
     if getattr(value, "box", None) is not None:  # a perturbation set
         if value.box != value:
-            raise TypeError(f"{name} = {shown(value)} holds the ball of a norm: pass its part without it, threat.box")
+            raise TypeError(f"{name} = {shown(value)} contains a norm ball: pass the part without it, threat.box")
         return value
     if value is not None and (not isinstance(value, tuple | list) or len(value) != 2):
         raise TypeError(f"{name} must be a pair (lower, upper), a Box, a Mask, a Range or None, not {shown(value)}")
@@ -28,7 +28,7 @@ def bounds(name, value):
 
 
 def inside_bounds(x, value):
-    """Refuse x outside what ``bounds`` has returned."""
+    """Refuse x outside the bounds that :func:`bounds` has returned."""
     if hasattr(value, "at"):
         value.at(x)
     elif value is not None:
@@ -36,7 +36,7 @@ def inside_bounds(x, value):
 
 
 def mask(name, value):
-    """Return an array of bool; refuse what is none."""
+    """Return the value, which must be an array of bool or a list of them, as an array."""
     if isinstance(value, list | tuple):
         value = np.asarray(value)
     if getattr(getattr(value, "dtype", None), "kind", None) != "b" or value.ndim == 0:
@@ -51,8 +51,9 @@ def broadcasts(what, value, x):
 
 
 def box(lower, upper):
-    """Return both sides as floats or arrays of floats; refuse a range that is empty or not of numbers."""
-    low, high = _side("the lower end of the box", lower), _side("the upper end of the box", upper)
+    """Return the two ends of a range as floats or arrays; refuse an empty range, and ends that are not numbers."""
+    low = _side("the lower end of the box", lower)
+    high = _side("the upper end of the box", upper)
     xp = namespace(low, high)
     try:
         full = bool(xp.all(xp.asarray(low <= high)))
@@ -74,7 +75,7 @@ def _side(name, value):
 
 
 def inside_box(x, lower, upper, hint=""):
-    """Refuse x outside [lower, upper], and a box that does not broadcast to x; rounding is forgiven."""
+    """Refuse x outside [lower, upper] by more than rounding, and a box that does not broadcast to x."""
     xp = namespace(x, lower, upper)
     for side in (lower, upper):
         broadcasts("the box", side, x)
@@ -86,14 +87,17 @@ def inside_box(x, lower, upper, hint=""):
 
 
 def finite_box(what, lower, upper, of=""):
-    """Refuse a box with an infinite side, for what needs the width of the range; ``of`` is named too."""
+    """Refuse a box with an infinite end, for computations that need the width of the range.
+
+    ``what`` and ``of`` name the computation in the message.
+    """
     xp = namespace(lower, upper)
     if not xp.isfinite(xp.asarray(upper - lower)).all():
         raise ValueError(f"{f'{what} {of}'.rstrip()} needs a finite box; [{lower}, {upper}] has an infinite side")
 
 
 def _broadcasts(shape, onto):
-    """Whether an array of this shape broadcasts to the other shape."""
+    """Return whether an array of this shape broadcasts to the other shape."""
     try:
         return onto == () or np.broadcast_shapes(shape, onto) == onto
     except ValueError:

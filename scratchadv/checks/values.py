@@ -1,4 +1,4 @@
-"""Checks of flags, text, paths, functions and lists, and of objects by what they offer."""
+"""Checks of flags, text, paths, functions and lists, and of objects by their attributes."""
 
 import inspect
 import os
@@ -8,39 +8,39 @@ import numpy as np
 
 
 def flag(name, value):
-    """Return the value as a Python bool; refuse what is neither True nor False."""
+    """Return the value, which must be True or False, as a Python bool."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 
 
 def text(name, value):
-    """Refuse what is not text."""
+    """Return the value if it is a string."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, not {shown(value)}")
     return value
 
 
 def path(name, value):
-    """Refuse what is no name of a file or folder: text, or a path such as those of ``pathlib``."""
+    """Return the value if it may name a file or folder: a string, or a path such as those of ``pathlib``."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be text or a path, not {shown(value)}")
     if str(value) == "" or "\0" in str(value):
-        raise ValueError(f"{name} = {shown(value)} is no name of a file or folder")
+        raise ValueError(f"{name} = {shown(value)} cannot be the name of a file or folder")
     return value
 
 
 def function(name, value, arguments=None, named=()):
-    """Refuse what cannot be called, or not with these arguments.
+    """Return the value if it can be called with these arguments.
 
     Parameters
     ----------
     name : str
     value : object
     arguments : sequence of str, optional
-        What each of the arguments is, in their order. Default: any.
+        A word for each positional argument, in order. Default: any arguments are accepted.
     named : sequence of str
-        The names of further arguments, which are passed by name.
+        The names of the keyword arguments.
     """
     if not callable(value):
         raise TypeError(f"{name} must be a function, not {shown(value)}")
@@ -51,11 +51,11 @@ def function(name, value, arguments=None, named=()):
 
 
 def _takes(function, arguments, named):
-    """Whether the function can be called so, as far as Python knows its parameters."""
+    """Return whether the function can be called with these arguments, as far as Python knows its parameters."""
     for follow in (True, False):  # a decorator may take other arguments than the function that it wraps
         try:
             signature = inspect.signature(function, follow_wrapped=follow)
-        except (ValueError, TypeError):  # of some functions that are written in C
+        except (ValueError, TypeError):  # some functions that are written in C have no signature
             return True
         with suppress(TypeError):
             signature.bind(*arguments, **dict.fromkeys(named))
@@ -64,13 +64,13 @@ def _takes(function, arguments, named):
 
 
 def no_class(name, value, what):
-    """Refuse a class where one of its objects belongs; ``what`` says what was expected."""
+    """Refuse a class in the place of one of its instances; ``what`` says what was expected."""
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}; {what} was expected: call the class first")
 
 
 def has(name, value, attributes, what):
-    """Return the value; refuse classes, and objects that lack one of the attributes, or have None in its place.
+    """Return the value if it is not a class and none of the attributes is missing or None.
 
     ``what`` says what was expected.
     """
@@ -81,7 +81,7 @@ def has(name, value, attributes, what):
 
 
 def sequence(name, value, least=0):
-    """Return a list of the values; refuse what does not give them one after the other, or gives too few."""
+    """Return the values of an ordered collection as a list; refuse other objects, and fewer than ``least`` values."""
     no_class(name, value, "a sequence")
     unordered = isinstance(value, str | bytes | dict | set | frozenset)
     if unordered or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
@@ -93,7 +93,7 @@ def sequence(name, value, least=0):
 
 
 def by_name(name, value):
-    """Return the value; refuse what is no dict whose keys are text."""
+    """Return the value if it is a dict whose keys are strings."""
     if not isinstance(value, dict):
         raise TypeError(f"{name} must be a dict, not {shown(value)}")
     if wrong := [key for key in value if not isinstance(key, str)]:
@@ -102,10 +102,10 @@ def by_name(name, value):
 
 
 def shown(value):
-    """Return the value in words for a message, shortened."""
+    """Return a text that shows the value in a message, shortened to 200 characters."""
     value = value.item() if isinstance(value, np.generic) else value
     try:
         words = repr(value)
-    except Exception:  # a whole number of too many digits, or an object that cannot be shown
+    except Exception:  # a whole number with too many digits, or an object whose repr fails
         words = f"a {type(value).__name__}"
     return words if len(words) <= 200 else f"{words[:200]}…"

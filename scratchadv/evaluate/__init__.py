@@ -1,7 +1,8 @@
-"""Judging attacks and models: by predicting again, never by the attack's own word.
+"""Evaluation of attacks and models, which always predicts again and never trusts what an attack says about itself.
 
-``judge`` one δ; ``worst_case`` (``stands``, ``robust_accuracy``) over attacks; ``accuracy_over_eps`` and ``over_steps``
-for curves; ``sweep`` over models, threats and attacks; ``signs_of_masking`` for doubts; ``report`` for a page with it.
+``judge`` evaluates one δ. ``worst_case`` (``stands``, ``robust_accuracy``) evaluates a model against several attacks,
+``accuracy_over_eps`` and ``over_steps`` compute curves, and ``sweep`` combines models, threats and attacks.
+``signs_of_masking`` says why a robust accuracy may be too high, and ``report`` writes a page with all of it.
 """
 
 from .curves import OverEps, OverSteps, accuracy_over_eps, over_steps

@@ -1,4 +1,4 @@
-"""How accuracy falls as the set grows, and as an attack goes on."""
+"""The accuracy as the perturbation set grows, and over the steps of an attack."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,15 @@ from .worst import attacks_of, stands
 
 @dataclass(frozen=True)
 class OverEps:
-    """Who stands at each radius.
+    """Which examples stand at each radius.
 
     Attributes
     ----------
     threats : tuple of Set
-        E of them, growing.
+        The E perturbation sets, with growing radii.
     stands : array of bool, shape (E, N)
-        Once False, False for every larger radius.
+        Whether each example is classified correctly, clean and after every attack. An example that has fallen at one
+        radius has fallen at every larger one.
     """
 
     threats: tuple
@@ -29,26 +30,26 @@ class OverEps:
 
     @property
     def eps(self):
-        """The radii, E floats."""
+        """The radii, a list of E floats."""
         return [float(threat.radius) for threat in self.threats]
 
     @property
     def accuracy(self):
-        """The share that stands at each radius, E floats that never rise."""
+        """The share of examples that stand at each radius, a list of E floats that never increases."""
         return [float(row.mean()) for row in self.stands]
 
 
 def threats_of(name, value):
-    """Return a tuple of perturbation sets."""
+    """Return the value, which must be a sequence of perturbation sets, as a tuple."""
     return tuple(each(checks.threat)(name, value))
 
 
 @checked(model=checks.judged, threats=threats_of, attacks=attacks_of)
 def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=False):
-    r"""Who stands as the set grows: an example that fell at one radius has fallen at every larger one.
+    r"""Evaluate which examples stand as the perturbation set grows.
 
-    The change that fooled it lies in the larger sets too, so the larger radii are tried only on what is left, and the
-    curve cannot rise:
+    A change that fools the model at one radius lies in all larger sets too. So the attacks run at each radius only on
+    the examples that are left, and the accuracy never increases:
 
     .. math:: \Delta_{\epsilon}(x) \subseteq \Delta_{\epsilon'}(x) \quad \text{for} \quad \epsilon \leq \epsilon'
 
@@ -58,14 +59,14 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     x : array, shape (N, *D)
     y : array, shape (N,)
     threats : sequence of Set
-        The same set with growing radii, such as ``[Linf(eps).within(0, 1) for eps in grid]``. At radius 0 nothing can
-        be attacked: the accuracy is the clean one.
+        The same set with growing radii, such as ``[Linf(eps).within(0, 1) for eps in grid]``. At radius 0 the accuracy
+        is the clean accuracy.
     attacks : sequence of callable, or dict of str to callable
-        As for ``worst_case``; they find their radius in the threat.
+        As for ``worst_case``; they take their radius from the threat.
     bits : int, optional
         As for ``judge``.
     progress : bool
-        Show a bar on a terminal.
+        Whether to show a bar on a terminal.
 
     Returns
     -------
@@ -74,10 +75,11 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
     Raises
     ------
     ValueError
-        If the threats do not grow, or differ by more than their radius.
+        If the radii do not grow, or the threats differ in more than their radius.
     """
     check_growth(threats)
-    standing, rows = stands(model, x, y, threats[0], [], bits=bits), []
+    standing = stands(model, x, y, threats[0], [], bits=bits)
+    rows = []
     for threat in bar(threats, "accuracy over eps", shown=progress):
         left = namespace(x).flatnonzero(standing)
         if threat.radius > 0 and len(left):
@@ -88,7 +90,7 @@ def accuracy_over_eps(model, x, y, threats, attacks, *, bits=None, progress=Fals
 
 
 def check_growth(threats):
-    """Refuse sets of which one does not contain the one before."""
+    """Refuse perturbation sets that are not the same set with growing radii."""
     if not threats:
         raise ValueError("threats is empty: at least one radius was expected")
     radii = [threat.radius for threat in threats]
@@ -103,14 +105,14 @@ def check_growth(threats):
 
 @dataclass(frozen=True)
 class OverSteps:
-    """What an iterated attack reaches, iterate by iterate.
+    """The success of an iterated attack, iterate by iterate.
 
     Attributes
     ----------
     loss : array, shape (S + 1, N)
-        The model's loss at iterate s, the highest of the restarts.
+        The model's loss at iterate s, the highest over the restarts.
     stands : array of bool, shape (S + 1, N)
-        Right when clean and at every iterate up to s.
+        Whether each example is classified correctly, clean and at every iterate up to s.
     """
 
     loss: Any
@@ -118,19 +120,19 @@ class OverSteps:
 
     @property
     def accuracy(self):
-        """The share that stands after each step, S + 1 floats that never rise."""
+        """The share of examples that stand after each step, a list of S + 1 floats that never increases."""
         return [float(row.mean()) for row in self.stands]
 
 
 @checked(model=checks.judged, attack=taking("model", "x", "y", "threat", named=["callback"]))
 def over_steps(model, x, y, threat, attack, *, bits=None):
-    """Loss and accuracy over the steps of an attack, each iterate judged by predicting again.
+    """Evaluate loss and accuracy over the steps of an attack; each iterate is judged by predicting again.
 
     Parameters
     ----------
     model : Model
     x : array, shape (N, *D)
-        All at once, not in chunks: a few hundred images.
+        A few hundred images, since they are attacked all at once and not in chunks.
     y : array, shape (N,)
     threat : Set
     attack : callable
@@ -145,9 +147,10 @@ def over_steps(model, x, y, threat, attack, *, bits=None):
     Raises
     ------
     ValueError
-        If no step was seen.
+        If the attack never calls its callback.
     """
-    xp, seen = namespace(x), {}
+    xp = namespace(x)
+    seen = {}
 
     def see(iterate):
         found = judge(model, x, y, iterate.delta, threat, bits=bits)

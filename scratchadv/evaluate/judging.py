@@ -1,4 +1,4 @@
-"""Success is another prediction on the final input, inside the set."""
+"""The evaluation of one perturbation: success is another prediction on the final input, with δ inside the set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +11,21 @@ from ..models.protocol import logits, refuse_nan
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of each example, all of shape ``(N,)``.
+    """The result of an attack for each example; every array has shape ``(N,)``.
 
     Attributes
     ----------
     success : array of bool
-        The model is fooled by the final input (or predicts its target there), and δ lies in Δ(x).
+        Whether the final input is misclassified (or classified as its target), and δ lies in Δ(x).
     inside : array of bool
         Whether δ lies in Δ(x).
     norm : array
         The size of δ in the norm of the threat.
     loss : array
-        The model's loss at x + δ and the true label.
+        The model's loss at the final input and the true label.
     prediction : array of int
-        The label of x + δ. Where the logits are NaN there is none, and no success.
+        The label that the model predicts for the final input. Where the logits are NaN it is ``tasks.NO_LABEL``, and
+        there is no success.
     """
 
     success: Any
@@ -36,13 +37,14 @@ class Judgement:
 
 @checked(model=checks.judged)
 def judge(model, x, y, delta, threat, *, target=None, bits=None):
-    r"""Predict again on x + δ, stored in so many bits where asked, and say which examples have fallen.
+    r"""Predict again on the final input, and return for which examples δ is a success.
 
-    With ``bits`` the final input is :math:`r(x + \delta)`, where r rounds every pixel to the nearest of
-    :math:`2^{bits}` levels between the ends of the box: an attack that a picture file undoes is no success. ``inside``
-    is still judged on δ. Rounding moves a pixel by at most half a level (1/510 for 8 bits in [0, 1]), so the ball is
-    kept up to half a level a pixel; for ℓ∞ it is kept exactly if x lies on the levels and ε is a whole number of them.
-    ``norm`` is that of the change between the pictures, :math:`r(x + \delta) - r(x)`.
+    The final input is x + δ. With ``bits`` it is :math:`r(x + \delta)`, where r rounds every pixel to the nearest of
+    :math:`2^{bits}` levels between the ends of the box, so that an attack which does not survive storage in an image
+    file is not a success. ``inside`` still refers to δ. Rounding changes a pixel by at most half a level (1/510 for
+    8 bits in [0, 1]), so that the rounded change may leave the ball by as much in each pixel; for ℓ∞ it does not leave
+    it if x lies on the levels and ε is a multiple of their distance. ``norm`` is that of the change between the stored
+    images, :math:`r(x + \delta) - r(x)`.
 
     Parameters
     ----------
@@ -52,11 +54,12 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
         The true labels.
     delta : array, shape (N, *D)
     threat : Set
-        The perturbation set Δ that δ had to keep to.
+        The perturbation set Δ in which δ had to stay.
     target : array, shape (N,), optional
-        Success is then the prediction ``target``; without it any prediction but ``y``.
+        With a target, success is the prediction ``target``; without one, any prediction other than ``y``.
     bits : int, optional
-        8 for picture files. The levels are those of the threat's box, or of [0, 1] where it has none.
+        The number of bits for each stored pixel, 8 for image files. The levels lie between the ends of the threat's
+        box, or in [0, 1] if it has no box.
 
     Returns
     -------
@@ -68,7 +71,8 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
         If an argument does not fit.
     """
     checks.same_shape(delta, x, "delta")
-    image, change = x + delta, delta
+    image = x + delta
+    change = delta
     if bits is not None:
         image, change = _stored(x, delta, threat, bits)
     z = logits(model, image)
@@ -81,7 +85,7 @@ def judge(model, x, y, delta, threat, *, target=None, bits=None):
 
 
 def _stored(x, delta, threat, bits):
-    """r(x + δ), and how far it is from r(x)."""
+    """Return r(x + δ) and r(x + δ) − r(x)."""
     lower, upper = (0, 1) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
     checks.finite_box("rounding to bits within the threat", lower, upper)
     checks.inside_box(x, lower, upper)

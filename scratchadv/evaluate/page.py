@@ -1,4 +1,4 @@
-"""One self-contained page of HTML: its style, its curves as SVG, its pictures as PNG."""
+"""The parts of a self-contained HTML page: its style, its curves as SVG and its images as PNG."""
 
 import base64
 import html
@@ -49,18 +49,18 @@ svg text { fill: var(--soft); font-size: 12.5px; }
 .foot { margin-top: 2.5rem; font-size: .85rem; }
 """
 
-WIDTH, HEIGHT = 360, 230  # of a curve, with room for what stands around it
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 22, 42
+WIDTH, HEIGHT = 360, 230  # the size of a curve with its margins
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 22, 42  # the margins
 
 
 def page(title, *parts):
-    """A whole page; nothing in it is fetched from anywhere.
+    """Return a whole page, which loads nothing from elsewhere.
 
     Parameters
     ----------
     title : str
     *parts : str
-        HTML.
+        The parts of the body, as HTML.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def page(title, *parts):
 
 
 def escape(text):
-    """Text as HTML shows it.
+    """Return the text with the special characters of HTML escaped.
 
     Parameters
     ----------
@@ -87,14 +87,14 @@ def escape(text):
 
 
 def table(header, rows, kind="numbers"):
-    """A table whose cells are escaped text.
+    """Return a table; the texts of its cells are escaped.
 
     Parameters
     ----------
     header : list of str
     rows : list of list of str
     kind : str
-        Its class in the style.
+        The CSS class.
 
     Returns
     -------
@@ -107,19 +107,19 @@ def table(header, rows, kind="numbers"):
 
 
 def curve(x, y, caption, xlabel, *, top=None, percent=False, mark=None):
-    """One line over one axis, with every point's numbers at hand, as a figure.
+    """Return a figure with one curve; each of its points shows its numbers when the pointer is over it.
 
     Parameters
     ----------
     x, y : sequence of float
-        Growing x; points that are not finite are left out.
+        The points, with growing x; those whose y is not finite are left out.
     caption, xlabel : str
     top : float, optional
-        The highest value of the axis. Default: that of y, rounded up.
+        The highest value of the vertical axis. Default: the largest y, rounded up.
     percent : bool
-        Show y as a percentage.
+        Whether to show y as a percentage.
     mark : float, optional
-        Where to draw a vertical line.
+        The place of a vertical line.
 
     Returns
     -------
@@ -128,7 +128,8 @@ def curve(x, y, caption, xlabel, *, top=None, percent=False, mark=None):
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     xticks = ticks(max(x))
     yticks = ticks(top or max((b for _, b in points), default=0))
-    across, up = _scale(0, max(x), LEFT, WIDTH - RIGHT), _scale(0, yticks[-1], HEIGHT - BOTTOM, TOP)
+    across = _scale(0, max(x), LEFT, WIDTH - RIGHT)
+    up = _scale(0, yticks[-1], HEIGHT - BOTTOM, TOP)
     write = "{:.0%}".format if percent else "{:g}".format
     parts = [f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up(b)}" y2="{up(b)}"/>' for b in yticks]
     parts += [_text(LEFT - 6, up(b) + 4, write(b), "end") for b in yticks]
@@ -147,7 +148,7 @@ def curve(x, y, caption, xlabel, *, top=None, percent=False, mark=None):
 
 
 def ticks(top):
-    """Round numbers from 0 to at least ``top``, about five of them.
+    """Return about five round numbers from 0 to at least ``top``.
 
     Parameters
     ----------
@@ -165,12 +166,14 @@ def ticks(top):
 
 
 def picture(image, alt):
-    """One image ``(H, W, 1)`` or ``(H, W, 3)`` with values from 0 to 1, clipped to them, as an element of the page.
+    """Return an image as an element of the page.
 
     Parameters
     ----------
-    image : ndarray
+    image : ndarray, shape (H, W, 1) or (H, W, 3)
+        From 0 (black) to 1; other values are clipped.
     alt : str
+        The text in place of the image.
 
     Returns
     -------
@@ -180,12 +183,12 @@ def picture(image, alt):
 
 
 def png(image):
-    """The file content of an 8-bit PNG.
+    """Return the content of an 8-bit PNG file.
 
     Parameters
     ----------
     image : ndarray, shape (H, W, 1) or (H, W, 3)
-        From 0 (black) to 1.
+        From 0 (black) to 1; other values are clipped.
 
     Returns
     -------
@@ -200,7 +203,7 @@ def png(image):
 
 
 def _scale(low, high, start, end):
-    """From the numbers of an axis to places in the drawing."""
+    """Return the function from the numbers of an axis to coordinates in the drawing."""
     return lambda value: round(start + (end - start) * (value - low) / ((high - low) or 1), 2)
 
 

@@ -1,4 +1,4 @@
-"""One page that says how a model was attacked and what came of it."""
+"""A report on the robustness of a model: how it was attacked, and with what results."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from .worst import WorstCase, attacks_of, named, worst_case
 
 @dataclass(frozen=True)
 class Report:
-    """What is on the page.
+    """The results on the page.
 
     Attributes
     ----------
@@ -38,15 +38,15 @@ class Report:
 
 
 def radii(name, value):
-    """Return a list of radii, at least one, that grow."""
+    """Return the value, which must be a sequence of growing radii, as a list."""
     found = each(checks.size, least=1)(name, value)
     if sorted(set(found)) != found:
-        raise ValueError(f"{name} = {checks.shown(value)} must grow, the smallest first and each once")
+        raise ValueError(f"{name} = {checks.shown(value)} must grow: the smallest first and each once")
     return found
 
 
 def names_of(name, value):
-    """Return the value; refuse what is neither a sequence nor a dict."""
+    """Return the value if it is a sequence or a dict."""
     return value if isinstance(value, dict) else checks.sequence(name, value)
 
 
@@ -78,41 +78,42 @@ def report(
     shown=8,
     progress=False,
 ):
-    """Attack, and write a page of HTML: threat model, table, curves over ε and over steps, examples, doubts.
+    """Attack a model, and write an HTML page with the results.
 
-    The page needs nothing but itself: figures lie within it. It is written whole at the end, or not at all.
+    The page has the threat model, the signs of masked gradients, a table of the attacks, curves over ε and over steps,
+    and examples. It is self-contained, and is written completely at the end, or not at all.
 
     Parameters
     ----------
     path : str or path
-        The file to write; its folder must be there.
+        The file to write; its folder must exist.
     model : Model
     x : array, shape (N, *D)
-        A few hundred are quick. Images ``(N, H, W, 1)`` or ``(N, H, W, 3)`` are shown.
+        The examples; a few hundred take little time. The page shows images ``(N, H, W, 1)`` or ``(N, H, W, 3)``.
     y : array, shape (N,)
     threat : Set
     attacks : sequence of callable, or dict of str to callable
         As for ``worst_case``.
     eps : sequence of float, optional
-        The radii of the curve. Default: nine from 0 to twice that of the threat.
+        The radii of the curve. Default: nine radii from 0 to twice that of the threat.
     iterated : callable
-        The attack of the curve over steps and of the search for masked gradients; takes ``callback`` and ``steps``.
+        The attack for the curve over steps and the search for masked gradients; it takes ``callback`` and ``steps``.
     bits : int, optional
-        As for ``judge``: for all but the search for masked gradients.
+        As for ``judge``; not used in the search for masked gradients.
     black_box : callable, optional
         As for ``signs_of_masking``.
     rng : numpy.random.Generator, optional
         As for ``signs_of_masking``.
     class_names : sequence of str or dict of int to str, optional
-        The names of the labels, by label; for labels +1 and −1 a sequence names +1 first, as ``Dataset.only`` does.
-        Default: the labels.
+        The names of the labels, in their order or by label. For the labels +1 and −1 a sequence names +1 first, as
+        ``Dataset.only`` does. Default: the labels.
     setting : dict, optional
-        What else the numbers depend on, such as data and training: printed in the head.
+        What else the numbers depend on, such as data and training, for the head of the page.
     title : str
     shown : int
-        How many examples are shown, the first ones.
+        The number of examples that are shown, from the first on.
     progress : bool
-        Show bars on a terminal.
+        Whether to show bars on a terminal.
 
     Returns
     -------
@@ -121,9 +122,9 @@ def report(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; before any attack.
+        If an argument does not fit. It is raised before any attack.
     OSError
-        If the file cannot be written; before any attack.
+        If the file cannot be written. It is raised before any attack.
     """
     names = _names(class_names, tasks.of(model, logits(model, x[:1])))
     files.check_writable(path)
@@ -151,7 +152,7 @@ def report(
 
 
 def _names(names, task):
-    """The name of each label that the model can give, a dict; refuse names that do not cover them."""
+    """Return a dict of the names of all labels of the task; refuse names that do not cover them."""
     labels = list(task.every)
     if names is None:
         return {label: label for label in labels}
@@ -178,23 +179,24 @@ def _model(model):
 def _head(worst, setting):
     clean, robust = (f"{100 * float(row.mean()):.1f} %" for row in (worst.standing[0], worst.stands))
     rows = "".join(f"<dt>{page.escape(key)}</dt><dd>{page.escape(value)}</dd>" for key, value in setting.items())
-    lead = f"<b>{robust}</b> of the examples are classified rightly after every attack; {clean} when clean."
+    lead = f"<b>{robust}</b> of the examples are classified correctly after every attack; {clean} when clean."
     return f'<p class="lead">{lead}</p>\n<dl>{rows}</dl>'
 
 
 def _signs(signs, black_box):
-    """The findings, and what was looked for."""
+    """Return the findings, and a list of the signs that were searched for."""
     notes = [f'<p class="note"><b>{page.escape(f.sign)}</b>: {page.escape(f.words)}.</p>' for f in signs]
     looked_for = ", ".join(sign for sign in SIGNS if black_box or not sign.startswith("black box"))
-    verdict = "The accuracies on this page may be too high." if signs else "None found."
-    words = f"<p>Looked for: {looked_for}. {verdict}</p>"
+    verdict = "The accuracies on this page may be too high." if signs else "None was found."
+    words = f"<p>Searched for: {looked_for}. {verdict}</p>"
     return "\n".join(["<h2>Signs of masked gradients</h2>", *notes, words])
 
 
 def _curves(found, threat, attack):
-    """Accuracy over ε and over steps, loss over steps."""
+    """Return the curves: accuracy over ε and over steps, and loss over steps."""
     steps = range(len(found.over_steps.accuracy))
-    eps, mark = found.over_eps.eps, threat.radius if threat.radius <= found.over_eps.eps[-1] else None
+    eps = found.over_eps.eps
+    mark = threat.radius if threat.radius <= eps[-1] else None
     accuracy = partial(page.curve, top=1, percent=True)
     loss = found.over_steps.loss.mean(axis=1).tolist()
     figures = [
@@ -206,7 +208,7 @@ def _curves(found, threat, attack):
 
 
 def _examples(worst, model, x, y, delta_set, names):
-    """The first examples: clean, change, final input, each with its prediction; nothing where x holds no images."""
+    """Return a table of the examples, clean, change and final input with predictions; nothing if x are not images."""
     if x.ndim != 4 or x.shape[3] not in (1, 3):
         return []
     delta = worst.delta[: len(x)]
@@ -224,28 +226,28 @@ def _examples(worst, model, x, y, delta_set, names):
     rows = "\n".join(_row(*line) for line in lines)
     return [
         "<h2>Examples</h2>",
-        f"<p>The first {len(x)}, with the change of the attack that fooled them; none where they stand or were wrong "
-        "already. ✓ and ✗: the prediction is right or wrong.</p>",
+        f"<p>The first {len(x)}, each with the change that fooled the model; without a change if no attack fooled it "
+        "or the clean image was misclassified. ✓ and ✗: the prediction is right or wrong.</p>",
         f'<div class="scroll"><table class="examples">\n{rows}\n</table></div>',
     ]
 
 
 def _shown_range(threat, x):
-    """What is drawn black and white: the box, and where that has no end, the range of the images."""
+    """Return the values that are drawn black and white: the ends of the box, or of the range of x if infinite."""
     sides = (0, 1) if threat.pixels is None else (threat.pixels.lower, threat.pixels.upper)
     lower, upper = map(host, sides)
     return np.where(np.isfinite(lower), lower, x.min()), np.where(np.isfinite(upper), upper, x.max())
 
 
 def _magnification(delta):
-    """The whole number that makes the largest change visible and keeps it within half of the range."""
+    """Return the largest whole number by which the change may be multiplied so that it stays within half the range."""
     largest = float(abs(delta).max())
     return max(1, int(0.5 / largest + 1e-3)) if largest else 1
 
 
 def _captions(labels, y, names):
     kinds = [("right", "✓") if ok else ("wrong", "✗") for ok in labels == y]
-    words = [names.get(label, "no prediction") for label in labels.tolist()]  # where the logits are NaN
+    words = [names.get(label, "no prediction") for label in labels.tolist()]  # NaN logits have no prediction
     return [f'<span class="{kind}">{page.escape(w)} {m}</span>' for w, (kind, m) in zip(words, kinds, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Models × threats × attacks, here or spread over processes and machines."""
+"""Every combination of models, threats and attacks, in this process or in many."""
 
 import copy
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from .worst import attacks_of, describe, listed, named, stands
 
 @dataclass(frozen=True)
 class Sweep:
-    """Who stands in each combination.
+    """Which examples stand in each combination of model, threat and attack.
 
     Attributes
     ----------
     models, attacks : tuple of str
-        Their names, M and A of them.
+        The names of the M models and of the A attacks.
     threats : tuple of Set
-        T of them.
+        The T perturbation sets.
     stands : array of bool, shape (M, T, A, N)
-        Right when clean and after this attack alone.
+        Whether each example is classified correctly, clean and after this attack alone.
     """
 
     models: tuple
@@ -40,11 +40,11 @@ class Sweep:
 
     @property
     def accuracy(self):
-        """The robust accuracy, worst case over the attacks, ``(M, T)``."""
+        """The robust accuracy, which is the worst case over the attacks, ``(M, T)``."""
         return self.stands.all(axis=2).mean(axis=2)
 
     def table(self):
-        """A row for each model and threat, as Markdown."""
+        """Return a Markdown table with a row for each model and threat."""
         rows = [
             [self.models[m], describe(threat), *(f"{100 * float(a):.2f} %" for a in (*alone, self.accuracy[m, t]))]
             for m, models in enumerate(self.alone)
@@ -58,16 +58,16 @@ class Sweep:
 
 
 def executor_of(name, value):
-    """Refuse what has no ``submit``."""
+    """Return the value if it has ``submit``."""
     return checks.has(name, value, ("submit",), "an executor with submit")
 
 
 @checked(models=listed(checks.judged), y=anything, threats=threats_of, attacks=attacks_of, executor=executor_of)
 def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=False):
-    """Every attack on every model under every threat, each alone on all examples that are right when clean.
+    """Run every attack on every model under every threat, each on all examples that are classified correctly.
 
-    Combinations do not see each other: each begins with its own copy of the attack, a random generator inside of it
-    too, so that the result is the same wherever and in whatever order they are computed.
+    The combinations are independent. Each starts with its own copy of the attack and of the random generators in it, so
+    that the results do not depend on where and in what order they are computed.
 
     Parameters
     ----------
@@ -75,25 +75,26 @@ def sweep(models, x, y, threats, attacks, *, bits=None, executor=None, progress=
     x : array, shape (N, *D)
     y : array, shape (N,)
     threats : sequence of Set
-        Such as ``[Linf(eps).within(0, 1) for eps in grid]``.
+        The perturbation sets, such as ``[Linf(eps).within(0, 1) for eps in grid]``.
     attacks : sequence of callable, or dict of str to callable
-        As for ``worst_case``. For other processes they must pickle: no lambdas.
+        As for ``worst_case``. To run in other processes they must be picklable, which lambdas are not.
     bits : int, optional
         As for ``judge``.
     executor : concurrent.futures.Executor, optional
-        Where to compute: a ``ProcessPoolExecutor``, or ``dask.distributed.Client(...).get_executor()`` for a cluster.
-        Model, x and y travel with each combination. Default: here, one after the other.
+        Runs the combinations: a ``ProcessPoolExecutor``, or ``dask.distributed.Client(...).get_executor()`` for a
+        cluster. Model, x and y are sent with each combination. Default: one after the other in this process.
     progress : bool
-        Show a bar on a terminal.
+        Whether to show a bar on a terminal.
 
     Returns
     -------
     Sweep
     """
-    models, attacks = named(models), named(attacks)
+    models = named(models)
+    attacks = named(attacks)
     if not (models and threats and attacks):
         raise ValueError(
-            f"{len(models)} models, {len(threats)} threats and {len(attacks)} attacks: one of each at least"
+            f"{len(models)} models, {len(threats)} threats, {len(attacks)} attacks; at least one of each was expected"
         )
     cells = [
         (model, x, y, threat, attack, bits) for (_, model), threat, (_, attack) in product(models, threats, attacks)
@@ -110,7 +111,7 @@ def _results(cells, executor):
     futures = [executor.submit(_cell, *cell) for cell in cells]
     try:
         yield from (future.result() for future in futures)
-    finally:  # after an error the rest need not be computed
+    finally:  # after an error the remaining combinations are cancelled
         for future in futures:
             future.cancel()
 

@@ -1,4 +1,4 @@
-"""The worst case over attacks, example by example: all that counts is whether any of them succeeds."""
+"""The worst case over attacks: an example stands if none of them succeeds."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -17,19 +17,19 @@ from .judging import judge
 
 @dataclass(frozen=True)
 class WorstCase:
-    """What stood against attacks, one after the other, each on what stood against those before it.
+    """Which examples stand after a sequence of attacks, each of them run on the examples that were left.
 
     Attributes
     ----------
     threat : Set
     attacks : tuple of str
-        Their names, A of them.
+        The names of the A attacks.
     standing : array of bool, shape (A + 1, N)
-        Row 0: classified rightly when clean; row a: and after the first a attacks.
+        In row a, whether each example is classified correctly, clean and after each of the first a attacks.
     delta : array, shape (N, *D)
-        The change that fooled the example; 0 where it stands or was wrong from the start.
+        The change that fooled the model; 0 where the example stands or was misclassified when clean.
     bits : int or None
-        To which inputs were rounded before they were judged.
+        The number of bits to which inputs were rounded before they were judged.
     """
 
     threat: Any
@@ -40,16 +40,16 @@ class WorstCase:
 
     @property
     def stands(self):
-        """Which examples are right, clean and after every attack, ``(N,)``."""
+        """Whether each example is classified correctly, clean and after every attack, ``(N,)``."""
         return self.standing[-1]
 
     @property
     def accuracy(self):
-        """The share of them, the robust accuracy."""
+        """The robust accuracy: the share of examples that stand."""
         return float(self.stands.mean())
 
     def rows(self):
-        """For ``clean`` and each attack: name, share of what stood before that still stands, share of all."""
+        """Return for ``clean`` and each attack: name, accuracy on the examples that were left, accuracy on all."""
         shares = [float(row.mean()) for row in self.standing]
         before = [1.0, *shares[:-1]]
         return [
@@ -57,22 +57,22 @@ class WorstCase:
         ]
 
     def setting(self):
-        """What the numbers depend on, by name."""
+        """Return what the numbers depend on, a dict of text."""
         found = {"threat": describe(self.threat), "examples": f"{self.standing.shape[1]:,}"}
         return found | ({"rounded": f"to {self.bits} bits"} if self.bits else {})
 
     def cells(self):
-        """The header and the rows of the table, as text."""
+        """Return the header and the rows of the table, as text."""
         rows = [[name, f"{100 * alone:.2f} %", f"{100 * total:.2f} %"] for name, alone, total in self.rows()]
-        return ["accuracy", "of what stood", "of all"], rows
+        return ["accuracy", "of those left", "of all"], rows
 
     def table(self):
-        """The threat model and the numbers as Markdown."""
+        """Return the threat model and the table as Markdown."""
         return markdown(self.setting(), *self.cells())
 
 
 def listed(rule):
-    """Return the check of a list or a dict of things that each pass the rule."""
+    """Return a check of a list or a dict, each value of which passes the check ``rule``."""
     return lambda name, value: (each_by_name if isinstance(value, dict) else each)(rule)(name, value)
 
 
@@ -81,7 +81,9 @@ attacks_of = listed(taking("model", "x", "y", "threat"))
 
 @checked(model=checks.judged, attacks=attacks_of)
 def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
-    """Attack, judge, drop what has fallen, attack the rest: who stands against all attacks.
+    """Run the attacks one after the other, each on the examples that are left, and return which of them stand.
+
+    An example stands if it is classified correctly, clean and after every attack.
 
     Parameters
     ----------
@@ -90,13 +92,13 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     y : array, shape (N,)
     threat : Set
     attacks : sequence of callable, or dict of str to callable
-        ``attack(model, x, y, threat)`` that returns δ; for restarts, the same one again with other randomness. The
-        order changes how much there is to do, and the examples that a random attack is tried on; for attacks that are
-        not random it does not change who stands.
+        Functions ``attack(model, x, y, threat)`` that return δ. For restarts, repeat an attack with other random
+        numbers. The order changes the amount of work, and on which examples a random attack is run; for attacks that
+        are not random it does not change which examples stand.
     bits : int, optional
-        Inputs are rounded to so many bits before they are judged, the clean ones too; see ``judge``.
+        The number of bits to which all inputs, the clean ones too, are rounded before they are judged; see ``judge``.
     progress : bool
-        Show a bar on a terminal.
+        Whether to show a bar on a terminal.
 
     Returns
     -------
@@ -107,8 +109,10 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
     TypeError, ValueError
         If an argument, or the δ of an attack, does not fit.
     """
-    xp, attacks = namespace(x), named(attacks)
-    delta, delta_set = xp.zeros_like(x), threat.at(x)
+    xp = namespace(x)
+    attacks = named(attacks)
+    delta_set = threat.at(x)
+    delta = xp.zeros_like(x)
     standing = [~judge(model, x, y, delta, threat, bits=bits).success]
     for name, attack in bar(attacks, "attacks", shown=progress):
         left = xp.flatnonzero(standing[-1])
@@ -123,9 +127,9 @@ def worst_case(model, x, y, threat, attacks, *, bits=None, progress=False):
 
 
 def stands(model, x, y, threat, attacks, *, bits=None, progress=False):
-    """Which examples are classified rightly, clean and after every attack, ``(N,)``.
+    """Return whether each example is classified correctly, clean and after every attack, ``(N,)``.
 
-    Each attack is tried only on the examples that stood against those before it: only the worst case counts.
+    Each attack is run only on the examples that are left after the previous ones.
 
     Parameters
     ----------
@@ -140,9 +144,9 @@ def stands(model, x, y, threat, attacks, *, bits=None, progress=False):
 
 
 def robust_accuracy(model, x, y, threat, attacks, *, bits=None, progress=False):
-    """The share of examples that are classified rightly, clean and after every attack.
+    """Return the share of examples that are classified correctly, clean and after every attack.
 
-    ``worst_case(...)`` has the same number as its ``accuracy``, and a table with the threat model in its head.
+    It is ``worst_case(...).accuracy``; ``worst_case(...).table()`` also states the threat model.
 
     Parameters
     ----------
@@ -157,7 +161,7 @@ def robust_accuracy(model, x, y, threat, attacks, *, bits=None, progress=False):
 
 
 def named(things):
-    """Pairs of name and thing, from a dict or from a sequence of functions, ``partial`` functions or objects.
+    """Return pairs of name and value, from a dict or from a sequence of functions, ``partial`` functions or objects.
 
     Parameters
     ----------
@@ -171,7 +175,7 @@ def named(things):
 
 
 def describe(threat):
-    """The threat in words, a missing box too.
+    """Return the threat in words, which also say if it has no box.
 
     Parameters
     ----------
@@ -185,7 +189,7 @@ def describe(threat):
 
 
 def _word(thing):
-    """A function by its name, a partial one with its options, anything else by its type, a number as it is."""
+    """Return the name of a function, of a partial one with its options, of another object's type; or a number."""
     if isinstance(thing, partial):
         options = [*map(_word, thing.args), *(f"{key}={_word(value)}" for key, value in thing.keywords.items())]
         return f"{_word(thing.func)}({', '.join(options)})"

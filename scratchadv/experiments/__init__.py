@@ -1,12 +1,12 @@
 """The experiments of the slides, each a folder and a command: ``scratchadv reproduce NAME``.
 
-In the folder of an experiment are its light description (``__init__.py``), what it measures (``experiment.py``), its
-pictures (``figures.py``), and its results (``README.md``, made from the ``result.json`` beside it).
+The folder of an experiment contains its short description (``__init__.py``), its measurements and tables
+(``experiment.py``), its figures (``figures.py``), and its results (``README.md``, made from ``result.json``).
 """
 
 from importlib import import_module
 
-# In the order in which they are read.
+# In the order in which they should be read.
 NAMES = (
     "linear",
     "networks",
@@ -20,7 +20,7 @@ NAMES = (
 
 
 def about_of(name):
-    """Return the light description of an experiment; this loads neither NumPy nor matplotlib.
+    """Return the short description of an experiment, without loading NumPy or matplotlib.
 
     Parameters
     ----------

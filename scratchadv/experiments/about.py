@@ -1,23 +1,23 @@
-"""What the command line says of an experiment; it loads nothing, so that ``--help`` answers at once."""
+"""What the command line says about an experiment. This file loads nothing, so that ``--help`` answers at once."""
 
 from typing import NamedTuple
 
 
 class About(NamedTuple):
-    """The light facts of an experiment.
+    """The short description of an experiment.
 
     Attributes
     ----------
     name : str
-        That of its folder, and of its command: ``scratchadv reproduce NAME``.
+        The name of its folder and of its command, ``scratchadv reproduce NAME``.
     eps : float
         The default radius ε.
     summary : str
-        Its line in the list of experiments.
+        The line in the list of experiments.
     description : str
-        What ``--help`` says.
+        The text of ``--help``.
     quick : str, optional
-        What ``--quick`` does; None where there is only the full run.
+        What ``--quick`` does; None if there is only the full run.
     """
 
     name: str

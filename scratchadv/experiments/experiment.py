@@ -1,4 +1,4 @@
-"""What an experiment is, and the one function that runs them all."""
+"""The parts of an experiment, and the function that runs every experiment."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from .table import page
 
 @dataclass(frozen=True)
 class Setup:
-    """What is attacked, and the setting.
+    """The trained models, the data and the setting of a run.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Setup:
         The trained models by their names.
     data : Dataset
     plan : dataclass
-        How much of everything: the plan of the full run, or that of the quick one.
+        The sizes and budgets of the full run, or those of the quick run.
     eps : float
         The radius ε.
     seed : int
@@ -38,20 +38,20 @@ class Setup:
 
     @property
     def mnist(self):
-        """Whether the data are MNIST, which the published numbers are about."""
+        """Whether the data are MNIST, for which the published numbers hold."""
         return self.data.source.startswith("MNIST")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an experiment has found.
+    """The measurements of an experiment.
 
     Attributes
     ----------
     numbers : dict
-        What ``result.json`` holds beside the setting: numbers, text, lists and dicts with text as keys.
+        The part of ``result.json`` that is measured: numbers, text, lists, and dicts with text as keys.
     kept : object
-        What only the figures need, such as the perturbations.
+        Other results that the figures need, such as the perturbations.
     """
 
     numbers: dict
@@ -60,29 +60,29 @@ class Measured:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of the slides: what is its own. :func:`run` does the rest.
+    """An experiment of the slides, as the parts in which experiments differ. :func:`run` runs it.
 
     Attributes
     ----------
     about : About
-        Name, default ε, and what the command line says.
+        The name, the default ε, and the texts for the command line.
     full, quick : dataclass
-        The plans: how much of everything. ``quick`` is None where there is only the full run.
+        The plans, which are the sizes and budgets of the runs. ``quick`` is None if there is only the full run.
     train : callable
         ``train(plan, data, eps, seed, cache, report)`` trains the models, or takes them from the cache, and returns the
         ``Setup``.
     measure : callable
-        ``measure(setup, report)`` attacks, and returns what it has found as ``Measured``.
+        ``measure(setup, report)`` runs the attacks and returns the results as ``Measured``.
     describe : callable
         ``describe(setup)`` returns the whole setting as a dict of text, for the head of the tables.
     tables : callable
-        ``tables(result)`` returns a list of ``Table``. It needs nothing but what ``result.json`` holds.
+        ``tables(result)`` returns a list of ``Table``. It needs only the content of ``result.json``.
     figures : callable
-        ``figures(setup, measured)`` draws, and returns a dict of file name to figure.
+        ``figures(setup, measured)`` draws the figures, and returns a dict from file names to figures.
     published : dict
         The published numbers (``Published``) by the keys under which ``tables`` looks them up.
     ahead : callable, optional
-        ``ahead(plan, data)`` says in a sentence what is going to happen, and how long it will take.
+        ``ahead(plan, data)`` returns a sentence that says what is going to happen, and how long it will take.
     """
 
     about: About
@@ -97,7 +97,7 @@ class Experiment:
     ahead: Callable | None = None
 
     def plan(self, quick):
-        """Return the plan of the full run or of the quick one; refuse ``quick`` where there is no quick run."""
+        """Return the plan of the full run or of the quick run; refuse ``quick`` if there is no quick run."""
         if quick and self.quick is None:
             raise ValueError(f"quick = {quick}: the experiment {self.about.name!r} has no quick run")
         return self.quick if quick else self.full
@@ -108,9 +108,9 @@ class Experiment:
         Parameters
         ----------
         result : dict
-            What ``result.json`` holds.
+            The content of ``result.json``.
         level : int
-            The level of the titles: 1 for ``# Title``.
+            The level of the titles, 1 for ``# Title``.
 
         Returns
         -------
@@ -120,35 +120,35 @@ class Experiment:
 
 
 def run(experiment, data="auto", eps=None, seed=0, quick=False, *, out, cache=None, report=say):
-    """Train, attack, and write tables, numbers and figures.
+    """Run an experiment: train, attack, and write tables, numbers and figures.
 
     Parameters
     ----------
     experiment : Experiment
     data : {"auto", "mnist", "strokes"}
     eps : float, optional
-        Radius of the ℓ∞ ball, in pixels of [0, 1]. Default: that of the experiment.
+        The radius of the ℓ∞ ball, in pixels of [0, 1]. Default: that of the experiment.
     seed : int
     quick : bool
-        All of it on less data.
+        Whether to run the quick plan, with less data.
     out : path
         The folder for ``table.md``, ``result.json`` and the figures.
     cache : path, optional
         Where trained models are kept. Default: the user's cache.
     report : callable
-        Takes each line of the report.
+        Receives each line of the report.
 
     Returns
     -------
     dict
-        What ``result.json`` holds.
+        The content of ``result.json``.
 
     Raises
     ------
     TypeError, ValueError
-        If ε or the seed does not fit; before any work.
+        If ε or the seed does not fit. It is raised before any work.
     OSError
-        If the folder cannot be made or written to; before any work.
+        If the folder cannot be made or written to. It is raised before any work.
     """
     began = time.perf_counter()
     plan = experiment.plan(quick)
@@ -164,7 +164,7 @@ def run(experiment, data="auto", eps=None, seed=0, quick=False, *, out, cache=No
 
 
 def result_of(experiment, setup, measured):
-    """Return what ``result.json`` holds: the setting, as facts and in words, and the numbers.
+    """Return the content of ``result.json``: the setting, as numbers and in words, and the measurements.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""The results that the READMEs show: stored in ``result.json``, and shown between markers.
+"""The results in the READMEs, which are stored in ``result.json`` and written between two markers.
 
-    python -m scratchadv.experiments.readme                        # write all tables anew from the stored results
-    python -m scratchadv.experiments.readme linear results/linear  # store the result of a run first
+    python -m scratchadv.experiments.readme                        # rewrite all tables from the stored results
+    python -m scratchadv.experiments.readme linear results/linear  # first store the result of a run
 
-Every experiment has a ``README.md`` in its folder. The one of the repository shows six rows of the linear experiment.
+Every experiment has a ``README.md`` in its folder. That of the repository shows six rows of the linear experiment.
 """
 
 import sys
@@ -20,22 +20,22 @@ FRONT = HERE.parents[1] / "README.md"
 
 
 def markers(name):
-    """Return the lines that begin and end what an experiment writes."""
+    """Return the lines between which the tables of an experiment are written."""
     return f"<!-- scratchadv reproduce {name}: begin -->\n", f"<!-- scratchadv reproduce {name}: end -->"
 
 
 def block(name, result):
-    """Return what stands between the markers in the README of an experiment: its tables under the whole setting."""
+    """Return the text between the markers in the README of an experiment: its setting and its tables."""
     return load(name).page(result, level=3)
 
 
 def front_block(result):
-    """Return what stands between the markers of the linear experiment on the front page: the six test errors."""
+    """Return the text between the markers in the README of the repository: six test errors of the linear experiment."""
     return markdown({}, *error_rows(result)).lstrip("\n")
 
 
 def shown(text, name):
-    """Return what stands between the markers of an experiment; None where there are none."""
+    """Return the text between the markers of an experiment; None if there are no markers."""
     begin, end = markers(name)
     _, found, rest = text.partition(begin)
     inside, ended, _ = rest.partition(end)
@@ -43,7 +43,7 @@ def shown(text, name):
 
 
 def filled(text, name, inside):
-    """Return the text with something else between the markers of an experiment.
+    """Return the text with ``inside`` between the markers of an experiment.
 
     Raises
     ------
@@ -59,33 +59,33 @@ def filled(text, name, inside):
 
 
 def stored(name):
-    """Return the stored result of an experiment; None where there is none."""
+    """Return the stored result of an experiment; None if there is none."""
     path = HERE / name / RESULT
     return read_json(path) if path.exists() else None
 
 
 def store(name, folder):
-    """Keep the result of a run beside the README of its experiment.
+    """Store the result of a run in the folder of its experiment.
 
     Parameters
     ----------
     name : str
     folder : path
-        What ``scratchadv reproduce NAME --out`` has written.
+        The folder that ``scratchadv reproduce NAME --out`` has written.
 
     Raises
     ------
     ValueError
-        If the result is that of another experiment.
+        If the result belongs to another experiment.
     """
     result = read_json(Path(folder) / RESULT)
     if result["experiment"] != name:
-        raise ValueError(f"{folder} holds a result of {result['experiment']!r}, not of {name!r}")
+        raise ValueError(f"{folder} contains a result of {result['experiment']!r}, not of {name!r}")
     write_json(HERE / name / RESULT, result)
 
 
 def show():
-    """Write every stored result into the README of its experiment, and the linear one on the front page too."""
+    """Write every stored result into the README of its experiment, and the linear one also into the repository's."""
     pages = [(HERE / name / "README.md", name, block) for name in NAMES]
     if FRONT.exists() and shown(FRONT.read_text(encoding="utf-8"), "linear") is not None:
         pages.append((FRONT, "linear", lambda name, result: front_block(result)))

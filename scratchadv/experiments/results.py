@@ -1,4 +1,4 @@
-"""The folder of results: checked before any work, and written whole or not at all."""
+"""The folder of results, which is checked before any work. Files are written completely or not at all."""
 
 import json
 import time
@@ -12,7 +12,7 @@ TABLE, RESULT = "table.md", "result.json"
 
 
 def prepare(out, eps, seed):
-    """Check what an experiment is given and make its folder, before any work.
+    """Check the arguments of an experiment and make its folder, before any work.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def prepare(out, eps, seed):
     Returns
     -------
     pathlib.Path, float, int
-        The folder, ε and the seed, as Python's own numbers.
+        The folder, ε and the seed.
 
     Raises
     ------
@@ -32,7 +32,9 @@ def prepare(out, eps, seed):
     OSError
         If the folder cannot be made, or the results cannot be written into it.
     """
-    eps, seed, out = checks.size("eps", eps), checks.count("seed", seed), Path(out)
+    eps = checks.size("eps", eps)
+    seed = checks.count("seed", seed)
+    out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -43,7 +45,7 @@ def prepare(out, eps, seed):
 
 
 def write_json(path, result):
-    """Write a result as JSON, whole or not at all."""
+    """Write a result as JSON, completely or not at all."""
     write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -53,7 +55,7 @@ def read_json(path):
 
 
 def publish(out, began, page, result, figures, report):
-    """Write ``table.md`` and ``result.json``, then the figures, and report the tables and how long all took.
+    """Write ``table.md`` and ``result.json``, then the figures, and report the tables and the time of the run.
 
     The tables are reported even if they cannot be written, and written even if they cannot be reported.
 
@@ -62,14 +64,14 @@ def publish(out, began, page, result, figures, report):
     out : pathlib.Path
         The folder, which exists.
     began : float
-        ``time.perf_counter()`` at the beginning.
+        ``time.perf_counter()`` at the start of the run.
     page : str
         The tables.
     result : dict
     figures : callable
-        Returns a dict of file name to figure. The figures are drawn last, so that one that fails costs no number.
+        Returns a dict from file names to figures. It is called last, so that no number is lost if drawing fails.
     report : callable
-        Takes each line of the report.
+        Receives each line of the report.
     """
     try:
         write_text(out / TABLE, page)

@@ -1,17 +1,17 @@
-"""The tables of an experiment, and the numbers of papers that stand in them."""
+"""The tables of an experiment, and the published numbers in them."""
 
 from typing import NamedTuple
 
 from ..support.tables import escape
 from ..support.tables import markdown as table
 
-# How a published number is known: read in the slides or printed by a public rerun of the same code (seen), read in the
-# paper's abstract, read in someone else's text or code (quoted), or from memory (recalled).
+# The source of a published number: the slides or a public rerun of the same code (seen), the abstract of the paper,
+# a text or code by others (quoted), or memory (recalled).
 MARKS = ("seen", "abstract", "quoted", "recalled")
 
 
 class Published(NamedTuple):
-    """A published number, in words, and how it is known.
+    """A published number, as text, and its source.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Published(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its title, its header, its rows of cells, and what is said above it.
+    """A table with a title and notes.
 
     Attributes
     ----------
     title : str
     header : list of str
     rows : list of list of str
-    notes : dict of str to str
+    notes : dict of str to str, optional
         Printed as a list above the table.
     """
 
@@ -47,7 +47,7 @@ class Table(NamedTuple):
 
 
 def page(setting, tables, level=1):
-    """Return tables in Markdown, the first of them under the whole setting of the experiment.
+    """Return tables in Markdown; the setting of the experiment is printed above the first of them.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def page(setting, tables, level=1):
         Everything that the numbers depend on.
     tables : list of Table
     level : int
-        The level of the titles: 1 for ``# Title``.
+        The level of the titles, 1 for ``# Title``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Models of scikit-learn as models that can be attacked."""
+"""Linear models of scikit-learn as models with gradients, which can be attacked."""
 
 import numpy as np
 
@@ -8,28 +8,36 @@ from ..models import SoftmaxRegression
 
 
 def _linear_technique(name, value):
-    """Refuse what has no linear scores."""
+    """Return the value if it has linear scores."""
     return checks.has(name, value, ("coef_", "intercept_", "classes_"), "a fitted linear technique of scikit-learn")
 
 
 @checked(technique=_linear_technique)
 def linear_scores(technique):
-    r"""The scores :math:`z = x W + b` of a linear technique of scikit-learn as a model that can be attacked.
+    r"""Return a model whose logits are the scores :math:`z = x W + b` of a linear technique of scikit-learn.
 
     Parameters
     ----------
     technique : sklearn.linear_model.LogisticRegression, sklearn.svm.LinearSVC, ...
-        Fitted, with three or more classes 0 to K − 1.
+        A fitted model with three or more classes, 0 to K − 1.
 
     Returns
     -------
     SoftmaxRegression
-        Its loss is the cross-entropy, whatever the technique was trained with.
+        Its loss is the cross-entropy, whatever loss the technique was trained with.
+
+    Raises
+    ------
+    TypeError
+        If the technique is not a fitted linear model.
+    ValueError
+        If its classes are not 0 to K − 1 with K ≥ 3.
     """
     weight = technique.coef_
     if list(technique.classes_) != list(range(len(weight))):
         raise ValueError(
-            f"technique: classes {list(technique.classes_)} and {len(weight)} scores; 0 to K − 1 were expected"
+            f"technique has the classes {list(technique.classes_)} and {len(weight)} scores; "
+            "the classes 0 to K − 1 and K scores were expected"
         )
     model = SoftmaxRegression(weight.shape[1], len(weight), dtype=weight.dtype)
     model.params = dict(zip(model.params, (np.ascontiguousarray(weight.T), technique.intercept_), strict=True))

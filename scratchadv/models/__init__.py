@@ -1,4 +1,4 @@
-"""Models with hand-written gradients, and ``Taped`` for the rest; attacks know them by :class:`Model` only."""
+"""Models with hand-written gradients, and ``Taped`` for all others. Attacks use only what :class:`Model` promises."""
 
 from .cnn import CNN
 from .logistic import LogisticRegression

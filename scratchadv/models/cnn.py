@@ -11,19 +11,20 @@ TUTORIAL = (Conv(32), Conv(32, stride=2), Conv(64), Conv(64, stride=2))
 
 
 class CNN(Network):
-    """Convolutions with ReLU, then dense layers; by default the tutorial's network for MNIST.
+    """Convolutions with ReLU, followed by dense layers; by default the tutorial's network for MNIST.
 
     Parameters
     ----------
     shape : (int, int, int)
-        H, W, C of an image.
+        Height, width and channels of an image.
     convs : sequence of Conv
+        The convolutions, each followed by ReLU.
     widths : sequence of int
-        Hidden dense widths and the number of classes.
+        The widths of the hidden dense layers, and last the number of classes.
     rng : numpy.random.Generator, optional
         Draws the parameters; the default is seeded with 0.
     dtype : dtype
-        Of the parameters: float32 or float64.
+        The dtype of the parameters: float32 or float64.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from ..tasks import Binary
 
 
 class LogisticRegression:
-    r"""One logit, linear in x.
+    r"""Logistic regression: one logit, linear in x.
 
     .. math:: z = \theta^T x + \theta_0, \qquad \nabla_x z = \theta, \quad \nabla_\theta z = x, \quad
               \partial z / \partial \theta_0 = 1
@@ -21,10 +21,15 @@ class LogisticRegression:
     Parameters
     ----------
     theta : array, shape D
-        The shape of one example. float32 or float64.
+        The weights, shaped like one example; float32 or float64.
     theta0 : float
+        The bias.
 
-    Source: slide "Linear Models". Labels are −1/+1; τ(z) is the probability of +1.
+    Notes
+    -----
+    Labels are −1 and +1, and τ(z) is the probability of +1.
+
+    Source: slide "Linear Models".
     """
 
     loss = logistic
@@ -39,23 +44,26 @@ class LogisticRegression:
     @classmethod
     @checked
     def initial(cls, shape, rng, dtype=np.float32):
-        r"""Every parameter uniform in :math:`\pm 1/\sqrt{P}` for P components, where the tutorial's runs start."""
+        r"""Draw every parameter uniformly from :math:`\pm 1/\sqrt{D}`, as the tutorial does, for D numbers in x."""
         bound = 1 / math.sqrt(math.prod(shape))
         theta = rng.uniform(-bound, bound, shape).astype(dtype)
         return cls(theta, rng.uniform(-bound, bound))
 
     def logits(self, x):
-        """Z = θᵀx + θ0, shape ``(N,)``, in the dtype of x."""
+        """Return the logits z = θᵀx + θ0, shape ``(N,)``, in the dtype of x."""
         theta, theta0 = self._params_like(x)
         return rows(x) @ theta.ravel() + theta0
 
     def vjp_x(self, x):
-        """Z, and dz to dz θ."""
+        """Return the logits, and the pullback from dz to the gradient in x, dz θ."""
         theta, _ = self._params_like(x)
         return self.logits(x), lambda dz: per_row(dz, x) * theta
 
     def vjp_theta(self, x):
-        """Z, and dz to the sums of dz x and of dz, in the dtype of the parameters."""
+        """Return the logits, and the pullback from dz to the gradients in θ and θ0, the sums of dz x and of dz.
+
+        The gradients have the dtype of the parameters.
+        """
         dtype = self.params["theta"].dtype
         x = snapshot(x)
 

@@ -10,22 +10,23 @@ ACTIVATIONS = {"relu": ReLU, "tanh": Tanh}
 
 
 class MLP(Network):
-    """Dense layers with an activation between them.
+    """A multilayer perceptron: dense layers with an activation between them.
 
     Parameters
     ----------
     widths : sequence of int
-        Inputs, hidden widths, classes: ``(784, 200, 10)`` is the tutorial's 2-layer net. Images are flattened.
+        The number of inputs, the hidden widths and the number of classes: ``(784, 200, 10)`` is the tutorial's 2-layer
+        network. Images are flattened.
     activation : {"relu", "tanh"}
     rng : numpy.random.Generator, optional
         Draws the parameters; the default is seeded with 0.
     dtype : dtype
-        Of the parameters: float32 or float64.
+        The dtype of the parameters: float32 or float64.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit: there are fewer than two widths, for example.
+        If an argument does not fit, for example if there are fewer than two widths.
     """
 
     @checked(widths=each(whole(1), least=2), activation=one_of(*ACTIVATIONS))
@@ -37,7 +38,7 @@ class MLP(Network):
 
 
 class SoftmaxRegression(MLP):
-    r"""The linear model with K classes: :math:`z = x W + b`, an MLP without hidden layers.
+    r"""The linear model for K classes, :math:`z = x W + b`: an MLP without hidden layers.
 
     Parameters
     ----------

@@ -8,23 +8,24 @@ from ..tasks import Classes
 
 
 class SoftNeighbours:
-    r"""Nearest neighbours made smooth, so that they have a gradient: every training example votes, near ones more.
+    r"""A smooth nearest-neighbour classifier, which has a gradient: every training example votes, near ones more.
 
     .. math::
         z_k = \log \sum_{i: y_i = k} e^{-\lVert x - x_i \rVert_2^2 / T}, \qquad
         \nabla_x z_k = \frac 2 T \left(\sum_{i: y_i = k} w_i x_i - x\right), \quad
         w_i = e^{-\lVert x - x_i \rVert_2^2 / T - z_k}
 
-    The softmax of z is the soft nearest-neighbour vote; as T → 0 the largest logit is the class of the nearest one.
+    The softmax of z is the soft nearest-neighbour vote. As T → 0 the class of the largest logit becomes the class of
+    the nearest training example.
 
     Parameters
     ----------
     x : array, shape (M, *D)
         The training examples.
     y : array of int, shape (M,)
-        0 to K − 1, each there at least once.
+        Their labels, 0 to K − 1; every class has at least one example.
     temperature : float
-        T, in the units of x².
+        The temperature T, in units of x².
 
     Source: Papernot, McDaniel and Goodfellow (2016), "Transferability in machine learning", after Goldberger
     et al. (2004).
@@ -44,12 +45,13 @@ class SoftNeighbours:
         self.activations = 2 * len(x)
 
     def logits(self, x):
-        """Z, ``(N, K)``."""
+        """Return the logits, shape ``(N, K)``."""
         return self.vjp_x(x)[0]
 
     def vjp_x(self, x):
-        """Z, and dz to its gradient by x."""
-        flat, classes = rows(x), [c.astype(x.dtype, copy=False) for c in self.params.values()]
+        """Return the logits, and the pullback from dz to the gradient in x."""
+        flat = rows(x)
+        classes = [c.astype(x.dtype, copy=False) for c in self.params.values()]
         votes = [-_squared_distances(flat, c) / self.temperature for c in classes]
         z = [log_sum_exp(vote) for vote in votes]
 
@@ -62,5 +64,5 @@ class SoftNeighbours:
 
 
 def _squared_distances(x, c):
-    """‖x_n − c_m‖², shape (N, M)."""
+    """Return ‖x_n − c_m‖², shape (N, M)."""
     return (x * x).sum(axis=1)[:, None] + (c * c).sum(axis=1) - 2 * (x @ c.T)

@@ -1,4 +1,4 @@
-"""All that an attack, a training loop or an evaluation knows of a model."""
+"""All that an attack, a training loop or an evaluation knows about a model."""
 
 from typing import Any, Protocol
 
@@ -12,14 +12,17 @@ from ..parallel import map_chunks
 
 
 class Model(Protocol):
-    """Logits and two pullbacks; nothing is stored between calls, so calls nest and run in threads."""
+    """A model: its logits and two pullbacks.
+
+    A model stores nothing between calls, so that calls may be nested and may run in several threads.
+    """
 
     params: dict[str, Any]
     loss: Loss
-    task: tasks.Task  # optional: without it the shape of the logits says what they mean
+    task: tasks.Task  # optional; without it the shape of the logits decides what they mean
 
     def logits(self, x):
-        """Return the logits z of each example, shaped as the task says: ``(N,)`` or ``(N, K)``."""
+        """Return the logits z of the examples, shape ``(N,)`` or ``(N, K)`` according to the task."""
 
     def vjp_x(self, x):
         """Return z and the pullback from ``dz``, shaped like z, to the gradient in x, shaped like x."""
@@ -29,12 +32,12 @@ class Model(Protocol):
 
 
 def labels_of(z):
-    """Return the labels of logits, ``(N,)``, where their shape alone says what they mean; ``NO_LABEL`` for NaN."""
+    """Return the labels of logits whose shape alone decides what they mean, ``(N,)``; ``NO_LABEL`` for NaN."""
     return tasks.task_of(z).decode(z)
 
 
 def logits(model, x):
-    """Return ``model.logits(x)``, computed in chunks: for many examples at once."""
+    """Return ``model.logits(x)``, computed in chunks so that x may hold many examples."""
     return map_chunks(lambda x: (model.logits(x),), model, x)[0]
 
 
@@ -44,40 +47,43 @@ def clean_logits(model, x):
     Raises
     ------
     ValueError
-        If any of them is NaN: such a model has no accuracy.
+        If any of them is NaN, because such a model has no accuracy.
     """
     z = logits(model, x)
     return tasks.of(model, z).check_logits(z)
 
 
 def refuse_nan(model, x, z):
-    """Refuse a model whose logits are NaN at x; it is asked again only if those at x + δ, which are z, hold NaN."""
+    """Refuse a model whose logits at x are NaN.
+
+    The model is evaluated at x only if z, its logits at x + δ, contain NaN.
+    """
     if namespace(z).isnan(z).any():
         clean_logits(model, x)
 
 
 def predict(model, x):
-    """Return the labels that the model gives to x, ``(N,)``; raises ValueError where its logits are NaN."""
+    """Return the labels that the model predicts for x, ``(N,)``; raise ValueError if any of its logits is NaN."""
     z = clean_logits(model, x)
     return tasks.of(model, z).decode(z)
 
 
 def vjp_x(model, x):
-    """Return the logits and the pullback from dz to the gradient in x, as attacks ask for it: always finite.
+    """Return the logits, and the pullback from dz to the gradient in x with all its entries finite, for attacks.
 
-    An entry of the gradient that is NaN counts as zero, and an infinite one as its sign. One such entry (the slope of a
-    square root at a black pixel) would otherwise end the search on the whole image.
+    An entry that is NaN counts as 0, and an infinite one as its sign. Otherwise a single such entry, for example the
+    slope of a square root at a black pixel, would end the search on the whole image.
     """
     z, pull = model.vjp_x(x)
     return z, lambda dz: finite(pull(dz))
 
 
 def finite(g):
-    """Return the gradient with 0 for NaN and ±1 for ±infinity; the same array where nothing is to be done."""
+    """Return the gradient with 0 in place of NaN and ±1 in place of ±∞; the same array if all entries are finite."""
     xp = namespace(g)
     flat = g.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        length = xp.dot(flat, flat)  # one number to look at; where it overflows, every entry is looked at
+        length = xp.dot(flat, flat)  # a single number to test; only if it is not finite are all entries tested
     if xp.isfinite(length):
         return g
     return xp.where(xp.isfinite(g), g, xp.where(xp.isnan(g), 0, xp.sign(g))).astype(g.dtype)
@@ -90,7 +96,7 @@ def loss_and_gradient(model, loss, x, y):
 
 
 def jacobian(model, x):
-    """Return all logits of each example and their gradients in x; one pull for each logit of an example.
+    """Return all logits of the examples and their gradients in x; the pullback is applied once for each class.
 
     Returns
     -------

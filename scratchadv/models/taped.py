@@ -1,4 +1,4 @@
-"""Any differentiable function as a model: the engine does the gradients."""
+"""Any differentiable function as a model, with gradients from automatic differentiation."""
 
 import numpy as np
 
@@ -11,33 +11,34 @@ from ..losses import cross_entropy
 
 
 class Taped:
-    r"""A function of tensors with the interface of a model.
+    r"""A model made from a function of tensors.
 
     .. math:: z = f(\theta, x)
 
-    Everything that attacks and training ask of a model is a pullback, and ``engine.vjp`` gives pullbacks: nothing is
-    derived by hand. For a network behind an autoencoder, a network behind a preprocessing step, an idea of today.
+    Attacks and training need only pullbacks from a model, and ``engine.vjp`` computes them, so that no gradient is
+    derived by hand. Use it for a network behind an autoencoder or a preprocessing step, or to try out an idea.
 
     Parameters
     ----------
     f : callable
-        ``f(params, x)``, with a dict of arrays or tensors and a tensor of shape ``(N, *D)``, gives the logits, a
-        tensor of N rows. It is written with Python's operators and the functions of ``engine.ops``.
+        ``f(params, x)``, where params is a dict of arrays or tensors and x a tensor of shape ``(N, *D)``, returns the
+        logits, a tensor with N rows. It is written with Python's operators and the functions of ``engine.ops``.
     params : dict of str to float array
-        Replace a parameter, ``model.params["bias"] = bias - step``, rather than overwrite it, between ``vjp_x`` or
-        ``vjp_theta`` and the last use of the pullback, which works with the arrays of the forward pass: copies of all
-        parameters would take too long. x and the logits may be overwritten.
+        The parameters. A pullback uses the arrays of its forward pass, since copying all of them would take too long.
+        As long as it is needed, replace a parameter (``model.params["bias"] = bias - step``) and do not overwrite it;
+        x and the logits may be overwritten.
     shape : tuple of int, optional
-        The shape of one example: x of another shape is refused, and f is run once to see how many examples fit the
-        cache together.
+        The shape of one example. If it is given, x of another shape is refused, and f is run once to find out how many
+        examples fit into the cache together.
     loss : Loss
+        The loss that training minimises and attacks increase.
     task : Task, optional
-        What the logits mean. Without it their shape says so.
+        What the logits mean. Default: their shape decides.
 
     Attributes
     ----------
     activations : int
-        How many numbers f computes for one example; 0 (unknown) without ``shape``.
+        The number of values that f computes for one example; 0 (unknown) without ``shape``.
 
     Examples
     --------
@@ -58,21 +59,21 @@ class Taped:
             self.activations = self._count()
 
     def logits(self, x):
-        """Z, in the dtype of x."""
-        return self.vjp_x(x)[0]  # by the tape: a tensor's += leaves the caller's x alone, an array's does not
+        """Return the logits, in the dtype of x."""
+        return self.vjp_x(x)[0]  # with tensors, whose += does not change the caller's x, as that of an array would
 
     def vjp_x(self, x):
-        """Z, and dz to the gradient by x."""
+        """Return the logits, and the pullback from dz to the gradient in x."""
         checks.one_side(x, *self.params.values())
         theta = {name: value.astype(x.dtype, copy=False) for name, value in self.params.items()}
         z, pull = vjp(lambda tensor: self._rows(theta, tensor), x, shared=theta.values())
         return z, lambda dz: pull(dz)[0]
 
     def vjp_theta(self, x):
-        """Z, and dz to the gradients by the parameters, in the dtype of the parameters."""
+        """Return the logits, and the pullback from dz to the gradients in the parameters, in their dtype."""
         checks.one_side(x, *self.params.values())
 
-        def f(x, *theta):  # x too is a tensor, as f expects
+        def f(x, *theta):  # x is a tensor too, as self.f expects
             return self._rows({name: t.astype(x.dtype) for name, t in zip(self.params, theta, strict=True)}, x)
 
         z, pull = vjp(f, x, *self.params.values(), shared=self.params.values())
@@ -80,9 +81,9 @@ class Taped:
         return z, lambda dz: dict(zip(names, pull(dz)[1:], strict=True))
 
     def _count(self):
-        """How many numbers stand on the tape of one example."""
+        """Return how many values the tape of one example holds."""
         some = next(iter(self.params.values()), np.zeros(()))
-        x = like(np.random.default_rng(0).random((1, *self.shape)), some)  # not constant: f may normalise
+        x = like(np.random.default_rng(0).random((1, *self.shape)), some)  # not constant, because f may normalise
         count = 0
 
         def f(tensor):
@@ -99,11 +100,11 @@ class Taped:
         return count
 
     def _rows(self, theta, x):
-        """Whatever f gives; refuse what has not one row an example."""
+        """Return what f computes; refuse it unless it has one row for each example."""
         if self.shape not in (None, x.shape[1:]):
             raise ValueError(f"x has shape {x.shape}; examples of shape {self.shape} were expected")
         z = self.f(theta, x)
         if getattr(z, "shape", ())[:1] != x.shape[:1]:
             found = f"shape {z.shape}" if hasattr(z, "shape") else repr(z)
-            raise ValueError(f"f gives {found} for {len(x)} examples; one row an example was expected")
+            raise ValueError(f"f returns {found} for {len(x)} examples; one row for each example was expected")
         return z

@@ -1,7 +1,7 @@
-"""Models around another model: what a wrapper does not answer itself, the model inside answers.
+"""Wrappers around a model, and the counting of queries.
 
-``Around`` is the base of every wrapper, ``Watched`` the wrapper that counts, and ``Ledger`` the counts by themselves,
-which a wrapper keeps that hides its model (``attacks.black_box.queries.LabelOracle``).
+``Around`` is the base of the wrappers, and ``Watched`` is the wrapper that counts. ``Ledger`` is the counting alone,
+for wrappers that hide their model (``attacks.black_box.queries.LabelOracle``).
 """
 
 import threading
@@ -12,10 +12,10 @@ from ..backend import host
 
 
 class Around:
-    """A model around another model.
+    """A wrapper around a model.
 
-    Logits, pullbacks, loss, task, parameters and all else are those of the model inside, until a subclass says
-    otherwise. A subclass whose logits mean something else than those of the model inside sets ``task``.
+    Logits, pullbacks, loss, task, parameters and all other attributes are those of the wrapped model unless a subclass
+    overrides them. A subclass whose logits mean something else than those of the wrapped model sets ``task``.
 
     Parameters
     ----------
@@ -24,32 +24,32 @@ class Around:
     Attributes
     ----------
     model : Model
-        The model inside.
+        The wrapped model.
     """
 
     def __init__(self, model):
         self.model = model
 
     def __getattr__(self, name):
-        if name == "model":  # not set yet: a copy is being made
+        if name == "model":  # not set yet, while a copy is being made
             raise AttributeError(name)
         return getattr(self.model, name)
 
 
 class Ledger:
-    """How often a model was asked. Several threads may count at once.
+    """A count of the queries to a model. Several threads may count at the same time.
 
     Parameters
     ----------
     on_call : callable, optional
-        Called with (x, owners) after each question has been counted and before the model sees it.
+        ``on_call(x, owners)`` is called after each query has been counted and before the model sees it.
 
     Attributes
     ----------
     asked : int
-        The rows of all x so far.
+        The number of rows so far.
     counts : array of int
-        The rows of each example, as far as they had owners; it grows with the largest owner.
+        The number of rows for each example, among the rows that had owners; as long as the largest owner requires.
     """
 
     def __init__(self, on_call=None):
@@ -65,39 +65,49 @@ class Ledger:
         ----------
         x : array, shape (N, *D)
         owners : array of int, shape (N,), optional
-            The place in the batch of the example that asks; several rows may have the same.
+            For each row, the index in the batch of the example that it is a query for; several rows may have the same.
         """
         with self._lock:
-            asked, counts = self.asked + len(x), self.counts
+            asked = self.asked + len(x)
+            counts = self.counts
             if owners is not None:
                 counts = np.bincount(host(owners), minlength=len(counts))
                 counts[: len(self.counts)] += self.counts
             self.refuse(len(x), asked, counts)
-            self.asked, self.counts = asked, counts
+            self.asked = asked
+            self.counts = counts
         if self._on_call is not None:
             self._on_call(x, owners)
 
     def refuse(self, n, asked, counts):
-        """Raise an error if n more rows, which make it ``asked`` and ``counts``, are too many; here none are."""
+        """Raise an error if n more rows are too many, for subclasses with a budget; this class never does.
+
+        Parameters
+        ----------
+        n : int
+            The rows to be added.
+        asked, counts
+            The attributes of the same names as they would be afterwards.
+        """
 
 
 class Watched(Around, Ledger):
-    """A model that counts the rows that ``logits`` and ``vjp_x`` are given.
+    """A wrapper that counts the rows that ``logits`` and ``vjp_x`` receive.
 
     Parameters
     ----------
     model : Model
     on_call : callable, optional
-        Called with (x, owners) before the model is asked for the logits of x; owners may be None.
+        ``on_call(x, owners)`` is called before the model computes the logits of x; owners may be None.
     on_pull : callable, optional
-        Called with (dz, z) before the pullback of the logits z is applied to dz.
+        ``on_pull(dz, z)`` is called before the pullback of the logits z is applied to dz.
 
     Attributes
     ----------
     asked, counts
         As for :class:`Ledger`.
     pulled : int
-        The rows of all dz that were pulled back to gradients in x.
+        The number of rows of dz that were pulled back to gradients in x.
     """
 
     def __init__(self, model, on_call=None, on_pull=None):
@@ -112,7 +122,7 @@ class Watched(Around, Ledger):
         return self.model.logits(x, owners) if isinstance(self.model, Ledger) else self.model.logits(x)
 
     def vjp_x(self, x):
-        """Return the logits and the pullback of the model; each use of the pullback counts."""
+        """Return the logits and the pullback of the model; each use of the pullback is counted."""
         self.count(x)
         z, pull = self.model.vjp_x(x)
 

@@ -1,4 +1,4 @@
-"""Models in files: their architecture as JSON text and their parameters, in one ``.npz`` without pickle."""
+"""Models in files: the architecture as JSON text and the parameters, in one ``.npz`` file without pickle."""
 
 import dataclasses
 
@@ -25,21 +25,21 @@ LOSSES = {type(loss).__name__: loss for loss in (losses.logistic, losses.cross_e
 
 @checked
 def save(model, path):
-    """Write the model into a file, whole or not at all: a file that was there stays until the new one is complete.
+    """Write the model to a file, completely or not at all: an existing file stays until the new one is complete.
 
     Parameters
     ----------
     model : LogisticRegression, SoftmaxRegression, MLP, CNN or Network
-        Its parameters keep their dtypes; they may lie on a device.
+        Its parameters keep their dtypes, and may be on a GPU.
     path : str or path
-        Nothing is appended to it.
+        The file; no suffix is added to its name.
 
     Raises
     ------
     TypeError
-        If it is another model, or has a layer or a loss from elsewhere.
+        If the model is of another class, or if one of its layers or its loss is not from this package.
     ValueError
-        If a parameter is NaN or infinite: no attack and no evaluation of such a model means anything.
+        If a parameter is NaN or infinite, since attacks on such a model and its evaluation would mean nothing.
     """
     about = architecture(model)
     params = {name: host(p) for name, p in model.params.items()}
@@ -50,7 +50,7 @@ def save(model, path):
 
 @checked
 def load(path):
-    """The model from a file, of the class that it was, with its parameters on the host.
+    """Return the model that ``save`` has written to a file, of the same class, with NumPy arrays as its parameters.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def load(path):
     Raises
     ------
     OSError
-        If there is no such file, it is no regular file, or it cannot be read.
+        If the file does not exist, is not a regular file, or cannot be read.
     BadFileError
-        A ValueError: it is damaged, cut off, another file, its parameters do not fit its architecture, or one of them
-        is NaN or infinite.
+        If it is damaged, cut off or a file of another kind, if its parameters do not fit its architecture, or if one of
+        them is NaN or infinite. It is a ValueError.
     """
     about, params = archive.read(path, "model")
     if wrong := [f"{name} ({a.dtype})" for name, a in params.items() if a.dtype not in (np.float32, np.float64)]:
@@ -81,7 +81,7 @@ def load(path):
 
 
 def architecture(model):
-    """All of the model but its parameters, as JSON can say it.
+    """Return the description of everything in the model except its parameters, in values that JSON can store.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def architecture(model):
     Raises
     ------
     TypeError
-        If it is another model, or has a layer or a loss from elsewhere.
+        If the model is of another class, or if one of its layers or its loss is not from this package.
     """
     loss_types = {name: type(loss) for name, loss in LOSSES.items()}
     about = {"model": _known(model, MODELS, "model"), "loss": _known(model.loss, loss_types, "loss")}
@@ -106,19 +106,19 @@ def architecture(model):
 def _known(thing, classes, what):
     name = type(thing).__name__
     if classes.get(name) is not type(thing):
-        raise TypeError(f"a {what} of class {name} has no place in a file: {', '.join(classes)} have")
+        raise TypeError(f"a {what} of class {name} cannot be stored; one of {', '.join(classes)} was expected")
     return name
 
 
 def _of_layer(layer):
     settings = dataclasses.asdict(layer) if dataclasses.is_dataclass(layer) else {}
-    settings.pop("rng", None)  # of dropout: it belongs to a training step
+    settings.pop("rng", None)  # the generator of dropout belongs to a training step
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
     return {"layer": _known(layer, LAYERS, "layer"), **plain}
 
 
 def _build(about, params):
-    """Return the model without its parameters, and the shapes that these must have; no parameter is made."""
+    """Return the model without its parameters, and the shapes that these must have; no array is allocated."""
     cls = MODELS[about["model"]]
     if cls is LogisticRegression:
         model = cls(params["theta"])
@@ -126,7 +126,7 @@ def _build(about, params):
     else:
         chain = [_layer(**settings) for settings in about["layers"]]
         shape = [checks.count("a side of the examples", side, least=1) for side in about["shape"]]
-        model = cls.__new__(cls)  # the classes differ only in how they choose their layers
+        model = cls.__new__(cls)  # the subclasses of Network differ only in how they choose their layers
         model.arrange(chain, shape, lambda layer, shape: layer.shapes(shape))
         shapes = model.params
     if type(model.loss).__name__ != about["loss"]:
@@ -136,5 +136,5 @@ def _build(about, params):
 
 def _layer(*, layer, **settings):
     if "rng" in settings:
-        raise ValueError("a layer in a file has no generator")
+        raise ValueError("a layer in a file must not have a generator")
     return LAYERS[layer](**settings)

@@ -1,4 +1,4 @@
-r"""Training by minibatches, ordinary or adversarial: ordinary training has Δ = {0}."""
+r"""Training by minibatches, adversarial or ordinary; ordinary training is the case Δ = {0}."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,14 +22,14 @@ _ADVICE = "the loss became NaN or infinite: try a smaller step size (epoch {}; t
 
 @dataclass
 class History:
-    """What was seen while training, one entry an epoch, measured on the batches as they were trained on.
+    """The course of a training, with one entry for each epoch, measured on each batch before its step.
 
     Attributes
     ----------
     loss : list of float
-        Mean loss, at the attacked examples if there is an attack.
+        The mean loss, at the attacked examples if there is an attack.
     error : list of float
-        Share of examples predicted wrongly, likewise.
+        The share of misclassified examples, likewise.
     """
 
     loss: list = field(default_factory=list)
@@ -51,17 +51,17 @@ def fit(
     checkpoint=None,
     progress=True,
 ):
-    r"""Minimise the empirical (adversarial) risk by minibatches; ``model.params`` are replaced.
+    r"""Minimise the empirical (adversarial) risk by minibatches, and replace ``model.params``.
 
     .. math::
         \theta^{[t+1]} = \theta^{[t]} - \alpha \frac1m \sum_{i=1}^m \nabla_\theta
         L(y_i, f(x_i + \delta^*(x_i) \mid \theta^{[t]}))
 
-    with δ* from the attack on the model as it is at that step. For an exact attack this is a subgradient step
-    on the adversarial risk (Danskin's theorem); for an approximate one it is only a direction.
+    where the attack computes δ* against the model at step t. For an exact attack this is a subgradient step on the
+    adversarial risk (Danskin's theorem); for an approximate attack the direction need not be one of descent.
 
-    Dropout layers drop in the training step only: the attack sees the plain model. What they drop is drawn for each
-    example by itself, so it does not depend on how a batch is cut into chunks.
+    Dropout layers are active only in the training step, so that the attack sees the model without dropout. What they
+    drop is drawn for each example separately, and does not depend on how a batch is cut into chunks.
 
     Parameters
     ----------
@@ -69,25 +69,27 @@ def fit(
     x : array, shape (N, *D)
     y : array, shape (N,)
     epochs : int
-        In all, those that a checkpoint has done among them.
+        The total number of epochs, including those that a checkpoint has completed.
     batch_size : int
-        m; the last batch of an epoch may be smaller.
+        The size m of a batch; the last batch of an epoch may be smaller.
     optimizer : optimiser
-        ``SGD(0.1)`` if nothing else is said; see :mod:`scratchadv.training.optim`.
+        Takes the steps; see :mod:`scratchadv.training.optim`. Default: ``SGD(0.1)``.
     schedule : callable
-        ``schedule(epoch)``, epochs counted from 0, multiplies the step size; see :mod:`scratchadv.training.optim`.
+        The step size is multiplied by ``schedule(epoch)``, where epochs are counted from 0; see
+        :mod:`scratchadv.training.optim`.
     attack : callable, optional
         ``attack(model, x, y)`` that returns δ: ``partial(exact, threat=Linf(0.2))``, ``partial(pgd, threat=...)``,
         ``partial(fgsm_random_start, threat=..., rng=rng)`` or any function.
     rng : numpy.random.Generator, optional
-        Shuffles the examples, and draws for dropout. Default: ``np.random.default_rng(0)``.
+        Shuffles the examples, and draws the seeds of dropout. Default: ``np.random.default_rng(0)``.
     checkpoint : str or path, optional
-        A file that is written before the first epoch and after each. If it is there already, the run goes on from it
-        and ends with the parameters, history and generators of a run that was never interrupted, to the last bit; if
-        it has done all epochs, nothing is left to do. An attack of your own must draw from ``rng`` for that (or from
-        a generator that ``partial`` gives it). An exception, or Ctrl-C, leaves the model as the file has it.
+        A file that is written before the first epoch and after each epoch. If it exists, the run continues from it, and
+        ends with the same parameters, history and generators, to the last bit, as a run that was never interrupted. If
+        all epochs are completed, nothing is done. For this an attack of your own must draw its random numbers from
+        ``rng``, or from a generator that ``partial`` passes to it. After an exception or Ctrl-C the model has the
+        parameters in the file.
     progress : bool
-        Whether to show a bar, on a terminal, when it takes longer than two seconds.
+        Whether to show a bar on a terminal if training takes longer than two seconds.
 
     Returns
     -------
@@ -96,9 +98,10 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; if the checkpoint is damaged or of another run, and then in what they differ.
+        If an argument does not fit, or if the checkpoint is damaged or belongs to another run; the message then says in
+        what they differ.
     FloatingPointError
-        If the loss or a parameter becomes NaN or infinite; the last parameters with a finite loss are kept.
+        If the loss or a parameter becomes NaN or infinite; the model keeps the last parameters with a finite loss.
 
     Source: slides "Adversarial Training".
     """
@@ -123,7 +126,9 @@ def fit(
 
 
 def describe_run(model, x, y, batch_size, optimizer, attack, rng):
-    """What makes two runs the same but for their length and where they begin, as JSON can say it.
+    """Return a description of a run, in values that JSON can store.
+
+    Two runs with the same description differ only in the number of epochs and in their initial parameters.
 
     Parameters
     ----------
@@ -133,7 +138,7 @@ def describe_run(model, x, y, batch_size, optimizer, attack, rng):
     Returns
     -------
     dict
-        An optimiser or attack that cannot be described is ``checkpoint.OWN``.
+        ``checkpoint.OWN`` stands for an optimiser or an attack that cannot be described.
     """
     shapes = {name: [str(p.dtype), *p.shape] for name, p in model.params.items()}
     return {
@@ -157,7 +162,7 @@ def _described(how, what, otherwise):
 
 @contextmanager
 def _whole_epochs(model, file):
-    """With a checkpoint, what breaks off an epoch leaves the model where the file has it; NaN keeps its own."""
+    """If an epoch is interrupted, set the model to its parameters in the checkpoint; NaN is handled in the step."""
     reached = model.params
     try:
         yield
@@ -170,28 +175,30 @@ def _whole_epochs(model, file):
 
 
 def shuffled_batches(rng, n, size):
-    """Return the batches of one epoch: the numbers 0 to n − 1 in random order, cut into parts.
+    """Return the batches of one epoch: the indices 0 to n − 1 in random order, cut into parts.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Shuffles the numbers.
+        Shuffles the indices.
     n : int
-        How many examples there are.
+        The number of examples.
     size : int
-        Examples a batch; the last batch may be smaller.
+        The number of examples in a batch; the last batch may be smaller.
 
     Returns
     -------
     list of array of int
+        The indices of the examples in each batch.
     """
     order = rng.permutation(n)
     return [order[i : i + size] for i in range(0, n, size)]
 
 
 def _epoch(step, x, y, batches, bar):
-    """Mean loss and error of one pass over the examples."""
-    losses, errors = [], []
+    """Take one pass over the examples, and return the mean loss and the error."""
+    losses = []
+    errors = []
     for batch in batches:
         rows = namespace(x).asarray(batch)
         loss, wrong = step(x[rows], y[rows])
@@ -202,17 +209,17 @@ def _epoch(step, x, y, batches, bar):
 
 
 def training_step(run, optimizer, attack, factor, x, y):
-    """Attack the batch, and take one step of the optimiser down the mean loss at the attacked examples.
+    """Attack the batch, and take one step of the optimiser on the mean loss at the attacked examples.
 
     Parameters
     ----------
     run : Run
-        The model and the state of the optimiser; both are replaced.
+        Holds the model and the state of the optimiser; the parameters and the state are replaced.
     optimizer : optimiser
     attack : callable or None
         ``attack(model, x, y)`` that returns δ.
     factor : float
-        What the step size is multiplied by in this epoch.
+        The step size is multiplied by it.
     x : array, shape (m, *D)
     y : array, shape (m,)
 
@@ -221,7 +228,7 @@ def training_step(run, optimizer, attack, factor, x, y):
     loss : array, shape (m,)
         The loss of each example before the step.
     wrong : array of bool, shape (m,)
-        Whether it was predicted wrongly.
+        Whether each example was misclassified before the step.
 
     Raises
     ------
@@ -234,12 +241,12 @@ def training_step(run, optimizer, attack, factor, x, y):
     if attack:
         x = attacked_examples(attack, model, x, y)
     seeds = run.generators[0].integers(2**63, size=len(x)) if _has_dropout(model) else None
-    x = read_only(x)  # its pullback needs no copy of what nobody writes to
+    x = read_only(x)  # so that the pullback needs no copy of it
     (loss, wrong), grads = sum_chunks(partial(loss_and_gradients, model, len(x)), model, x, y, seeds)
     if not _finite(loss):
         model.params = run.good
         raise FloatingPointError(_ADVICE.format(len(run.factors)))
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused right below
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused below
         params, state = optimizer.step(model.params, grads, run.state, factor)
     if not _finite(*params.values()):
         raise FloatingPointError(_ADVICE.format(len(run.factors)))
@@ -248,7 +255,7 @@ def training_step(run, optimizer, attack, factor, x, y):
 
 
 def attacked_examples(attack, model, x, y):
-    """Return x + δ, with δ from the attack on the model as it is now.
+    """Return x + δ, with δ from an attack on the model with its present parameters.
 
     Parameters
     ----------
@@ -261,12 +268,12 @@ def attacked_examples(attack, model, x, y):
     Returns
     -------
     array, shape (m, *D)
-        dtype of x.
+        In the dtype of x.
 
     Raises
     ------
     ValueError
-        If δ is not shaped like x.
+        If δ does not have the shape of x.
 
     Source: slides "Adversarial Training".
     """
@@ -277,7 +284,7 @@ def attacked_examples(attack, model, x, y):
 
 
 def loss_and_gradients(model, m, x, y, seeds):
-    r"""Return the loss and the error of some examples of a batch, and their part of the gradient of its mean loss.
+    r"""Return the losses and errors of a part of a batch, and its part of the gradient of the batch's mean loss.
 
     .. math:: \frac1m \sum_i \nabla_\theta L(y_i, f(x_i \mid \theta))
 
@@ -285,17 +292,17 @@ def loss_and_gradients(model, m, x, y, seeds):
     ----------
     model : Model
     m : int
-        How many examples the whole batch has.
+        The number of examples in the whole batch.
     x : array, shape (n, *D)
-        Some of them.
+        Some of its examples.
     y : array, shape (n,)
     seeds : array of int, shape (n,), optional
-        The seed of what dropout drops for each example. Default: nothing is dropped.
+        For each example, the seed of dropout. Default: nothing is dropped.
 
     Returns
     -------
     rows : (array, array), each of shape (n,)
-        The loss of each example, and whether it is predicted wrongly.
+        The loss of each example, and whether it is misclassified.
     grads : dict of array
         Like ``model.params``.
     """
@@ -313,4 +320,4 @@ def _has_dropout(model):
 
 def _finite(*arrays):
     xp = namespace(*arrays)
-    return bool(xp.isfinite(xp.concatenate([a.ravel() for a in arrays])).all())  # one answer to wait for on a device
+    return bool(xp.isfinite(xp.concatenate([a.ravel() for a in arrays])).all())  # a single transfer from a GPU

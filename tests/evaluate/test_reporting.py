@@ -75,7 +75,7 @@ def test_the_numbers_are_those_of_the_evaluation(written, images):
     np.testing.assert_array_equal(found.over_steps.loss, over_steps(*images, THREAT, pgd).loss)
     assert found.signs == signs_of_masking(*images, THREAT)
     assert 0 < worst.accuracy < 0.95
-    expected = [["accuracy", "of what stood", "of all"]]
+    expected = [["accuracy", "of those left", "of all"]]
     expected += [[n, f"{100 * a:.2f} %", f"{100 * b:.2f} %"] for n, a, b in worst.rows()]
     expected[3][0] = "five &lt;steps&gt;"
     assert rows(text, "numbers") == expected
@@ -133,10 +133,10 @@ def test_signs_of_masking_are_on_the_page(images, tmp_path):
     assert {"zero gradients", "black box beats white box"} <= {finding.sign for finding in found.signs}
     for finding in found.signs:
         assert f'<p class="note"><b>{finding.sign}</b>: {finding.words}.</p>' in text
-    assert "black box beats white box" in text[text.index("Looked for") :]
+    assert "black box beats white box" in text[text.index("Searched for") :]
     report(tmp_path / "sound.html", model, x, y, THREAT, ATTACKS)
     text = (tmp_path / "sound.html").read_text(encoding="utf-8")
-    assert "None found." in text
+    assert "None was found." in text
     assert "zero gradients" in text
     assert "black box" not in text
 

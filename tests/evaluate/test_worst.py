@@ -112,7 +112,7 @@ def test_golden_table():
         "- threat: ‖δ‖∞ ≤ 0.3, no box",
         "- examples: 4",
         "",
-        "| accuracy | of what stood | of all  |",
+        "| accuracy | of those left | of all  |",
         "|----------|---------------|---------|",
         "| clean    | 75.00 %       | 75.00 % |",
         "| down     | 66.67 %       | 50.00 % |",

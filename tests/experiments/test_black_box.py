@@ -66,7 +66,7 @@ class Threshold:
 def test_a_trace_by_hand():
     """Image 0 fools at its 2nd query with 0.9 and at its 4th with 0.6; image 1 at its 1st with 0.7; image 2 never"""
     x, y = np.zeros((3, 1)), np.zeros(3, int)
-    trace = Trace(Threshold(), x, y, Linf(1.0))
+    trace = Trace(Threshold(), x, y, Linf)
     top = LabelOracle(trace)
     top.predict(np.array([[0.2], [0.9], [0.7], [0.1]]), np.array([0, 0, 1, 2]))
     ProbabilityOracle(trace).probabilities(np.array([[0.4], [0.6]]), np.array([0, 0]))
@@ -79,7 +79,7 @@ def test_a_trace_by_hand():
 def test_what_a_trace_shows_is_the_models_own(experiment):
     """δ is the same with and without the trace, at every level; the first success is within the number of queries"""
     x, y, threat = experiment.x, experiment.y, experiment.threat
-    trace = Trace(experiment.model, x, y, Linf(0.3))
+    trace = Trace(experiment.model, x, y, Linf)
     options = {"queries": 60, "rng": np.random.default_rng(0)}
     delta = genattack(ProbabilityOracle(trace), x, y, threat, **options)
     options = {"queries": 60, "rng": np.random.default_rng(0)}
@@ -96,7 +96,7 @@ def test_every_attack_is_measured_in_its_own_norm(experiment):
     delta = np.array([[3.0, 4.0]])
     sizes = {L0: 2, L2: 5, Linf: 4}
     for attack in blackbox.attacks(experiment):
-        np.testing.assert_allclose(attack.norm(1).norm(delta), sizes[attack.norm])
+        np.testing.assert_allclose(attack.norm.norm(delta), sizes[attack.norm])
         assert attack.radius == {L0: 1, L2: np.inf, Linf: experiment.eps}[attack.norm]
         assert attack.sees in attack.level.shows
 

@@ -119,7 +119,7 @@ def test_the_run_writes_tables_result_and_figures(experiment, tmp_path, monkeypa
     lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if line.startswith("|")}
     assert lines["CNN and MLP 784-200-10"].count("*") == 2
     assert lines["CNN"].count("*") == 1
-    assert lines["noise of the first row's size, then cut off"].count("*") == 0
+    assert lines["noise of the first row's size, then clipped"].count("*") == 0
 
 
 def test_the_table_says_when_it_is_quick():

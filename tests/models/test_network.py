@@ -219,7 +219,8 @@ def test_bad_networks_are_refused():
     """Logits are (N, K), an MLP has two widths and a known activation, a convolution must leave some pixels"""
     rng = np.random.default_rng(0)
     with pytest.raises(
-        ValueError, match=r"layers: the last one gives shape \(4, 4, 2\) an example; logits, shape \(K,\)"
+        ValueError,
+        match=r"layers: the last one returns shape \(4, 4, 2\) for one example; logits of shape \(K,\)",
     ):
         Network([Conv(2)], (4, 4, 1), rng)
     with pytest.raises(ValueError, match=r"widths = \(5,\) must have at least 2 values"):

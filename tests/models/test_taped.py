@@ -143,9 +143,9 @@ def test_shapes_are_refused():
     for call in ("logits", "vjp_x", "vjp_theta"):
         with pytest.raises(ValueError, match=r"x has shape \(5, 2, 3\); examples of shape \(6,\) were expected"):
             getattr(shaped, call)(X.reshape(5, 2, 3))
-        with pytest.raises(ValueError, match=r"f gives shape \(\) for 5 examples; one row an example was expected"):
+        with pytest.raises(ValueError, match=r"f returns shape \(\) for 5 examples; one row for each example"):
             getattr(Taped(lambda params, x: (x @ params["w"]).sum(), {"w": np.ones((6, 2))}), call)(X)
-        with pytest.raises(ValueError, match="f gives None for 5 examples; one row an example was expected"):
+        with pytest.raises(ValueError, match="f returns None for 5 examples; one row for each example was expected"):
             getattr(Taped(lambda params, x: None, {"w": np.ones(6)}), call)(X)
     np.testing.assert_array_equal(taped.logits(X.reshape(5, 2, 3)), taped.logits(X))  # f cannot tell the difference
 

@@ -126,11 +126,14 @@ def with_loss(loss):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Mine((3, 2)), "a model of class Mine has no place in a file: LogisticRegression, MLP, "),
-        (Network([Dense(2), Own()], (3,), rng()), "a layer of class Own has no place in a file: Dense, Conv, "),
+        (Mine((3, 2)), "a model of class Mine cannot be stored; one of LogisticRegression, MLP, "),
+        (
+            Network([Dense(2), Own()], (3,), rng()),
+            "a layer of class Own cannot be stored; one of Dense, Conv, ",
+        ),
         (
             with_loss(Targeted(margin)),
-            "a loss of class Targeted has no place in a file: Logistic, CrossEntropy, Margin",
+            "a loss of class Targeted cannot be stored; one of Logistic, CrossEntropy, Margin",
         ),
     ],
     ids=["model", "layer", "loss"],

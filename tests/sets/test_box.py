@@ -156,7 +156,7 @@ def test_a_pair_is_a_box(name):
     ("box", "error", "words"),
     [
         (Linf(0.1), TypeError, "box must be a pair"),
-        (Linf(0.1) & Box(0, 1), TypeError, "holds the ball of a norm"),
+        (Linf(0.1) & Box(0, 1), TypeError, "contains a norm ball"),
         (3, TypeError, "box must be a pair"),
         ((0, 1, 2), TypeError, "box must be a pair"),
         ((1, 0), ValueError, "is empty"),

@@ -218,7 +218,11 @@ class Mine(Network):
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"make": lambda: Mine([Dense(3)], (4,), rng())}, TypeError, "a model of class Mine has no place in a file"),
+        (
+            {"make": lambda: Mine([Dense(3)], (4,), rng())},
+            TypeError,
+            "a model of class Mine cannot be stored",
+        ),
         ({"epochs": -1}, ValueError, "epochs = -1"),
         ({"xy": (data()[0], data()[1] + 1)}, ValueError, "y holds 3"),
     ],

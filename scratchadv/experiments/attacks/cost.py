@@ -1,4 +1,4 @@
-"""What an attack costs: how often it asks its model."""
+"""The cost of an attack: queries, gradients and seconds."""
 
 import time
 
@@ -6,7 +6,7 @@ from ...models.watched import Watched
 
 
 def timed(model, x, attack):
-    """Run ``attack(model)``; return δ, and what it cost: queries and gradients an image, and seconds."""
+    """Run ``attack(model)``, and return δ and its cost: queries and gradients per image, and seconds."""
     counted = Watched(model)
     began = time.perf_counter()
     delta = attack(counted)

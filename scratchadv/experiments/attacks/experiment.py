@@ -1,4 +1,4 @@
-"""``scratchadv reproduce attacks``: the white-box attacks of the slides, and today's, on the tutorial's networks."""
+"""``scratchadv reproduce attacks``: white-box attacks, from the slides and newer, on the tutorial's networks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,21 +32,21 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes and budgets of a run.
 
     Attributes
     ----------
     networks : networks.Plan
-        How the models are trained.
+        How the networks are trained.
     in_set, long, smallest : int
-        Test images for the attacks in a set, for Square and standard among them, which take long, and for those that
-        look for the smallest change.
+        The number of test images for the attacks in a set, for the slow ones among them (Square and standard), and for
+        the attacks that search for the smallest change.
     queries : int
-        Of Square.
+        The queries of Square.
     descent : int
-        Steps of Adam, at most, in a run of Carlini–Wagner.
+        The largest number of steps of Adam in a run of Carlini–Wagner.
     note : str
-        What the head of the tables says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the tables.
     """
 
     networks: Any
@@ -69,12 +69,12 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def measure(setup, report):
-    """Measure the attacks in a set, and those that look for the smallest change."""
+    """Measure the attacks in a set, and those that search for the smallest change."""
     return Measured({"in a set": measure_in_set(setup, report), "smallest change": measure_smallest(setup, report)})
 
 
 def measure_in_set(setup, report):
-    """Return rows: attack, network, images, error, queries and gradients an image, seconds."""
+    """Return rows: attack, network, images, success, queries and gradients per image, seconds."""
     rows = []
     for network in NETWORKS:
         for attack in attacks_in_set(setup.plan, setup.seed):
@@ -94,7 +94,7 @@ def measure_one(setup, network, attack):
 
 
 def measure_smallest(setup, report):
-    """Return rows: attack, norm, network, success, size of the change, queries and gradients an image, seconds."""
+    """Return rows: attack, norm, network, success, size of the change, queries and gradients per image, seconds."""
     rows = []
     x, y = (a[: setup.plan.smallest] for a in (setup.data.x_test, setup.data.y_test))
     targets = targets_of(y, setup.seed)
@@ -104,7 +104,7 @@ def measure_smallest(setup, report):
             delta, costs = timed(model, x, lambda counted, a=attack: a.run(counted, x, y, targets))
             found = predict(model, x + delta)
             fooled = found == targets if attack.targeted else found != y
-            sizes = attack.norm(1).norm(delta)[fooled & (predict(model, x) == y)]
+            sizes = attack.norm.norm(delta)[fooled & (predict(model, x) == y)]
             size = {"mean": float(sizes.mean()), "median": float(np.median(sizes))} if len(sizes) else {}
             names = {"key": attack.key, "attack": attack.title, "norm": attack.norm.name, "network": network}
             rows.append({**names, "success": float(fooled.mean()), **size, **costs})
@@ -119,8 +119,8 @@ def describe(setup):
         "data": f"{data.source}; networks trained on {plan.networks.train:,} images{plan.note}",
         "in a set": f"{Linf(setup.eps).within(*BOX)}; the first {plan.in_set:,} test images, {plan.long:,} for "
         "Square and standard",
-        "smallest change": f"0 ≤ x + δ ≤ 1, no ε; the first {plan.smallest:,} test images; sizes over those fooled; "
-        f"Carlini–Wagner with at most {plan.descent} steps a run",
+        "smallest change": f"0 ≤ x + δ ≤ 1, no ε; the first {plan.smallest:,} test images; sizes are of the images "
+        f"that fool the network; Carlini–Wagner with at most {plan.descent} steps per run",
         "targets": "a random wrong class for each image; success is the prediction of the final input",
         "seed": setup.seed,
     }
@@ -159,7 +159,7 @@ def tables(result):
 
 
 def sizes_of(row):
-    """Return mean and median size with the norm; for ℓ2 also the root mean square over the pixels, as in a paper."""
+    """Return mean and median size with the norm; for ℓ2 also the root mean square over the pixels, as in the paper."""
     if "mean" not in row:
         return "–", "–"
     rms = f" (RMS {row['mean'] / 28:.3f})" if row["norm"] == L2.name else ""

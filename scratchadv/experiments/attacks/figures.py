@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce attacks``."""
+"""The figures of ``scratchadv reproduce attacks``."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from ..networks.images import one_of_each
 
 
 def figures(setup, measured):
-    """Draw the figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     x, y = one_of_each(setup.models["CNN"], setup.data.x_test[:1000], setup.data.y_test[:1000])
     cw = partial(carlini_wagner, steps=setup.plan.descent)
     return {
@@ -24,8 +24,9 @@ def figures(setup, measured):
 
 
 def draw_class_to_class(setup, x, y, attack, name):
-    """An image of each class (rows) attacked towards each class (columns); the diagonal is the image itself."""
-    names, model = setup.data.class_names, setup.models["CNN"]
+    """Draw an image of each class (rows), attacked towards each class (columns); the diagonal is the image itself."""
+    model = setup.models["CNN"]
+    names = setup.data.class_names
     source, target = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(10), indexing="ij"))
     off = source != target
     images = x[source].copy()
@@ -47,7 +48,7 @@ def draw_class_to_class(setup, x, y, attack, name):
 
 
 def draw_saliency_maps(model, x, y, names, digit=4):
-    """The saliency maps of one digit for each target: which pixels to turn up, and which to turn down."""
+    """Draw the saliency maps of one digit for each target: which pixels to increase, and which to decrease."""
     image = np.repeat(x[digit : digit + 1], 10, axis=0)
     up = saliency_map(model, image, np.arange(10), theta=1.0)
     down = saliency_map(model, image, np.arange(10), theta=-1.0)
@@ -58,16 +59,18 @@ def draw_saliency_maps(model, x, y, names, digit=4):
             plots.show_image(axis, maps[k], (0, top), cmap=cmap)
             axis.contour(x[digit, :, :, 0], levels=[0.5], colors="0.4", linewidths=0.6)
             axis.set_title(f"to {names[k]}" if k != y[digit] else f"it is {names[k]}", fontsize=9)
-    axes[0, 0].set_ylabel("turn up", fontsize=9)
-    axes[1, 0].set_ylabel("turn down", fontsize=9)
+    axes[0, 0].set_ylabel("increase", fontsize=9)
+    axes[1, 0].set_ylabel("decrease", fontsize=9)
     figure.suptitle(f"saliency maps of a {names[y[digit]]} (outline in grey), each scaled to its largest", fontsize=10)
     return figure
 
 
 def draw_every_attack(setup, x, y):
-    """The same digits under attacks of every kind, with what the CNN says, and how large the change is."""
-    model, names = setup.models["CNN"], setup.data.class_names
-    threat, target = Linf(setup.eps).within(0, 1), (y + 1) % 10
+    """Draw the same digits under several attacks, with the CNN's predictions and the median size of the change."""
+    model = setup.models["CNN"]
+    names = setup.data.class_names
+    threat = Linf(setup.eps).within(0, 1)
+    target = (y + 1) % 10
     found = [
         ("FGSM", Linf, fgsm(model, x, y, threat)),
         ("PGD", Linf, pgd(model, x, y, threat)),
@@ -78,7 +81,7 @@ def draw_every_attack(setup, x, y):
     rows = [("clean", x, [names[k] for k in y], [True] * len(y))]
     for name, norm, delta in found:
         label = predict(model, x + delta)
-        size = np.median(norm(1).norm(delta))
+        size = np.median(norm.norm(delta))
         rows.append((f"{name}\n{norm.name} {size:.2g}", x + delta, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
     figure.suptitle(f"one digit of each class; FGSM and PGD with ε = {setup.eps:g}; median sizes", fontsize=10)

@@ -27,16 +27,16 @@ from ...sets import L0, L2, Linf
 
 @dataclass(frozen=True)
 class InSet:
-    """An attack that climbs in a set.
+    """An attack in a perturbation set.
 
     Attributes
     ----------
     name : str
-        How it is called in the table.
+        Its name in the table.
     images : int
-        Test images that it is run on.
+        The number of test images that it attacks.
     run : callable
-        ``run(model, x, y, threat)`` returns δ; with ``target=`` where it is targeted.
+        ``run(model, x, y, threat)`` returns δ; a targeted attack also takes ``target=``.
     targeted : bool
     """
 
@@ -48,14 +48,14 @@ class InSet:
 
 @dataclass(frozen=True)
 class Smallest:
-    """An attack that looks for the smallest change.
+    """An attack that searches for the smallest change.
 
     Attributes
     ----------
     key : str
         Its key in the table of published numbers.
     name : str
-        How it is called in the table.
+        Its name in the table.
     norm : ball class
         Measures the change.
     run : callable
@@ -71,12 +71,12 @@ class Smallest:
 
     @property
     def title(self):
-        """The name, and whether the attack aims at a class."""
+        """The name, and whether the attack is targeted."""
         return f"{self.name}, targeted" if self.targeted else self.name
 
 
 def attacks_in_set(plan, seed):
-    """Return the attacks in a set, those that aim at a class last."""
+    """Return the attacks in a set; the targeted ones come last."""
     many, few = plan.in_set, plan.long
 
     def rng():
@@ -102,7 +102,7 @@ def attacks_in_set(plan, seed):
 
 
 def attacks_for_smallest(plan):
-    """Return the attacks that look for the smallest change; they are handed targets, which some of them need."""
+    """Return the attacks that search for the smallest change; all receive targets, which only some of them use."""
     cw = partial(carlini_wagner, steps=plan.descent)
 
     def aimed(attack):

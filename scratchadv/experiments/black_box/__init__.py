@@ -1,4 +1,4 @@
-"""``scratchadv reproduce black_box``: attacks on the tutorial's CNN that only see what it puts out."""
+"""``scratchadv reproduce black_box``: attacks on the tutorial's CNN that see only its outputs."""
 
 from ..about import About
 
@@ -7,7 +7,7 @@ ABOUT = About(
     eps=0.3,
     summary="attacks that see only logits, probabilities or labels: success, queries, size",
     description="Square, NES, SPSA, GenAttack, one pixel, HopSkipJump, Boundary and a substitute on the CNN of "
-    "'reproduce networks', with curves over queries and pictures. Trains the CNN first where it is not in the "
+    "'reproduce networks', with curves over queries and other figures. The CNN is trained first if it is not in the "
     "cache.",
-    quick="all of it on little data, in about a minute",
+    quick="the same with little data, in about a minute",
 )

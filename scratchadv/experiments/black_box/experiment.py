@@ -1,4 +1,4 @@
-"""``scratchadv reproduce black_box``: attacks on the tutorial's CNN that only see what it puts out."""
+"""``scratchadv reproduce black_box``: attacks on the tutorial's CNN that see only its outputs."""
 
 import time
 from dataclasses import dataclass
@@ -28,24 +28,24 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes and budgets of a run.
 
     Attributes
     ----------
     networks : networks.Plan
         How the CNN is trained.
     images, fewer : int
-        Test images for the attacks in a set; for those that see labels, and for one pixel.
+        The number of test images for the attacks in a set, and for those that see labels or change one pixel.
     queries : int
-        Of each image.
+        The queries for each image.
     pixel_queries : int
-        Of each image under the one-pixel attack.
+        The queries for each image in the one-pixel attack.
     rounds, epochs : int
-        Of the substitute, and of its training in each round.
+        The rounds of the substitute, and the epochs of its training in each round.
     substitute : str
-        Its architecture, one of ``SUBSTITUTES``.
+        The architecture of the substitute, one of ``SUBSTITUTES``.
     note : str
-        What the head of the table says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the table.
     """
 
     networks: Any
@@ -82,7 +82,7 @@ class BlackBoxes(Setup):
     Attributes
     ----------
     x, y : array, shapes (N, *D) and (N,)
-        Images that the victim classifies rightly, and their labels.
+        Images that the victim classifies correctly, and their labels.
     """
 
     x: Any
@@ -105,7 +105,7 @@ class BlackBoxes(Setup):
 
 
 class Traced(NamedTuple):
-    """What became of one attack: its row, every question that fooled, and δ."""
+    """The results of one attack: its row, the queries that fooled the victim, and δ."""
 
     attack: Any
     row: dict
@@ -114,7 +114,7 @@ class Traced(NamedTuple):
 
 
 def ahead(plan, data):
-    """Say what happens first."""
+    """Return a sentence that says what happens first."""
     return "the CNN of `scratchadv reproduce networks` is attacked; if it is not in the cache, it is trained first"
 
 
@@ -125,8 +125,8 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def begin(model, data, plan, eps, seed):
-    """Choose the first test images that the model classifies rightly."""
-    x, y = data.x_test[: 2 * plan.images + 20], data.y_test[: 2 * plan.images + 20]
+    """Choose the first test images that the model classifies correctly."""
+    x, y = (part[: 2 * plan.images + 20] for part in (data.x_test, data.y_test))
     right = np.flatnonzero(predict(model, x) == y)[: plan.images]
     return BlackBoxes({"victim": model}, data, plan, eps, seed, x[right], y[right])
 
@@ -141,12 +141,14 @@ def measure(setup, report):
 def measure_one(setup, attack, report):
     """Run one attack, and judge it by predicting again."""
     x, y, target = (a[: attack.images] for a in (setup.x, setup.y, setup.target))
-    target, ball = target if attack.targeted else None, attack.norm(1)
-    trace = Trace(setup.model, x, y, ball, target)
+    if not attack.targeted:
+        target = None
+    trace = Trace(setup.model, x, y, attack.norm, target)
     began = time.perf_counter()
     delta = attack.run(attack.level(trace), x, y, target, np.random.default_rng(setup.seed))
     seconds = time.perf_counter() - began
-    label, size = predict(setup.model, x + delta), ball.norm(delta)
+    label = predict(setup.model, x + delta)
+    size = attack.norm.norm(delta)
     success = (label != y if target is None else label == target) & (size <= attack.radius * (1 + 1e-5))
     first = trace.first(attack.radius)
     report(f"{attack.name}, {attack.norm.name}: {100 * success.mean():.0f} % in {seconds:.0f} s")
@@ -172,9 +174,9 @@ def describe(setup):
     name, _ = SUBSTITUTES[plan.substitute]
     return {
         "data": f"{data.source}; CNN trained on {plan.networks.train:,} images{plan.note}",
-        "images": "the first test images that the CNN classifies rightly; 0 ≤ x + δ ≤ 1",
-        "queries": f"at most {plan.queries:,} an image ({plan.pixel_queries:,} for one pixel), x itself among them; "
-        "the median is of the first query that succeeds, over the successes",
+        "images": "the first test images that the CNN classifies correctly; 0 ≤ x + δ ≤ 1",
+        "queries": f"at most {plan.queries:,} per image ({plan.pixel_queries:,} for one pixel), including x itself; "
+        "the median is over the successes, of the number of the first query that succeeds",
         "success": "another label (or the target, a random wrong class) when predicting again, and within the radius",
         "substitute": f"{name} from {FIRST} other test images, {plan.rounds} rounds of {plan.epochs} "
         f"epochs of Adam, step 0.001; FGSM on it with ε = {setup.eps:g}",
@@ -204,7 +206,7 @@ def cells(row):
 
 
 def queries_of(row):
-    """Return the median number of queries as text, or all that a substitute asked; a dash where there is no radius."""
+    """Return as text the median number of queries, or all queries of a substitute; a dash if there is no radius."""
     if row["radius"] is None:
         return "–"
     if "queries in all" in row:

@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce black_box``."""
+"""The figures of ``scratchadv reproduce black_box``."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from ...models.protocol import predict
 from ...sets import L2, Linf
 from ...support import plots
 
-LINES = {LogitOracle: "-", ProbabilityOracle: "--", LabelOracle: ":"}  # the style says what an attack sees
+LINES = {LogitOracle: "-", ProbabilityOracle: "--", LabelOracle: ":"}  # the line style shows what an attack sees
 
 
 def figures(setup, measured):
-    """Draw the figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     traced, learned = measured.kept
     return {
         "success_over_queries": draw_success(setup, traced),
@@ -23,27 +23,29 @@ def figures(setup, measured):
 
 
 def grid_of(setup):
-    """Numbers of queries, evenly spaced on a logarithmic axis."""
+    """Return numbers of queries that are evenly spaced on a logarithmic axis."""
     return np.unique(np.geomspace(1, setup.plan.queries, 200).astype(int))
 
 
 def draw_success(setup, traced):
-    """The share of images that has fallen inside the ℓ∞ ball after so many queries."""
-    queries, lines = grid_of(setup), []
+    """Draw the share of images that have fallen within the ℓ∞ ball, over the number of queries."""
+    queries = grid_of(setup)
+    lines = []
     for one in traced:
         attack = one.attack
         if attack.norm is Linf:
             first = one.trace.first(setup.eps)
             style = {"ls": LINES[attack.level], "lw": 2, "drawstyle": "steps-post"}
             lines.append((f"{attack.name} ({attack.sees})", [(first <= q).mean() for q in queries], style))
-    figure = plots.curves(queries, lines, "queries", "share of images that has fallen")
+    figure = plots.curves(queries, lines, "queries", "share of images that have fallen")
     figure.axes[0].set(xscale="log", title=f"‖δ‖∞ ≤ {setup.eps:g}, 0 ≤ x + δ ≤ 1, the tutorial's CNN")
     return figure
 
 
 def draw_sizes(setup, traced):
-    """The median ℓ2 size of the best so far after so many queries, beside a white-box attack."""
-    queries, few = grid_of(setup), setup.plan.fewer
+    """Draw the median ℓ2 size of the smallest change over the number of queries, and that of a white-box attack."""
+    queries = grid_of(setup)
+    few = setup.plan.fewer
     x, y = setup.x[:few], setup.y[:few]
     figure, axes = plots.figure_with_axes(size=(6.4, 3.8))
     axis = axes[0, 0]
@@ -52,9 +54,9 @@ def draw_sizes(setup, traced):
             median = np.median(one.trace.sizes(queries), axis=1)
             label = f"{one.attack.name} ({one.attack.sees})"
             axis.plot(queries, np.where(np.isfinite(median), median, np.nan), lw=2, label=label)
-    known = np.median(L2(1).norm(fab(setup.model, x, y, steps=50)))
+    known = np.median(L2.norm(fab(setup.model, x, y, steps=50)))
     axis.axhline(known, color="0.4", ls="--", label="FAB, 50 steps (white box)")
-    axis.set(xscale="log", xlabel="queries", ylabel="median ‖δ‖₂ of what fools", xlim=(1, queries[-1]))
+    axis.set(xscale="log", xlabel="queries", ylabel="median ‖δ‖₂ of the smallest change", xlim=(1, queries[-1]))
     axis.set_ylim(bottom=0)
     axis.set_title(f"smallest change, 0 ≤ x + δ ≤ 1, {few} images, the tutorial's CNN", fontsize=10)
     axis.grid(alpha=0.25)
@@ -63,8 +65,9 @@ def draw_sizes(setup, traced):
 
 
 def draw_substitute(setup, learned):
-    """How the CNN errs over ε under FGSM on the substitutes, on itself, and under noise of the same size."""
-    x, y, eps = setup.x, setup.y, np.linspace(0, max(0.4, setup.eps), 17)
+    """Draw the error of the CNN over ε: under FGSM on the substitutes and on itself, and under noise of that size."""
+    x, y = setup.x, setup.y
+    eps = np.linspace(0, max(0.4, setup.eps), 17)
     noise = np.sign(np.random.default_rng(setup.seed).standard_normal(x.shape)).astype(x.dtype)
 
     def errors(change):
@@ -82,14 +85,15 @@ def draw_substitute(setup, learned):
 
 
 def draw_pictures(setup, found):
-    """The same images after each attack, and what the CNN says."""
-    names, n = setup.data.class_names, min(8, setup.plan.fewer)
+    """Draw the same images after each attack, with the CNN's predictions."""
+    names = setup.data.class_names
+    n = min(8, setup.plan.fewer)
     x, y = setup.x[:n], setup.y[:n]
     rows = [("clean", x, [names[k] for k in y], [True] * n)]
     for one in found:
         image = x + one.delta[:n]
         label = predict(setup.model, image)
-        title = one.row["attack"].replace(", ", "\n")  # a line is short
+        title = one.row["attack"].replace(", ", "\n")  # the labels of the rows are narrow
         rows.append((f"{title}\n{one.row['norm']}", image, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
     figure.suptitle(f"after each attack (ℓ∞: ε = {setup.eps:g}); red: the CNN is wrong", fontsize=10)

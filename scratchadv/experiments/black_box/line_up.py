@@ -19,22 +19,22 @@ SEES = {LogitOracle: "logits", ProbabilityOracle: "probabilities", LabelOracle: 
 
 @dataclass(frozen=True)
 class Attack:
-    """A line of the table: an attack that asks about the image itself.
+    """An attack that queries the victim itself, without a substitute; it has a row in the table.
 
     Attributes
     ----------
     key : str
         Its key in the table of published numbers.
     name : str
-        How it is called in the table.
+        Its name in the table.
     level : oracle class
-        What it may see.
+        Shows the attack what it may see.
     norm : ball class
         Measures the change.
     radius : float
-        The largest change that counts as a success; infinite where there is no ε.
+        The largest change that counts as a success; infinite if there is no ε.
     images : int
-        Test images that it is run on.
+        The number of test images that it attacks.
     run : callable
         ``run(oracle, x, y, target, rng)`` returns δ.
     targeted : bool
@@ -56,7 +56,7 @@ class Attack:
 
 
 def attacks(setup):
-    """Return the attacks in the ℓ∞ ball, the one on a single pixel, and those that look for the smallest change."""
+    """Return the attacks in the ℓ∞ ball, the one on a single pixel, and those that search for the smallest change."""
     plan, threat, eps = setup.plan, setup.threat, setup.eps
     q, many, few, free = plan.queries, plan.images, plan.fewer, float("inf")
 

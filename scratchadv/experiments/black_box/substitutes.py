@@ -1,4 +1,4 @@
-"""Substitutes: networks that learn from the labels of the victim, and are attacked in its place."""
+"""Substitutes: networks that learn from the labels of the victim and are attacked in its place."""
 
 import time
 from functools import partial
@@ -15,15 +15,15 @@ from ...sets import Linf
 from ...training import fit
 from ...training.optim import Adam
 
-FIRST = 150  # images that the substitute begins with
+FIRST = 150  # the number of images that the substitute begins with
 STEPS = (0.1, -0.1)  # λ of the paper, and its opposite
 
-# How the substitute may look: what it is called, and what makes it.
+# The architectures of the substitute: their names in the table, and their constructors.
 SUBSTITUTES = {"cnn": ("CNN", CNN), "mlp": ("MLP 784-200-200-10", partial(MLP, (784, 200, 200, 10)))}
 
 
 class Learned(NamedTuple):
-    """What became of one substitute: its row, the model, and δ."""
+    """The results of one substitute: its row, the model, and δ."""
 
     row: dict
     model: Any
@@ -57,7 +57,7 @@ def measure_substitute(setup, step, report):
         "success": float(success.mean()),
         "queries in all": victim.asked,
         "agreement": float(agreement),
-        "mean size": float(Linf(1).norm(delta)[success].mean()) if success.any() else None,
+        "mean size": float(Linf.norm(delta)[success].mean()) if success.any() else None,
         "seconds": round(seconds, 1),
     }
     return Learned(row, learned.model, delta)

@@ -6,6 +6,6 @@ ABOUT = About(
     name="linear",
     eps=0.2,
     summary="linear models, digits 0 against 1, attacked and solved exactly",
-    description="Linear models, digits 0 against 1: the slides' two runs of SGD, the exact robust optimum, the exact "
-    "attack. Prints a table and writes it with its figures.",
+    description="Linear models on the digits 0 and 1: the slides' two runs of SGD, the exact robust optimum and the "
+    "exact attack. Prints a table, and writes it with its figures.",
 )

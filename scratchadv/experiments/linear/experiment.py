@@ -12,7 +12,7 @@ from . import ABOUT
 from .figures import figures
 from .training import BOX, FULL, NAMES, SLIDES_EPS, attacked_error, sgd_runs, train
 
-# What the slides say, and what public reruns of the same runs printed (MNIST, ε = 0.2, no box).
+# The numbers of the slides, and those of public reruns of the same code (MNIST, ε = 0.2, no box).
 PUBLISHED = {
     ("plain", "clean"): {"slides": Published("0.0004", "seen"), "reruns": Published("0.000473", "seen")},
     ("plain", "attacked"): {"slides": Published("0.845", "seen"), "reruns": Published("0.81 to 0.86", "seen")},
@@ -21,7 +21,7 @@ PUBLISHED = {
     ("robust", "attacked"): {"slides": Published("0.025", "seen"), "reruns": Published("0.023641", "seen")},
 }
 
-# What is measured of each model: how it is called, and how it is printed.
+# The quantities that are measured for each model: their names, and the format of their numbers.
 QUANTITIES = {
     "clean": ("clean error", ".4f"),
     "attacked": ("error under δ*", ".4f"),
@@ -38,11 +38,12 @@ def measure(setup, report):
 
 def measure_models(setup):
     """Return test errors, attacked test errors and robust objectives, without and with the box, and the certificate."""
-    data, ball, numbers = setup.data, setup.ball, {}
+    data, ball = setup.data, setup.ball
+    numbers = {}
     for key, model in setup.models.items():
         free, boxed = (errors(model, data, threat) for threat in (ball, ball.within(*BOX)))
         numbers[key] = {quantity: {"no box": free[quantity], "box": boxed[quantity]} for quantity in QUANTITIES}
-        del numbers[key]["clean"]["box"]  # where nothing attacks, the box changes nothing
+        del numbers[key]["clean"]["box"]  # without an attack the box changes nothing
     radii = {
         part: robust_logistic.critical_radius(getattr(data, f"x_{part}"), getattr(data, f"y_{part}"), Linf)
         for part in ("train", "test")
@@ -66,7 +67,7 @@ def errors(model, data, threat):
 
 
 def spread_over_seeds(setup, seeds):
-    """Return the least and the largest value of each number of the SGD runs (no box): SGD's own noise."""
+    """Return the smallest and the largest value of each number of the SGD runs (no box), which shows SGD's noise."""
     runs = []
     for seed in progress(seeds, "SGD from other seeds"):
         models = sgd_runs(setup.plan, setup.data, setup.ball, seed)
@@ -85,17 +86,17 @@ def describe(setup):
     return {
         "data": f"{data.source}; {len(data.x_train):,} training and {len(data.x_test):,} test images",
         "threat": f"{setup.ball} in pixels of [0, 1]; 'box' adds 0 ≤ x + δ ≤ 1",
-        "attack": "δ* = −y ε sign(θ), cut off at the box where there is one: the exact maximum in both",
+        "attack": "δ* = −y ε sign(θ), clipped to the box if there is one: the exact maximum in both cases",
         "SGD": f"{plan.plain_epochs} epochs, step {plan.plain_step:g}; robust SGD: {plan.robust_epochs} epochs, "
         f"step {plan.robust_step:g}, on the loss under δ*; batches of {plan.batch_size}, float32, seed {seed} "
         f"(last column: {seed} to {seed + plan.seeds - 1})",
         "exact optimum": "of the robust objective without box, with a lower bound from its dual",
-        "errors": "on the test images; objectives on the training images",
+        "errors": "on the test images; objectives: on the training images",
     }
 
 
 def tables(result):
-    """Return the table: quantity, slides, public reruns, here without and with the box, SGD's spread."""
+    """Return the table: quantity, slides, public reruns, this run without and with the box, spread over seeds."""
     numbers = result["numbers"]
     certificate, radii = numbers["certificate"], numbers["critical radius"]
     rows = [row_of(result, key, quantity) for key in NAMES for quantity in QUANTITIES]
@@ -110,7 +111,7 @@ def tables(result):
 
 
 def error_rows(result):
-    """Return header and rows of the six test errors without the box, for the front page of the repository."""
+    """Return header and rows of the six test errors without the box, for the README of the repository."""
     quantity, slides, reruns, here, _, seeds = header_of(result)
     rows = []
     for key in NAMES:
@@ -127,7 +128,7 @@ def header_of(result):
 
 
 def row_of(result, key, quantity):
-    """Return a row of the table: one quantity of one model."""
+    """Return the row of the table for one quantity of one model."""
     title, spec = QUANTITIES[quantity]
     published = PUBLISHED.get((key, quantity), {}) if comparable(result) else {}
     here = result["numbers"]["models"][key][quantity]
@@ -141,12 +142,12 @@ def row_of(result, key, quantity):
 
 
 def one_number(title, text):
-    """Return a row that has nothing but a number without box."""
+    """Return a row with only one number, which holds without the box."""
     return [title, "–", "–", text, "–", "–"]
 
 
 def comparable(result):
-    """Return whether the published numbers are about this setting."""
+    """Return whether the published numbers hold for this setting."""
     return result["mnist"] and result["eps"] == SLIDES_EPS
 
 

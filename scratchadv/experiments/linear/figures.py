@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce linear``."""
+"""The figures of ``scratchadv reproduce linear``."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .training import BOX, NAMES, attacked_error
 
 
 def figures(setup, measured):
-    """Draw the chapter's figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     theta = setup.models["plain"].params["theta"]
     return {
         "psi": draw_psi(setup),
@@ -28,8 +28,9 @@ def figures(setup, measured):
 
 
 def draw_psi(setup):
-    """Ψ, and where the attack moves the test margins of the plain model (slide "Linear Models")."""
-    data, model = setup.data, setup.models["plain"]
+    """Draw Ψ, and the test margins of the plain model before and after the attack (slide "Linear Models")."""
+    data = setup.data
+    model = setup.models["plain"]
     theta, theta0 = model.params["theta"], model.params["theta0"]
     figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.4))
     m = np.linspace(-4, 4, 200)
@@ -48,18 +49,19 @@ def draw_psi(setup):
 
 
 def draw_delta_star(theta, eps):
-    """The optimal perturbation for each class, amplified (slide "MNIST Example")."""
+    """Draw the optimal perturbation for each class, amplified (slide "MNIST Example")."""
     figure, axes = plots.figure_with_axes(1, 2, size=(3.0, 3.2))
     for axis, y, digit in zip(axes[0], (1, -1), (0, 1), strict=True):
         plots.show_image(axis, -y * eps * np.sign(theta), (-eps, eps))
         axis.set_title(f"δ* = −y ε sign(θ) for images of {digit}", fontsize=10)
-    figure.suptitle(f"white adds {eps:g} of ink, black takes it away (contrast amplified)", fontsize=9)
+    figure.suptitle(f"white adds {eps:g} to a pixel, black subtracts it (contrast amplified)", fontsize=9)
     return figure
 
 
 def draw_digits(setup, n=8):
-    """The first test digits before and after the attack, with each model's prediction."""
-    data, ball = setup.data, Linf(setup.eps)
+    """Draw the first test digits before and after the attack, with the prediction of each model."""
+    data = setup.data
+    ball = Linf(setup.eps)
     x, y = data.x_test[:n], data.y_test[:n]
 
     def line(title, model, delta):
@@ -75,12 +77,12 @@ def draw_digits(setup, n=8):
         line("exact robust\nunder δ*", optimum, exact(optimum, x, y, ball)),
     ]
     figure = plots.before_and_after(rows, (-setup.eps, 1 + setup.eps))
-    figure.suptitle(f"the first {n} test images and what the model sees in them, ε = {setup.eps:g}", fontsize=10)
+    figure.suptitle(f"the first {n} test images and their predictions, ε = {setup.eps:g}", fontsize=10)
     return figure
 
 
 def draw_error_over_eps(setup):
-    """Attacked test error over ε for the three models, without (solid) and with the box (dashed)."""
+    """Draw the attacked test error over ε for the three models, without (solid) and with the box (dashed)."""
     data = setup.data
     grid = np.linspace(0, max(0.5, 1.25 * setup.eps), 51)
     colors = {"plain": plots.WRONG, "robust": "#2166ac", "optimum": plots.RIGHT}

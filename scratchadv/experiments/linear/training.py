@@ -19,23 +19,23 @@ from . import ABOUT
 BOX = (0, 1)
 SLIDES_EPS = ABOUT.eps
 
-# The models by their keys, and how they are called.
+# The names of the models, by their keys.
 NAMES = {"plain": "SGD", "robust": "robust SGD", "optimum": "exact optimum"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The slides' run.
+    """The settings of the slides' run.
 
     Attributes
     ----------
     plain_epochs, robust_epochs : int
-        Of SGD on the clean loss and on the loss under attack.
+        The epochs of SGD on the clean loss and on the loss under attack.
     plain_step, robust_step : float
         The step sizes.
     batch_size : int
     seeds : int
-        Runs of SGD for the spread, from the given seed on.
+        The number of runs of SGD for the spread, from the given seed on.
     """
 
     plain_epochs: int
@@ -74,17 +74,18 @@ def train(plan, data, eps, seed, cache=None, report=None):
     ----------
     plan : Plan
     data : Dataset
-        Ten digits; the digits 0 and 1 are taken.
+        Images of all digits, of which the digits 0 and 1 are used.
     eps : float
     seed : int
     cache, report
-        Not used: the training takes seconds.
+        Not used, since the training takes only seconds.
 
     Returns
     -------
     Linear
     """
-    data, ball = data.only(0, 1), Linf(eps)
+    data = data.only(0, 1)
+    ball = Linf(eps)
     solution = robust_logistic.fit(data.x_train, data.y_train, ball)
     optimum = LogisticRegression(solution.theta.astype(data.x_train.dtype), solution.theta0)
     models = sgd_runs(plan, data, ball, seed) | {"optimum": optimum}
@@ -92,7 +93,7 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def sgd_runs(plan, data, ball, seed):
-    """Return the plain and the robust model, both from the tutorial's random start and from the same seed."""
+    """Return the plain and the robust model, both from the tutorial's random initialisation with the same seed."""
 
     def sgd(attack, epochs, step):
         rng = np.random.default_rng(seed)
@@ -108,5 +109,5 @@ def sgd_runs(plan, data, ball, seed):
 
 
 def attacked_error(model, x, y, threat):
-    """Return the share of examples that the exact attack fools, predicted again."""
+    """Return the share of examples that are misclassified under the exact attack, by predicting again."""
     return float(judge(model, x, y, exact(model, x, y, threat), threat).success.mean())

@@ -1,4 +1,4 @@
-"""``scratchadv reproduce networks``: the slides' networks under FGSM and PGD, and trained against them."""
+"""``scratchadv reproduce networks``: the slides' networks under FGSM and PGD, and adversarial training."""
 
 import time
 from functools import partial
@@ -18,7 +18,7 @@ from .training import BOX, FULL, NAMES, QUICK, TUTORIAL_EPS, train_networks
 
 STEPS, ALPHA = 40, 0.01
 
-# Test errors (MNIST, ε = 0.1, no box) by network and attack: the tutorial's, and a public rerun's.
+# Test errors (MNIST, ε = 0.1, no box) by network and attack: those of the tutorial and of a public rerun.
 PUBLISHED = {
     ("2-layer", "FGSM"): {"tutorial": Published("0.926", "recalled"), "rerun": Published("0.933", "seen")},
     ("4-layer", "FGSM"): {"tutorial": Published("0.883", "recalled"), "rerun": Published("0.938", "seen")},
@@ -33,14 +33,15 @@ PUBLISHED = {
 
 
 def ahead(plan, data):
-    """Say how long the run will take."""
+    """Return a sentence that says how long the run will take."""
     time_ahead = f"about {minutes(data, plan):.0f} minutes on this machine if nothing is in the cache"
-    return f"{time_ahead}; trained models are kept, and an interrupted training goes on where it was"
+    return f"{time_ahead}; trained models are kept, and an interrupted training continues where it stopped"
 
 
 def minutes(data, plan):
-    """Return how long the run will take, from the time of one gradient of the CNN here."""
-    model, x, y = CNN(), data.x_test[:100], data.y_test[:100]
+    """Return an estimate of the time of the run in minutes, from the measured time of one gradient of the CNN."""
+    model = CNN()
+    x, y = data.x_test[:100], data.y_test[:100]
     pgd(model, x, y, Linf(0.1), steps=1)
     began = time.perf_counter()
     pgd(model, x, y, Linf(0.1), steps=3)
@@ -56,7 +57,7 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def measure(setup, report=None):
-    """Measure test errors: clean, under FGSM, PGD, and PGD with restarts on the CNN, without and with the box."""
+    """Measure test errors without and with the box: clean, under FGSM and PGD, and for the CNN with restarts."""
     x, y = setup.data.x_test[: setup.plan.test], setup.data.y_test[: setup.plan.test]
     threats = {"no box": Linf(setup.eps), "box": Linf(setup.eps).within(*BOX)}
     ascent = partial(pgd, steps=STEPS, alpha=ALPHA)
@@ -72,12 +73,12 @@ def measure(setup, report=None):
 
 
 def errors_in(threat, model, x, y, attacks, restarts):
-    """Return the test error under each attack in one set, and with restarts of the last one if there are any."""
+    """Return the test error in one set under each attack, and under restarts of the last one if there are any."""
     errors = {}
     for name, attack in attacks.items():
         stands = ~judge(model, x, y, attack(model, x, y, threat), threat).success
         errors[name] = 1 - float(stands.mean())
-    if restarts:  # only what stands after the attack from δ = 0 is started again
+    if restarts:  # only on the examples that stand after the attack from δ = 0
         left = robust_accuracy(model, x[stands], y[stands], threat, restarts) if stands.any() else 0
         errors["restarts"] = 1 - float(stands.mean()) * left
     return errors
@@ -93,13 +94,13 @@ def describe(setup):
         "from random starts",
         "training": f"SGD, step 0.1, batches of 100, {plan.epochs} epochs, float32, seed {setup.seed}; the CNN "
         f"with step 0.01 after epoch {plan.epochs // 2}",
-        "robust CNN": "Adam, step 0.001 and a tenth of it after epoch "
+        "robust CNN": "Adam, step 0.001, and a tenth of it after epoch "
         f"{plan.epochs * 3 // 5}, against FGSM with random start (no box), step 1.25 ε",
     }
 
 
 def tables(result):
-    """Return the table: error, tutorial, public rerun, here without and with the box."""
+    """Return the table: error, tutorial, public rerun, this run without and with the box."""
     attacks = {"clean": "clean", "FGSM": "FGSM", "PGD": f"PGD-{STEPS}"}
     attacks["restarts"] = f"PGD-{STEPS}, {result['plan']['restarts']} restarts"
     comparable = result["mnist"] and result["eps"] == TUTORIAL_EPS

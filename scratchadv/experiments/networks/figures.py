@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce networks``."""
+"""The figures of ``scratchadv reproduce networks``."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ from .training import NAMES
 
 
 def figures(setup, measured, steps, alpha):
-    """Draw the chapter's figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     return {
         "digits": draw_digits(setup, steps, alpha),
         "loss_over_steps": draw_loss_over_steps(setup, steps, alpha),
@@ -28,10 +28,11 @@ def figures(setup, measured, steps, alpha):
 
 
 def draw_digits(setup, steps, alpha, n=8, magnified=5):
-    """Test digits before and after PGD on both CNNs, with the prediction, and the change magnified."""
+    """Draw test digits before and after PGD on both CNNs with the predictions, and the magnified changes."""
     x, y = setup.data.x_test[:n], setup.data.y_test[:n]
     threat = Linf(setup.eps).within(0, 1)
-    names, rows = setup.data.class_names, []
+    names = setup.data.class_names
+    rows = []
 
     def line(title, model, image):
         label = predict(model, image)
@@ -49,7 +50,7 @@ def draw_digits(setup, steps, alpha, n=8, magnified=5):
 
 
 def draw_loss_over_steps(setup, steps, alpha, n=3, restarts=10):
-    """The loss of single images over the steps of PGD, from several starts, on both CNNs."""
+    """Draw the loss of single images over the steps of PGD, from several starts, on both CNNs."""
     x, y = setup.data.x_test[:n], setup.data.y_test[:n]
     figure, axes = plots.figure_with_axes(1, 2, size=(4.8, 3.4))
     for axis, key in zip(axes[0], ("CNN", "robust CNN"), strict=True):
@@ -70,9 +71,10 @@ def draw_loss_over_steps(setup, steps, alpha, n=3, restarts=10):
 
 
 def draw_steps_in_the_ball(seed):
-    """A net of two inputs: its loss, its decision boundary, and PGD's plain and normalised steps inside the ball."""
+    """Draw, for a network of two inputs, its loss, its decision boundary, and plain and normalised steps of PGD."""
     model = toy(np.random.default_rng(seed))
-    point, label = np.array([[0.45, 0.1]]), np.array([0])
+    point = np.array([[0.45, 0.1]])
+    label = np.array([0])
     figure, axes = plots.figure_with_axes(1, 4, size=(3.0, 3.2))
     grid = np.linspace(-1, 1, 200)
     plane = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
@@ -98,8 +100,9 @@ def draw_steps_in_the_ball(seed):
 
 
 def toy(rng, n=400):
-    """A small net that tells two rings of points apart."""
-    angle, y = rng.uniform(0, 2 * np.pi, n), rng.integers(0, 2, n)
+    """Return a small network that separates two rings of points."""
+    angle = rng.uniform(0, 2 * np.pi, n)
+    y = rng.integers(0, 2, n)
     radius = np.where(y == 0, 0.35, 0.8) + 0.08 * rng.standard_normal(n)
     x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     model = MLP((2, 32, 2), "tanh", rng=rng, dtype=float)
@@ -108,14 +111,14 @@ def toy(rng, n=400):
 
 
 def boundary(ball, n=400):
-    """The boundary of a ball in the plane: its support points in all directions, ``(n, 2)``."""
+    """Return n points on the boundary of a ball in the plane, in all directions, ``(n, 2)``."""
     angle = np.linspace(0, 2 * np.pi, n)
     direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return direction * (ball.radius / ball.norm(direction))[:, None]
 
 
 def draw_loss_surface(setup, n=41):
-    """The loss of both CNNs around one test image, along the gradient's sign and along a random sign."""
+    """Draw the loss of both CNNs around one test image, along the sign of the gradient and along a random sign."""
     x, y = setup.data.x_test[:1], setup.data.y_test[:1]
     grid = np.linspace(-2 * setup.eps, 2 * setup.eps, n, dtype=x.dtype)
     random = np.random.default_rng(setup.seed).choice(np.array([-1, 1], x.dtype), x.shape)
@@ -137,7 +140,7 @@ def draw_loss_surface(setup, n=41):
 
 
 def draw_accuracy_over_eps(setup, steps):
-    """Accuracy under PGD over ε for all networks, with the box."""
+    """Draw the accuracy under PGD over ε for all networks, with the box."""
     x, y = (part[: setup.plan.curve] for part in (setup.data.x_test, setup.data.y_test))
     grid = np.linspace(0, max(0.3, 2 * setup.eps), 9)
     threats = [Linf(eps).within(0, 1) for eps in grid]
@@ -151,5 +154,5 @@ def draw_accuracy_over_eps(setup, steps):
 
 
 def _tenths(model, x, y, threat, steps):
-    """PGD in steps of a tenth of the radius."""
+    """Run PGD with steps of a tenth of the radius."""
     return pgd(model, x, y, threat, steps=steps, alpha=threat.radius / 10)

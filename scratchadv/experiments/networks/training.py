@@ -1,6 +1,6 @@
-"""The slides' networks, trained once and kept in the cache: the experiments and the lectures take them from here.
+"""The slides' networks, trained once and kept in the cache for the experiments and the lectures.
 
-The networks and settings are those of the tutorial that the slides draw on (Kolter and Madry, chapters 3 and 4).
+The networks and settings are those of the tutorial on which the slides are based (Kolter and Madry, chapters 3 and 4).
 """
 
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from . import ABOUT
 BOX = (0, 1)
 TUTORIAL_EPS = ABOUT.eps
 
-# The networks by their keys, and how they are called.
+# The names of the networks, by their keys.
 NAMES = {"2-layer": "MLP 784-200-10", "4-layer": "MLP 784-200-100-100-10", "CNN": "CNN", "robust CNN": "robust CNN"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything: the tutorial's run, or the quick one.
+    """The sizes of a run.
 
     Attributes
     ----------
     train, test : int
-        Images to train on and to attack.
+        The number of training images, and of test images that are attacked.
     epochs : int
     restarts : int
-        Of PGD on the CNN.
+        The restarts of PGD on the CNN.
     curve : int
-        Test images for the curves over ε.
+        The number of test images for the curves over ε.
     note : str
-        What the head of the table says of a plan that is smaller than the tutorial's.
+        Marks a plan that is smaller than the tutorial's, in the head of the table.
     """
 
     train: int
@@ -64,17 +64,17 @@ def train_networks(plan, data, eps, seed, cache=None, names=tuple(NAMES), progre
     Parameters
     ----------
     plan : Plan
-        Its ``train`` and ``epochs`` count.
+        Only its ``train`` and ``epochs`` are used.
     data : Dataset
     eps : float
-        Radius of the ℓ∞ ball that the robust CNN is trained in.
+        The radius of the ℓ∞ ball in which the robust CNN is trained.
     seed : int
     cache : path, optional
         Default: the user's cache.
     names : sequence of str
         Keys of ``NAMES``.
     progress : bool
-        Whether a bar is shown.
+        Whether to show a bar.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def train_networks(plan, data, eps, seed, cache=None, names=tuple(NAMES), progre
 
 
 def quick(data, name, seed=0, cache=None):
-    """Return one of the networks, trained on as little data as ``--quick`` takes, or from the cache: for the lectures.
+    """Return one of the networks, trained by the plan of ``--quick``, or from the cache; the lectures use it.
 
     Parameters
     ----------
@@ -125,5 +125,5 @@ def quick(data, name, seed=0, cache=None):
 
 
 def come_first(plan, data):
-    """Say what happens first in the experiments that attack these networks."""
-    return "the networks of `scratchadv reproduce networks` are attacked; without them in the cache, they come first"
+    """Return a sentence that says what happens first in the experiments that attack these networks."""
+    return "the networks of `scratchadv reproduce networks` are attacked; any not in the cache are trained first"

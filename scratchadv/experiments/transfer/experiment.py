@@ -1,4 +1,4 @@
-"""``scratchadv reproduce transfer``: what transfers between models, between techniques, and between tasks."""
+"""``scratchadv reproduce transfer``: transfer between models, between techniques, and between tasks."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,12 +17,12 @@ from .training import FULL, QUICK, TASKS, TEMPERATURE, WITHOUT, train
 
 BOX = (0, 1)
 
-# The attacks of each part by their keys; sources without a gradient have their own.
+# The attacks of each part, by their keys; sources without a gradient have attacks of their own.
 ATTACKS = {"models": {"pgd": pgd, "fgsm": fgsm}, "techniques": {"own_attacks": pgd}, "tasks": {"pgd": pgd}}
 TITLES = {"pgd": "PGD", "fgsm": "FGSM", "own_attacks": "own attacks"}
 
-# Papernot, McDaniel and Goodfellow (2016), MNIST, their own models and perturbations (FGSM with ε = 0.3 on networks,
-# logistic regression and neighbours), per cent misclassified. Rows: made on.
+# Per cent misclassified in Papernot, McDaniel and Goodfellow (2016): MNIST, with their models and perturbations (FGSM
+# with ε = 0.3 on networks, logistic regression and neighbours). The rows are the sources.
 PAPER = {
     "network": (38.27, 23.02, 64.32, 79.31, 8.36),
     "logistic regression": (6.31, 91.64, 91.43, 87.42, 11.29),
@@ -40,7 +40,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Matrix:
-    """One matrix, over all seeds.
+    """A matrix over all seeds.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Matrix:
         A key of ``TITLES``.
     eps : float
     transfers : list of Transfer
-        One a seed.
+        One for each seed.
     """
 
     part: str
@@ -59,12 +59,12 @@ class Matrix:
 
     @property
     def title(self):
-        """How the attack is called."""
+        """The name of the attack."""
         return TITLES[self.attack]
 
 
 def measure(setup, report):
-    """Measure the matrices of every part, at ε and at twice as much."""
+    """Measure the matrices of every part, at ε and at 2ε."""
     x, y = setup.data.x_test[: setup.plan.test], setup.data.y_test[: setup.plan.test]
     matrices = []
     for part, groups in setup.models.items():
@@ -83,8 +83,9 @@ def measure(setup, report):
 
 
 def measure_matrix(part, key, groups, x, y, eps, seed, attack):
-    """Make δ on the models of each seed, and test it on those of the next."""
-    threat, transfers = Linf(eps).within(*BOX), []
+    """Make δ on the models of each seed, and evaluate it on the models of the next seed."""
+    threat = Linf(eps).within(*BOX)
+    transfers = []
     for i, (sources, own) in enumerate(groups):
         targets, _ = groups[(i + 1) % len(groups)]
         attacks = dict.fromkeys(sources, attack) | own
@@ -93,7 +94,7 @@ def measure_matrix(part, key, groups, x, y, eps, seed, attack):
 
 
 def clean_errors(one):
-    """Return rows: part, model, its clean test error, mean and deviation over the seeds."""
+    """Return rows: part, model, mean and deviation over the seeds of its clean test error."""
     rows = []
     for i, name in enumerate(one.transfers[0].sources):
         wrong = [1 - float(transfer.right_source[i].mean()) for transfer in one.transfers]
@@ -103,7 +104,7 @@ def clean_errors(one):
 
 
 def itself_of(one):
-    """Return rows: which share of what a source has right fools the source itself."""
+    """Return rows: the success on each source itself."""
     mean, deviation = over_seeds(one.transfers, "itself")
     return [
         {
@@ -119,8 +120,9 @@ def itself_of(one):
 
 
 def cells_of(one):
-    """Return each cell of a matrix with all that is known of it, as JSON can say it."""
-    rows, first = [], one.transfers[0]
+    """Return a row for each cell of a matrix, with all its numbers in values that JSON can store."""
+    rows = []
+    first = one.transfers[0]
     shares = {of: over_seeds(one.transfers, of) for of in ("success", "control", "carried")}
     examples = np.mean([transfer.examples for transfer in one.transfers], axis=0)
     for i, source in enumerate(first.sources):
@@ -135,7 +137,7 @@ def cells_of(one):
 
 
 def number(value):
-    """Return a float, or None where there is none: JSON has no NaN."""
+    """Return a float, or None for NaN, which JSON does not have."""
     return float(value) if np.isfinite(value) else None
 
 
@@ -153,17 +155,17 @@ def describe(setup):
         "threat": f"‖δ‖∞ ≤ ε and {BOX[0]} ≤ x + δ ≤ {BOX[1]}",
         "training": f"Adam, step 0.001, batches of 100, {plan.epochs} epochs, float32",
         "attacks": "FGSM; PGD of 40 steps from δ = 0",
-        "cells": "made on the models of one seed, tested on those of the next; per cent of the images that both have "
-        "right when clean, each by its own labels; mean ± standard deviation over the seeds; in brackets random noise "
-        "as large as δ, image by image (± the same in every pixel that has room)",
-        "itself": "δ on the very model that it was made on, per cent of what that has right",
+        "cells": "made on the models of one seed, tested on those of the next; per cent of the images that both "
+        "classify correctly when clean, each with its own labels; mean ± standard deviation over the seeds; in "
+        "brackets random noise as large as δ on each image (± its size in every pixel, as far as the box allows)",
+        "itself": "δ on the model that it was made on, per cent of the images that it classifies correctly",
         "techniques": techniques if "techniques" in setup.models else WITHOUT,
         "tasks": "an MLP 784-200-K trained on another labelling of the same images",
     }
 
 
 def tables(result):
-    """Return the clean errors, a table for each matrix, and on MNIST the paper's."""
+    """Return the tables: the clean errors, one for each matrix, and for MNIST that of the paper."""
     clean = [
         [f"{row['part']}: {row['model']}", f"{per_cent(row['error'], row['error, deviation'])} %"]
         for row in result["clean errors"]
@@ -177,7 +179,7 @@ def tables(result):
 
 
 def matrix_of(row):
-    """Return which matrix a row belongs to."""
+    """Return the matrix to which a row belongs."""
     return row["part"], row["attack"], row["eps"]
 
 
@@ -197,14 +199,14 @@ def table_of(key, itself, cells):
 
 
 def per_cent(share, deviation=None):
-    """Return a share in per cent as text, with its deviation if there is one; a dash where there is no share."""
+    """Return a share in per cent as text, with its deviation if there is one; a dash if there is no share."""
     if share is None:
         return "–"
     return f"{100 * share:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
 
 
 def paper():
-    """Return what Papernot et al. measured between techniques."""
+    """Return the table of Papernot et al. for transfer between techniques."""
     title = "Between techniques in the paper (Papernot et al. 2016: other models and attacks; quoted, 36.6 recalled)"
     lines = [[source, *(PUBLISHED[source, target].text for target in PAPER)] for source in PAPER]
     return Table(title, ["made on ↓, tested on →", *PAPER], lines)

@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce transfer``."""
+"""The figures of ``scratchadv reproduce transfer``."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from ...support import plots
 
 
 def figures(setup, measured):
-    """Draw a heat map for each part and attack; return them by file name.
+    """Draw heat maps for each part and attack, and return them by file name.
 
-    A figure shows the matrix at both radii, and the control at the larger one.
+    A figure shows the matrix at both radii, and the control at the larger radius.
     """
     found = {}
     for one in measured.kept:
@@ -23,12 +23,12 @@ def figures(setup, measured):
 
 
 def heat_maps(transfers, title):
-    """Matrices side by side, the last of them once more with noise in the place of δ.
+    """Draw matrices side by side, and the last of them once more with noise in the place of δ.
 
     Parameters
     ----------
     transfers : dict of str to list of Transfer
-        The title of each panel, and the matrices of all seeds.
+        For the title of each panel, the matrices of all seeds.
     title : str
     """
     *_, (last, control) = transfers.items()
@@ -46,13 +46,14 @@ def heat_maps(transfers, title):
 
 
 def draw_matrix(axis, transfers, of, title):
-    """One matrix in colours and per cent, with the deviation over seeds; the attack on the source itself apart."""
+    """Draw a matrix in colours and per cent with deviations over seeds; the column "itself" is set apart."""
     first = transfers[0]
     mean, deviation = over_seeds(transfers, of)
     columns = list(first.targets)
     if of == "success":
         own, own_deviation = over_seeds(transfers, "itself")
-        mean, deviation = np.column_stack([own, mean]), np.column_stack([own_deviation, deviation])
+        mean = np.column_stack([own, mean])
+        deviation = np.column_stack([own_deviation, deviation])
         columns = ["itself", *columns]
         axis.axvline(0.5, color="white", lw=3)
     axis.imshow(mean, cmap="YlOrRd", vmin=0, vmax=1, aspect="auto")

@@ -1,4 +1,4 @@
-"""The models of the experiment: networks, techniques of scikit-learn, and networks for several tasks, for each seed."""
+"""The models for each seed: networks, techniques of scikit-learn, and networks for several tasks."""
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,7 +14,8 @@ from ...training import zoo
 from ...training.optim import Adam
 from ..experiment import Setup
 
-TEMPERATURE = 3.0  # of the soft neighbours; of 0.3, 1, 3, 10, 30 the one whose δ fooled most neighbours of MNIST
+# The temperature of the soft neighbours. Of 0.3, 1, 3, 10 and 30, its δ fools nearest neighbours on MNIST most often.
+TEMPERATURE = 3.0
 
 TASKS = {
     "which digit": (10, lambda y: y),
@@ -22,25 +23,25 @@ TASKS = {
     "5 or more": (2, lambda y: (y >= 5).astype(y.dtype)),
 }
 
-WITHOUT = "scikit-learn is not installed, so techniques are left out: pip install 'scratchadv[techniques]'"
+WITHOUT = "techniques are left out, because scikit-learn is not installed: pip install 'scratchadv[techniques]'"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes of a run.
 
     Attributes
     ----------
     train, epochs : int
-        Images that the networks of each seed are trained on, and for how long.
+        The number of training images for the networks of each seed, and the epochs.
     seeds : int
-        Each has training images of its own.
+        The number of seeds, each of which has training images of its own.
     techniques : int
-        Training images of each technique.
+        The number of training images for each technique.
     test : int
-        Test images that are attacked.
+        The number of test images that are attacked.
     note : str
-        What the head of the tables says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the tables.
     """
 
     train: int
@@ -56,19 +57,19 @@ QUICK = Plan(train=5_000, epochs=3, seeds=2, techniques=1_000, test=100, note=" 
 
 
 def train(plan, data, eps, seed, cache=None, report=say):
-    """Train the models of all seeds, or take them from the cache; ``models`` of the setup are those of ``prepared``."""
+    """Train the models of all seeds, or take them from the cache; ``setup.models`` is what ``prepared`` returns."""
     shares = [share(data, plan.train, i) for i in range(plan.seeds)]
     return Setup(prepared(shares, plan, seed, cache, report), data, plan, eps, seed)
 
 
 def share(data, n, i):
-    """The data set with the i-th n of its training images alone."""
+    """Return the data set with only n of its training images, the i-th part of that size."""
     part = slice(i * n, (i + 1) * n)
     return replace(data, x_train=data.x_train[part], y_train=data.y_train[part])
 
 
 def prepared(shares, plan, seed, cache, report):
-    """The groups of each part: for each seed the models by name, and the attacks of those that have their own."""
+    """Return for each part and seed the models by name, and the attacks of those that have an attack of their own."""
     seeds = range(seed, seed + plan.seeds)
     parts = {
         "models": [(models(data, plan, s, cache), {}) for data, s in zip(shares, seeds, strict=True)],
@@ -83,7 +84,7 @@ def prepared(shares, plan, seed, cache, report):
 
 
 def models(data, plan, seed, cache):
-    """A linear softmax, two MLPs and a CNN."""
+    """Return a softmax regression, two MLPs and a CNN."""
     make = {
         "linear": lambda rng: SoftmaxRegression(rng=rng),
         "2-layer": lambda rng: MLP((784, 200, 10), rng=rng),
@@ -94,7 +95,7 @@ def models(data, plan, seed, cache):
 
 
 def tasks(data, plan, seed, cache):
-    """The same MLP for each labelling of the same images."""
+    """Return an MLP for each of the tasks, which label the same images differently."""
 
     def network(name):
         k, labels = TASKS[name]
@@ -105,7 +106,7 @@ def tasks(data, plan, seed, cache):
 
 
 def techniques(data, plan, seed, cache):
-    """An MLP, the techniques of scikit-learn, and how those of them are attacked that have no gradient themselves."""
+    """Return an MLP and techniques of scikit-learn, and the attacks on the techniques, which have no gradients."""
     with needed_by("an attack between techniques", "scikit-learn", "techniques"):
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
@@ -131,11 +132,11 @@ def techniques(data, plan, seed, cache):
 
 
 def by_scores(technique, x, y, threat):
-    """PGD on the scores of a linear technique."""
+    """Run PGD on the scores of a linear technique."""
     return pgd(linear_scores(technique), x, y, threat)
 
 
 def trained(name, make, data, y, plan, seed, cache):
-    """A network from its seed: its start, and the order of the images."""
+    """Return a trained network; the seed decides its initial parameters and the order of the images."""
     options = {"epochs": plan.epochs, "optimizer": Adam(1e-3), "rng": np.random.default_rng(seed), "cache": cache}
     return zoo.trained(name, lambda: make(np.random.default_rng(seed)), data.x_train, y, **options)

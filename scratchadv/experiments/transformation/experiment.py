@@ -32,10 +32,10 @@ from .training import (
     trained,
 )
 
-STEPS = 40  # of PGD
+STEPS = 40  # the steps of PGD
 SUBSTITUTE = "substitute"
 
-# By β: MNIST, the share that reaches its target, one network for each target.
+# By β: on MNIST, the share of images that reach their target, with one network for each target.
 PUBLISHED = {
     0.01: Published("69 %", "recalled"),
     0.005: Published("84 %", "recalled"),
@@ -45,7 +45,8 @@ PUBLISHED = {
 
 def measure(setup, report):
     """Measure the four parts, one after the other."""
-    began, numbers = time.perf_counter(), {}
+    began = time.perf_counter()
+    numbers = {}
     parts = {
         "over beta": measure_betas,
         "by target": measure_targets,
@@ -59,7 +60,7 @@ def measure(setup, report):
 
 
 def measure_betas(setup):
-    """Return rows: form, target, β, success, size, seconds; on the CNN."""
+    """Return rows for the CNN: kind of ATN, target, β, success, size, seconds."""
     rows = []
     for kind in KINDS:
         for target, betas in (("all", BETAS), (None, (BETA,))):
@@ -71,7 +72,7 @@ def measure_betas(setup):
 
 
 def measure_targets(setup):
-    """Return rows: target, success, size, for a P-ATN each."""
+    """Return rows, each for one P-ATN: target, success, size, seconds."""
     rows = []
     for target in setup.plan.targets:
         atn, seconds = trained(setup, target=target)
@@ -80,7 +81,7 @@ def measure_targets(setup):
 
 
 def measure_transfer(setup):
-    """Return rows: what the P-ATN was trained on, success on each network; and noise of the same size."""
+    """Return rows: the networks that the P-ATN was trained on, success on each network; last for noise of that size."""
     models = setup.models | {SUBSTITUTE: train_substitute(setup)}
     rows = []
     for victims in (["CNN"], ["2-layer"], ["CNN", "2-layer"], [SUBSTITUTE]):
@@ -92,11 +93,15 @@ def measure_transfer(setup):
 
 
 def measure_cost(setup):
-    """Compare the large ATN with PGD towards the same targets, in balls as large as its change: success, seconds."""
+    """Compare success and seconds of the large ATN with those of PGD, towards the same targets.
+
+    The radius of PGD in ℓ2 is the median size of the changes by the ATN.
+    """
     atn, seconds = trained(setup, images=min(setup.plan.large, len(setup.data.x_train)))
     x, y = (a[: setup.plan.pgd] for a in (setup.data.x_test, setup.data.y_test))
-    target, model = targets_of(y, setup.seed), setup.models[VICTIM]
-    radius = float(np.median(L2(1).norm(atn(x, target) - x)))
+    target = targets_of(y, setup.seed)
+    model = setup.models[VICTIM]
+    radius = float(np.median(L2.norm(atn(x, target) - x)))
 
     def row(attack, make):
         began = time.perf_counter()
@@ -121,16 +126,16 @@ def describe(setup):
     """Return the whole setting, for the head of the tables."""
     plan, data = setup.plan, setup.data
     return {
-        "data": f"{data.source}; victims trained on {plan.networks.train:,} images, judged on the first {plan.test:,} "
-        f"test images{plan.note}",
+        "data": f"{data.source}; victims trained on {plan.networks.train:,} images; success is measured on the first "
+        f"{plan.test:,} test images{plan.note}",
         "ATN": "MLP with one hidden layer of 400; x' = max(tanh(x + G(x)), 0) (P-ATN) or sigmoid(G(x)) (AAE), pixels "
         "in [0, 1]",
-        "loss": "β ‖x' − x‖₂² + ‖f(x') − r_α(f(x), t)‖₂², sums over pixels and classes, f probabilities, α = 1.5",
+        "loss": "β ‖x' − x‖₂² + ‖f(x') − r_α(f(x), t)‖₂², summed over pixels and classes; f are probabilities; α = 1.5",
         "training": f"Adam, step 0.001 falling to 0 (cosine), batches of {plan.batch_size}, {plan.epochs} epochs; "
         f"{plan.train:,} images (all targets, untargeted), {plan.single:,} (one target); no labels; white-box unless "
         "said otherwise",
-        "success": "the prediction of x' is t (untargeted: not y); t a random wrong label for each image, or the one "
-        "label for all images of other labels",
+        "success": "the prediction of x' is t (untargeted: not y), where t is a random wrong label for each image, or "
+        "one label for all images of other classes",
         "seed": setup.seed,
     }
 
@@ -146,7 +151,7 @@ def tables(result):
 
 
 def cells(row):
-    """Return success on the victim, how often the old label is second, and the sizes."""
+    """Return as text the success on the victim, how often the old label is second, and the sizes."""
     second = row["original second"][VICTIM]
     return [percent(row["success"][VICTIM]), "–" if second is None else percent(second), *sizes(row)]
 
@@ -165,7 +170,7 @@ SIZES = [f"median {short}" for short in ("ℓ2", "ℓ∞")]
 
 
 def table_of_betas(rows):
-    """Return the table over β."""
+    """Return the table of success over β."""
     lines = []
     for row in rows:
         success, *rest = cells(row)
@@ -180,7 +185,7 @@ def table_of_betas(rows):
 
 
 def table_of_targets(rows):
-    """Return the table by target, the mean last."""
+    """Return the table of success for each target, with the mean in the last row."""
     lines = [[str(row["target"]), *cells(row)] for row in rows]
     lines.append(["mean", percent(np.mean([row["success"][VICTIM] for row in rows])), "", "", ""])
     header = ["target", "success", "of these, old label second", *SIZES]
@@ -188,20 +193,20 @@ def table_of_targets(rows):
 
 
 def table_of_transfer(rows):
-    """Return the table of transfer; what the ATN has seen is marked."""
+    """Return the table of transfer; networks on which the ATN was trained are marked."""
     titles = {**NETWORKS, SUBSTITUTE: "a substitute of the CNN (black box)"}
     lines = []
     for row in rows:
         marked = [f"{percent(row['success'][name])}{' *' * (name in row['victims'])}" for name in NETWORKS]
         title = " and ".join(titles[name] for name in row["victims"])
         l2, _ = sizes(row)
-        lines.append([title or "noise of the first row's size, then cut off", *marked, l2])
+        lines.append([title or "noise of the first row's size, then clipped", *marked, l2])
     header = ["trained on (*: seen)", *NETWORKS.values(), "median ℓ2"]
     return Table(f"Trained on, tested on: P-ATN, all targets, β = {BETA:g}", header, lines)
 
 
 def table_of_costs(cost):
-    """Return the table of costs; above it how long the training took, and after how many images it has paid."""
+    """Return the table of costs; the notes say how long the training took, and after how many images it pays off."""
     rows = cost["rows"]
     lines = [
         [row["attack"], percent(row["success"]), *sizes(row), f"{1000 * row['seconds an image']:.3g}"]
@@ -209,13 +214,13 @@ def table_of_costs(cost):
     ]
     wall, cpu = cost["training"]
     saved = rows["pgd, L2"]["seconds an image"] - rows["atn"]["seconds an image"]
-    pays = f"{wall / saved:,.0f} images" if saved > 0 else "never"
+    pays = f"after {wall / saved:,.0f} images" if saved > 0 else "never"
     notes = {
         "P-ATN": f"all targets, β = {BETA:g}, trained on {cost['images']:,} images in {wall:.0f} s ({cpu:.0f} s of the "
-        f"processor); on all test images {percent(cost['success'][VICTIM])}",
-        "pays": f"training has cost as much as PGD-{STEPS} in ℓ2 for {pays}",
+        f"processor); success on all test images: {percent(cost['success'][VICTIM])}",
+        "training pays off": f"{pays}, compared with PGD-{STEPS} in ℓ2",
     }
-    return Table("The cost of an image", ["attack", "success", *SIZES, "ms an image"], lines, notes)
+    return Table("The cost of an image", ["attack", "success", *SIZES, "ms per image"], lines, notes)
 
 
 EXPERIMENT = Experiment(

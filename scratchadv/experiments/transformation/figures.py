@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce transformation``."""
+"""The figures of ``scratchadv reproduce transformation``."""
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from .training import BETA, BETAS, TITLES, VICTIM, trained
 
 
 def figures(setup, measured):
-    """Draw the figures; return them by file name."""
-    model, names = setup.models[VICTIM], setup.data.class_names
+    """Draw the figures, and return them by file name."""
+    model = setup.models[VICTIM]
+    names = setup.data.class_names
     x, y = one_of_each(model, setup.data.x_test[:1000], setup.data.y_test[:1000])
     by_form = {(TITLES[kind], beta): trained(setup, kind, beta=beta)[0] for kind in TITLES for beta in BETAS}
     return {
@@ -24,22 +25,23 @@ def figures(setup, measured):
 
 
 def draw_before_and_after(model, names, atns, x, y):
-    """Clean images, and x' of each form and β, towards the label after the true one."""
-    t, lines = (y + 1) % 10, [("clean", x, y)]
+    """Draw clean images, and x' for each kind and β, with the label after the true one as the target."""
+    t = (y + 1) % 10
+    lines = [("clean", x, y)]
     for (title, beta), atn in atns.items():
         images = atn(x, t)
-        size = np.median(L2(1).norm(images - x))
+        size = np.median(L2.norm(images - x))
         lines.append((f"{title}\nβ = {beta:g}\n{L2.name} {size:.2g}", images, predict(model, images)))
     rows = [(title, images, [names[k] for k in found], found == y) for title, images, found in lines]
     figure = plots.before_and_after(rows, (0, 1))
     figure.suptitle(
-        "ATNs against the CNN, each digit towards the next one; above: what the CNN says (red: wrong)", fontsize=10
+        "ATNs against the CNN, each digit towards the next one; above: the CNN's prediction (red: wrong)", fontsize=10
     )
     return figure
 
 
 def draw_to_each_target(model, names, atn, x, y, title, beta):
-    """One network for all targets: an image of each class (rows) towards each label (columns)."""
+    """Draw the results of one network for all targets: an image of each class (rows) towards each label (columns)."""
     source, target = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(10), indexing="ij"))
     images = atn(x[source], target)
     reached = predict(model, images) == target

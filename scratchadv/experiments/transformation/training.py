@@ -1,4 +1,4 @@
-"""The adversarial transformation networks (ATN) of the experiment, each trained once, and how they are judged."""
+"""The adversarial transformation networks (ATNs) of the experiment, each trained once, and their evaluation."""
 
 import time
 from dataclasses import dataclass, field
@@ -23,26 +23,27 @@ BETA = 0.005
 TITLES = {"perturbation": "P-ATN", "autoencoding": "AAE"}
 NETWORKS = {"2-layer": "MLP 784-200-10", "4-layer": "4-layer MLP", "CNN": "CNN", "robust CNN": "robust CNN"}
 VICTIM = "CNN"
-NORMS = {"L2": L2, "Linf": Linf}  # measure the change
+NORMS = {"L2": L2, "Linf": Linf}  # the norms that measure the change
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes of a run.
 
     Attributes
     ----------
     networks : networks.Plan
         How the victims are trained.
     train, single, large : int
-        Images that a network for all targets is trained on, one for one target, and the one that is timed.
+        The number of training images for an ATN for all targets, for an ATN for one target, and for the ATN whose cost
+        is measured.
     epochs, batch_size : int
     test, pgd : int
-        Test images to judge on, and those of them that PGD attacks.
+        The number of test images, and of those that PGD attacks.
     targets : tuple of int
-        The labels that get a network each.
+        The labels for which an ATN of their own is trained.
     note : str
-        What the head of the tables says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the tables.
     """
 
     networks: Any
@@ -89,7 +90,7 @@ class Transformation(Setup):
     Attributes
     ----------
     atns : dict
-        Collects the ATNs, and the seconds that they took, by (kind, target, β, victims, images).
+        The ATNs that have been trained, and the seconds it took, by (kind, target, β, victims, images).
     """
 
     atns: dict = field(default_factory=dict)
@@ -102,8 +103,9 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def trained(setup, kind=KINDS[0], target="all", beta=BETA, victims=(VICTIM,), images=None, models=None):
-    """Return the ATN with these settings, and the wall and processor seconds of its training; each is trained once."""
-    plan, rng = setup.plan, np.random.default_rng(setup.seed)
+    """Return the ATN with these settings, trained once, and the wall-clock and processor seconds of its training."""
+    plan = setup.plan
+    rng = np.random.default_rng(setup.seed)
     images = images or (plan.train if target in ("all", None) else plan.single)
     key = kind, target, beta, tuple(victims), images
     if key not in setup.atns:
@@ -125,13 +127,14 @@ def trained(setup, kind=KINDS[0], target="all", beta=BETA, victims=(VICTIM,), im
 
 
 def judged(setup, atn, target, names=(VICTIM,)):
-    """Return success on each network, and the size of the change; with one target only images of other labels count."""
+    """Return success on each network and the size of the change; for one target, only over images of other classes."""
     x, y = (a[: setup.plan.test] for a in (setup.data.x_test, setup.data.y_test))
     if isinstance(target, int):
         x, y = x[y != target], y[y != target]
     aims = {"all": targets_of(y, setup.seed), None: y}.get(target, np.full(len(y), target))
     images = atn(x, aims if target == "all" else None)
-    success, second = {}, {}
+    success = {}
+    second = {}
     for name in names:
         z = logits(setup.models[name], images)
         hit = (labels_of(z) == aims) if target is not None else (labels_of(z) != y)
@@ -143,12 +146,13 @@ def judged(setup, atn, target, names=(VICTIM,)):
 
 def sizes_of(delta):
     """Return the median size of the changes in ℓ2 and in ℓ∞."""
-    return {name: float(np.median(norm(1).norm(delta))) for name, norm in NORMS.items()}
+    return {name: float(np.median(norm.norm(delta))) for name, norm in NORMS.items()}
 
 
 def train_substitute(setup):
-    """Train a small CNN on the labels that the victim gives to images: the victim's ``predict`` is all it sees."""
-    x, rng = setup.data.x_train[-setup.plan.train :], np.random.default_rng(setup.seed)
+    """Train a small CNN on labels predicted by the victim; nothing else of the victim is used."""
+    x = setup.data.x_train[-setup.plan.train :]
+    rng = np.random.default_rng(setup.seed)
     model = CNN(convs=(Conv(16, stride=2), Conv(32, stride=2)), rng=rng)
     epochs = setup.plan.networks.epochs
     fit(model, x, predict(setup.models[VICTIM], x), epochs=epochs, optimizer=Adam(1e-3), rng=rng)
@@ -156,10 +160,10 @@ def train_substitute(setup):
 
 
 def noise_like(atn, rng):
-    """Return images with Gaussian noise, as large in ℓ2 as what the ATN does to each (before the box cuts it off)."""
+    """Return a function that adds Gaussian noise to images, as large in ℓ2 as the ATN's changes before clipping."""
 
     def changed(x, target):
-        size = L2(1).norm(atn(x, target) - x)
+        size = L2.norm(atn(x, target) - x)
         noise = L2(1).linear_max(rng.standard_normal(x.shape).astype(x.dtype))
         return np.clip(x + size[:, None, None, None] * noise, *BOX)
 

@@ -1,4 +1,4 @@
-"""``scratchadv reproduce universal``: one perturbation for a class, for several, for all, on images it never saw."""
+"""``scratchadv reproduce universal``: one perturbation for one class, for several or for all, on unseen images."""
 
 import time
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from .figures import figures
 
 BOX = (0, 1)
 NETWORKS = {"2-layer": "MLP 784-200-10", "CNN": "CNN", "robust CNN": "robust CNN"}
-LEVELS = (1, 2, 5, 10)  # classes that one δ is for
+LEVELS = (1, 2, 5, 10)  # the number of classes that share one δ
 
-# The ways to one δ by their keys, and how they are called.
+# The names of the methods that make one δ, by their keys.
 METHODS = {
     "gradient": "gradient",
     "targeted": "gradient, targeted",
@@ -38,20 +38,20 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes of a run.
 
     Attributes
     ----------
     networks : networks.Plan
-        How the models are trained.
+        How the networks are trained.
     train, test : int
-        Images that the perturbations are made on, and unseen ones.
+        The number of images on which perturbations are made, and of unseen images.
     passes : int
-        Of the paper's algorithm.
+        The passes of the paper's algorithm.
     curve : tuple of float
         The radii of the curve over ε.
     note : str
-        What the head of the table says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the table.
     """
 
     networks: Any
@@ -68,14 +68,14 @@ QUICK = Plan(networks.QUICK, train=400, test=400, passes=1, curve=(0.1, 0.2, 0.3
 
 @dataclass(frozen=True)
 class Universal(Setup):
-    """The networks, and the images that perturbations are made on and judged on."""
+    """The networks, and the images on which perturbations are made and evaluated."""
 
     def seen(self):
-        """Return the images that perturbations are made on, and their labels."""
+        """Return the training images on which perturbations are made, and their labels."""
         return self.data.x_train[: self.plan.train], self.data.y_train[: self.plan.train]
 
     def unseen(self):
-        """Return test images and their labels."""
+        """Return the unseen test images, and their labels."""
         return self.data.x_test[: self.plan.test], self.data.y_test[: self.plan.test]
 
 
@@ -86,13 +86,13 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def measure(setup, report):
-    """Measure success at each level of universality, and over ε; keep the perturbations."""
+    """Measure success at each level of universality and over ε, and keep the perturbations."""
     levels, found = measure_levels(setup, report)
     return Measured({"levels": levels, "curve": measure_curve(setup)}, kept=found)
 
 
 def perturb(setup, method, classes, model, x, y, threat, target):
-    """Return one δ for the examples, by one of the ``METHODS``; as many steps are taken for few classes as for all."""
+    """Return one δ for the examples by one of the ``METHODS``, with as many steps for few classes as for all."""
     rng = np.random.default_rng(setup.seed)
     if method == "signs":
         return threat.ball.linear_max(rng.standard_normal(x[:1].shape, dtype=x.dtype))
@@ -103,7 +103,7 @@ def perturb(setup, method, classes, model, x, y, threat, target):
 
 
 def groups_of(classes, seed):
-    """Return the ten classes in random groups of so many; each class is in one of them.
+    """Return random groups of ``classes`` classes each, which together are the ten classes.
 
     Returns
     -------
@@ -113,9 +113,10 @@ def groups_of(classes, seed):
 
 
 def perturbations(setup, model, method, classes, eps):
-    """Return one δ for each group of classes, made on training images: (group, target or None, δ)."""
+    """Return (group, target or None, δ) for each group of classes, with δ made on training images."""
     x, y = setup.seen()
-    found, threat = [], Linf(eps).within(*BOX)
+    found = []
+    threat = Linf(eps).within(*BOX)
     target = groups_of(1, setup.seed)[0][0] if method == "targeted" else None
     for group in groups_of(classes, setup.seed):
         rows = members(y, group, target)
@@ -127,22 +128,23 @@ def perturbations(setup, model, method, classes, eps):
 
 
 def members(y, group, target):
-    """Return which examples are of the group; those of the target itself are left out."""
+    """Return which examples belong to the group and not to the target's own class."""
     return np.isin(y, group) & (y != target)
 
 
 def under(found, x, y):
-    """Return the change of each example by the δ of its group, its target (−1: none), and whether it has any."""
+    """Return the change of each example by the δ of its group, its target (−1 for none), and whether it has a δ."""
     change, targets, has = np.zeros_like(x), np.full(len(y), -1), np.zeros(len(y), bool)
     for group, target, delta in found:
         rows = members(y, group, target)
-        change[rows], has[rows] = applied(delta, x[rows], BOX), True
+        change[rows] = applied(delta, x[rows], BOX)
+        has[rows] = True
         targets[rows] = -1 if target is None else target
     return change, targets, has
 
 
 def success(model, found, x, y):
-    """Return the fooling rate, or with targets the share that reaches them; and the error."""
+    """Return the fooling rate, or with targets the share of examples that reach them, and the error."""
     change, targets, has = under(found, x, y)
     x, y, change, targets = x[has], y[has], change[has], targets[has]
     predicted = predict(model, x + change)
@@ -151,8 +153,9 @@ def success(model, found, x, y):
 
 
 def measure_levels(setup, report):
-    """Return rows (network, method, classes of one δ, success seen and unseen, error, seconds), and every δ."""
-    rows, found = [], {}
+    """Return rows (network, method, classes per δ, success on seen and unseen images, error, seconds), and every δ."""
+    rows = []
+    found = {}
     for network, model in setup.models.items():
         for method in METHODS:
             for classes in LEVELS:
@@ -169,8 +172,9 @@ def measure_levels(setup, report):
 
 
 def measure_curve(setup):
-    """Return the fooling rate of the CNN on unseen images over ε: for single classes, for all, and by random signs."""
-    model, (x, y) = setup.models["CNN"], setup.unseen()
+    """Return the fooling rate of the CNN on unseen images over ε: δ for one class, for all, and random signs."""
+    model = setup.models["CNN"]
+    x, y = setup.unseen()
     lines = {"for one class": ("gradient", 1), "for all ten": ("gradient", 10), "random signs": ("signs", 10)}
     curve = {"eps": list(setup.plan.curve)}
     for name, (method, classes) in lines.items():
@@ -184,21 +188,22 @@ def describe(setup):
     plan, data = setup.plan, setup.data
     return {
         "data": f"{data.source}; networks trained on {plan.networks.train:,} images{plan.note}",
-        "threat": f"{Linf(setup.eps)} for the one δ, in pixels of [0, 1]; x + δ is cut off at [0, 1]",
+        "threat": f"{Linf(setup.eps)} for the common δ, in pixels of [0, 1]; x + δ is clipped to [0, 1]",
         "images": f"δ made on the first {plan.train:,} training images; unseen: the first {plan.test:,} test images",
-        "levels": "the ten classes in random groups of 1, 2, 5 and 10, a δ for each group; shares are over all images",
-        "gradient": "5 epochs in batches of 10 images a class, sign steps of 10 ε / steps, cross-entropy",
-        "DeepFool": f"the paper's algorithm until 80 % are fooled, passes: {plan.passes}; batches of 5 images a class "
-        "(the paper: 1 image); DeepFool of 10 steps among 4 classes",
-        "success": "the prediction changes; targeted: it is the target, one random class for all groups, whose own "
-        "images are left out",
+        "levels": "the ten classes in random groups of 1, 2, 5 and 10, one δ for each group; shares are over all "
+        "images",
+        "gradient": "5 epochs in batches of 10 images per class, sign steps of 10 ε / steps, cross-entropy",
+        "DeepFool": f"the paper's algorithm until 80 % are fooled, passes: {plan.passes}; batches of 5 images per "
+        "class (the paper: 1 image); DeepFool of 10 steps among 4 classes",
+        "success": "the prediction changes; targeted: it is the target, which is one random class for all groups, and "
+        "whose own images are left out",
         "published": "; ".join(f"{who}: {published.marked}" for who, published in PUBLISHED.items()),
         "seed": setup.seed,
     }
 
 
 def tables(result):
-    """Return a line for each network and method: unseen (seen) at each level, then error and seconds for all ten."""
+    """Return the table: success on unseen (and seen) images at each level, then error and seconds for all classes."""
     lines = []
     for network, title in NETWORKS.items():
         for method, name in METHODS.items():

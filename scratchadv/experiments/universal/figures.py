@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce universal``."""
+"""The figures of ``scratchadv reproduce universal``."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ STYLES = {
 
 
 def figures(setup, measured):
-    """Draw the figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     found = measured.kept
     return {
         "perturbations": draw_perturbations(setup, found),
@@ -28,14 +28,15 @@ def figures(setup, measured):
 
 
 def single_and_all(found, key, method="gradient"):
-    """The δ of each class in order, then that of all ten."""
+    """Return the δ of each class in order, and last the δ for all ten classes."""
     single = {group[0]: delta for group, _, delta in found[key, method, 1]}
     return [*(single[k] for k in range(10)), found[key, method, 10][0][2]]
 
 
 def draw_perturbations(setup, found):
-    """A row for each network and method: δ for each class, and for all."""
-    names, eps = setup.data.class_names, setup.eps
+    """Draw δ for each class and for all classes, with a row for each network and method."""
+    names = setup.data.class_names
+    eps = setup.eps
     lines = [(key, method) for key in setup.models for method in ("gradient", "deepfool")]
     figure, axes = plots.figure_with_axes(len(lines), 11, size=(1.0, 1.1))
     for line, (key, method) in zip(axes, lines, strict=True):
@@ -49,8 +50,9 @@ def draw_perturbations(setup, found):
 
 
 def draw_one_of_each(setup, found, key="CNN"):
-    """The first unseen image of each class that is classified rightly: clean, with its class's δ, with that of all."""
-    model, names = setup.models[key], setup.data.class_names
+    """Draw an unseen image of each class: clean, with the δ of its class, with the δ for all, with random signs."""
+    model = setup.models[key]
+    names = setup.data.class_names
     x, y = one_of_each(model, *setup.unseen())
     *single, for_all = single_and_all(found, key)
     noise = found[key, "signs", 10][0][2]
@@ -65,12 +67,12 @@ def draw_one_of_each(setup, found, key="CNN"):
         label = predict(model, x + change)
         rows.append((title, x + change, [names[k] for k in label], label == y))
     figure = plots.before_and_after(rows, (0, 1))
-    figure.suptitle(f"unseen images and what the {key} says, ε = {setup.eps:g}", fontsize=10)
+    figure.suptitle(f"unseen images and the predictions of the {key}, ε = {setup.eps:g}", fontsize=10)
     return figure
 
 
 def draw_levels(setup, rows):
-    """Success over the number of classes that one δ is for, for each network."""
+    """Draw the success over the number of classes that share one δ, for each network."""
     figure, axes = plots.figure_with_axes(1, len(setup.models), size=(4.2, 3.4), sharey=True)
     for axis, key in zip(axes[0], setup.models, strict=True):
         for method, (name, style) in STYLES.items():
@@ -81,7 +83,7 @@ def draw_levels(setup, rows):
                 seen = [row["seen"] for row in levels]
                 axis.plot(places, seen, ls=":", color=style["color"], label=f"{name}, seen")
         axis.set_xticks(places, [row["classes"] for row in levels])
-        axis.set(title=key, xlabel="classes that one δ is for", ylim=(-0.02, 1.02))
+        axis.set(title=key, xlabel="classes that share one δ", ylim=(-0.02, 1.02))
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("fooling rate (targeted: reached)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -91,9 +93,9 @@ def draw_levels(setup, rows):
 
 
 def draw_over_eps(setup, curve):
-    """The fooling rate of the CNN over ε."""
+    """Draw the fooling rate of the CNN over ε."""
     colors = {"for one class": "#e08214", "for all ten": "#b2182b", "random signs": "0.55"}
     lines = [(name, curve[name], {"color": color, "marker": "o", "ms": 4}) for name, color in colors.items()]
     figure = plots.curves(curve["eps"], lines, "ε", "fooling rate on unseen images", (setup.eps, "ε of the table"))
-    figure.axes[0].set_title("CNN, δ by gradient, cut off at [0, 1]", fontsize=10)
+    figure.axes[0].set_title("CNN, δ by gradient, clipped to [0, 1]", fontsize=10)
     return figure

@@ -1,4 +1,4 @@
-"""``scratchadv reproduce unrecognisable``: images that mean nothing to us, and convince a CNN."""
+"""``scratchadv reproduce unrecognisable``: images that mean nothing to people, and that a CNN is certain about."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ WAYS = {**{name: partial(evolve, way=name) for name in ENCODINGS}, "gradient": a
 SURE, CERTAIN = 0.99, 0.9999
 EARLY = 50  # the paper's number of generations
 
-# By the way: on MNIST, with LeNet, the images of most runs, after 200 generations.
+# By the way of searching: on MNIST, with LeNet, the images of most runs, after 200 generations.
 PUBLISHED = {
     "direct": Published("each class ≥ 99.99 % in fewer than 50 generations; median 99.99 % at 200", "quoted"),
     "CPPN": Published("each class ≥ 99.99 %", "recalled"),
@@ -27,20 +27,20 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """The sizes and budgets of a run.
 
     Attributes
     ----------
     networks : networks.Plan
-        How the models are trained.
+        How the networks are trained.
     runs : int
-        Independent searches of each kind.
+        The number of independent searches of each kind.
     generations, children : int
-        Of MAP-Elites.
+        The generations of MAP-Elites, and the images in each.
     steps : int
-        Of gradient ascent.
+        The steps of gradient ascent.
     note : str
-        What the head of the table says of a plan that is smaller than the full one.
+        Marks a plan that is smaller than the full one, in the head of the table.
     """
 
     networks: Any
@@ -63,8 +63,8 @@ QUICK = Plan(
 
 
 def ahead(plan, data):
-    """Say what happens first."""
-    return "the CNNs of `scratchadv reproduce networks` are searched; without them in the cache, they come first"
+    """Return a sentence that says what happens first."""
+    return "images are made for the CNNs of `scratchadv reproduce networks`; any not in the cache are trained first"
 
 
 def train(plan, data, eps, seed, cache=None, report=None):
@@ -74,13 +74,13 @@ def train(plan, data, eps, seed, cache=None, report=None):
 
 
 def measure(setup, report):
-    """Search both networks in every way, and measure their confidence; keep what was found."""
+    """Make images for both networks in every way, measure the confidence, and keep the images."""
     found = search(setup, report)
     return Measured({"numbers": confidences(setup, found)}, kept=found)
 
 
 def search(setup, report):
-    """Return what was found, by (network, way)."""
+    """Return the results of all searches, by (network, way)."""
     found = {}
     for network, model in setup.models.items():
         for way, searched in WAYS.items():
@@ -90,7 +90,7 @@ def search(setup, report):
 
 
 def confidences(setup, found):
-    """Return rows: way, network, confidence early and in the end, what the other network says, queries, seconds."""
+    """Return rows: way, network, confidence early and at the end, that of the other network, queries, seconds."""
     rows = []
     for (network, way), result in found.items():
         other = next(name for name in setup.models if name != network)
@@ -110,7 +110,7 @@ def confidences(setup, found):
 
 
 def summary(p):
-    """Return median and smallest confidence, and the shares of the images that are sure and certain."""
+    """Return the median and the smallest confidence, and the shares of images at least 99 % and 99.99 %."""
     shares = {"sure": (p >= SURE).mean(), "certain": (p >= CERTAIN).mean()}
     return {name: float(value) for name, value in {"median": np.median(p), "least": p.min(), **shares}.items()}
 
@@ -121,9 +121,9 @@ def describe(setup):
     return {
         "data": f"{data.source}; networks trained on {plan.networks.train:,} images{plan.note}",
         "robust CNN": f"trained against FGSM with random start, ‖δ‖∞ ≤ {setup.eps:g}",
-        "MAP-Elites": f"{plan.generations} generations of {plan.children} after a random one; no crossover; an image a "
-        f"class; independent runs: {plan.runs}; logits only",
-        "direct": "uniform noise; a pixel is mutated with probability 0.1, halved every 1,000 generations, by "
+        "MAP-Elites": f"{plan.generations} generations of {plan.children} after a random one; no crossover; one image "
+        f"for each class; independent runs: {plan.runs}; logits only",
+        "direct": "uniform noise; a pixel is mutated with probability 0.1, which is halved every 1,000 generations, by "
         "polynomial mutation, η = 15",
         "CPPN": "x, y, radius, bias; sine, sigmoid, Gaussian, linear; at most 16 hidden nodes",
         "gradient": f"log p − {PENALTY:g} / 2 ‖x‖², {plan.steps} steps of {ALPHA:g} in 0 ≤ x ≤ 1 from uniform noise",
@@ -134,9 +134,9 @@ def describe(setup):
 
 
 def tables(result):
-    """Return the table: a row for each network and way."""
+    """Return the table, with a row for each network and way."""
     header = ["way", "made for", f"generation {EARLY}: median, ≥ 99.99 %", "end: median, least", "≥ 99 %", "≥ 99.99 %"]
-    header += ["the other network: median, ≥ 99 %", "queries a run", "seconds", "paper"]
+    header += ["the other network: median, ≥ 99 %", "queries per run", "seconds", "paper"]
     rows = []
     for row in result["numbers"]:
         early, end, other = row["early"], row["end"], row["other network"]
@@ -156,7 +156,7 @@ def tables(result):
 
 
 def percent(p):
-    """Return a confidence as text, cut off and not rounded: 0.99996 is 99.99 %."""
+    """Return a confidence as text, rounded down: 0.99996 is 99.99 %."""
     return f"{np.floor(10_000 * p) / 100:.2f} %"
 
 

@@ -1,4 +1,4 @@
-"""The pictures of ``scratchadv reproduce unrecognisable``."""
+"""The figures of ``scratchadv reproduce unrecognisable``."""
 
 import numpy as np
 
@@ -10,16 +10,17 @@ COLORS = {"direct": "#2166ac", "CPPN": "#b35806"}
 
 
 def figures(setup, measured):
-    """Draw the figures; return them by file name."""
+    """Draw the figures, and return them by file name."""
     found = measured.kept
     pictures = {f"gallery_{network.replace(' ', '_')}": draw_gallery(setup, found, network) for network in setup.models}
     return {**pictures, "confidence": draw_confidence(found)}
 
 
 def draw_gallery(setup, found, network):
-    """The images of the first run: the confidence above, what the other network says below."""
+    """Draw the images of the first run, with the confidence above and the other network's prediction below."""
     other = next(name for name in setup.models if name != network)
-    names, ways = setup.data.class_names, [way for made_for, way in found if made_for == network]
+    names = setup.data.class_names
+    ways = [way for made_for, way in found if made_for == network]
     figure, axes = plots.figure_with_axes(len(ways), len(names), size=(0.98, 1.42))
     for line, way in zip(axes, ways, strict=True):
         result = found[network, way]
@@ -39,7 +40,7 @@ def draw_gallery(setup, found, network):
 
 
 def draw_confidence(found):
-    """1 − confidence over the generations: the median over classes and runs, and from the least to the most sure."""
+    """Draw 1 − confidence over the generations: median, minimum and maximum over classes and runs."""
     evolved = {key: result for key, result in found.items() if key[1] in COLORS}
     made_for = list(dict.fromkeys(network for network, _ in evolved))
     figure, axes = plots.figure_with_axes(1, len(made_for), size=(5.2, 3.8), sharey=True)
@@ -49,7 +50,7 @@ def draw_confidence(found):
             doubt = (-np.expm1(log_p.reshape(-1, log_p.shape[-1]))).clip(1e-12)
             t = np.arange(doubt.shape[1])
             axis.fill_between(t, doubt.min(axis=0), doubt.max(axis=0), color=color, alpha=0.15, lw=0)
-            axis.plot(t, np.median(doubt, axis=0), color=color, label=f"{way}: median, least to most sure")
+            axis.plot(t, np.median(doubt, axis=0), color=color, label=f"{way}: median, minimum to maximum")
         for level, text in ((1e-2, "99 %"), (1e-4, "99.99 %")):
             axis.axhline(level, color="0.5", lw=0.8, ls="--")
             axis.text(t[-1], level, text, fontsize=8, ha="right", va="bottom", color="0.3")

@@ -1,4 +1,4 @@
-"""The searches for images of which a network is certain: MAP-Elites with two encodings, and gradient ascent."""
+"""Searches for images that a network is certain about: MAP-Elites with two encodings, and gradient ascent."""
 
 import time
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ PENALTY, ALPHA = 0.01, 1.0
 
 
 class Found(NamedTuple):
-    """What one way found in one network: images ``(runs, K, *D)``, log p of their classes ``(runs, times, K)``."""
+    """The images ``(runs, K, *D)`` by one way for one network, and log p of their classes ``(runs, times, K)``."""
 
     x: Any
     log_p: Any
@@ -24,13 +24,14 @@ class Found(NamedTuple):
 
 
 def generators(setup):
-    """Return one generator for each run."""
+    """Return one random generator for each run."""
     return np.random.default_rng(setup.seed).spawn(setup.plan.runs)
 
 
 def evolve(setup, model, way):
-    """Run MAP-Elites, run after run."""
-    plan, began = setup.plan, time.perf_counter()
+    """Run MAP-Elites several times."""
+    plan = setup.plan
+    began = time.perf_counter()
     encoding = ENCODINGS[way](setup.data.x_test.shape[1:])
     options = {"generations": plan.generations, "children": plan.children}
     runs = [map_elites(model, encoding, rng=rng, **options) for rng in generators(setup)]
@@ -40,8 +41,10 @@ def evolve(setup, model, way):
 
 
 def ascend(setup, model):
-    """Climb towards each class by gradients, from uniform noise, run after run."""
-    plan, classes, began = setup.plan, np.arange(len(setup.data.class_names)), time.perf_counter()
+    """Run gradient ascent towards each class several times, from uniform noise."""
+    plan = setup.plan
+    classes = np.arange(len(setup.data.class_names))
+    began = time.perf_counter()
     shape = (plan.runs, len(classes), *setup.data.x_test.shape[1:])
     noise = np.stack([rng.random(shape[1:], dtype=np.float32) for rng in generators(setup)])
     y = np.tile(classes, plan.runs)
@@ -51,7 +54,7 @@ def ascend(setup, model):
 
 
 def answers(model, x):
-    """Return how sure the model is that image k is of class k, as log p, shape ``(runs, K)``."""
+    """Return log p of class k for the image that was made for it, shape ``(runs, K)``."""
     runs, k = x.shape[:2]
     log_p = log_probabilities(oracle(model), x.reshape(runs * k, *x.shape[2:])).reshape(runs, k, k)
     return log_p.diagonal(axis1=1, axis2=2)
