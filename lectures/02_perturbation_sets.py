@@ -299,7 +299,7 @@ show.table([*header, "share of the maximum that the clipped best point reaches"]
 # exactly.
 
 # %%
-show.source(L1._project_capped)
+show.source(L1.project_capped)
 
 # %%
 a, b, eps = np.array([1.0, 0.8, 0.55, 0.4, 0.2]), np.array([0.3, 0.9, 0.25, 0.6, 0.2]), 0.75

@@ -142,7 +142,7 @@ class Set(Part):
 
     def linear_max(self, g):
         """Return a point of the set with the largest <g, δ>, row by row."""
-        return self._on_magnitudes(self._max_capped, g)
+        return self._on_magnitudes(self.max_capped, g)
 
     def support(self, g):
         """Return the largest <g, δ> over the set.
@@ -265,11 +265,11 @@ class Intersection(Set):
 
     def project(self, delta):
         """Return the nearest point of the intersection, row by row."""
-        return self._on_magnitudes(self.sets[0]._project_capped, delta)
+        return self._on_magnitudes(self.sets[0].project_capped, delta)
 
     def linear_max(self, g):
         """Return a point of the intersection with the largest <g, δ>, row by row."""
-        return self._on_magnitudes(self.sets[0]._max_capped, g)
+        return self._on_magnitudes(self.sets[0].max_capped, g)
 
     def contains(self, delta, atol=1e-6):
         """Return whether each row lies in all parts, up to ``atol``, ``(N,)``."""

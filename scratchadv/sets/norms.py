@@ -23,7 +23,7 @@ number or an array of shape ``(N,)``, one for each example. Norms need no radius
 
 All four balls are symmetric in every sign, so an intersection with bounds on δ needs only magnitudes. Let ``a`` be the
 magnitudes of δ (or of g) and ``b`` the bounds in that direction; the set becomes ``{m : ball.norm(m) <= eps,
-0 <= m <= b}``. Each ball solves two problems on this set, in ``_project_capped`` and ``_max_capped``, and the
+0 <= m <= b}``. Each ball solves two problems on this set, in ``project_capped`` and ``max_capped``, and the
 intersection restores the signs.
 """
 
@@ -87,10 +87,12 @@ class Linf(NormBall):
         delta = self.ascend(delta, g, alpha)
         return xp.minimum(xp.maximum(delta, low, out=delta), high, out=delta)
 
-    def _project_capped(self, a, b):
-        return namespace(a).minimum(a, self._max_capped(a, b))
+    def project_capped(self, a, b):
+        """Return min(a, b, ε)."""
+        return namespace(a).minimum(a, self.max_capped(a, b))
 
-    def _max_capped(self, a, b):
+    def max_capped(self, a, b):
+        """Return min(b, ε) where a > 0, and 0 elsewhere."""
         xp = namespace(a)
         return xp.where(a > 0, xp.minimum(b, each(self.eps, a)), 0)
 
@@ -156,11 +158,13 @@ class L2(NormBall):
         free = self.norm(xp.where(xp.where(g > 0, high, -low) > 0, g, 0))
         return g * per_row(each(alpha, free) / xp.maximum(free, 1e-6), g)
 
-    def _project_capped(self, a, b):
+    def project_capped(self, a, b):
+        """Return min(a, b) if it lies in the ball, and otherwise the min(s a, b) on its surface."""
         m = namespace(a).minimum(a, b)
         return self._unless_inside(m, a, b)
 
-    def _max_capped(self, a, b):
+    def max_capped(self, a, b):
+        """Return b where a > 0 if that lies in the ball, and otherwise the min(s a, b) on its surface."""
         corner = namespace(a).where(a > 0, b, 0)
         return self._unless_inside(corner, a, b)
 
@@ -205,7 +209,7 @@ class L1(NormBall):
     def project(self, delta):
         """Return sign(δ) max(|δ| − λ, 0) with the smallest λ >= 0 for which the result lies in the ball."""
         a = abs(rows(delta))
-        return namespace(delta).sign(delta) * self._project_capped(a, a).reshape(delta.shape)
+        return namespace(delta).sign(delta) * self.project_capped(a, a).reshape(delta.shape)
 
     def linear_max(self, g):
         """Return ε sign(g_j) at j = argmax |g_j|, the first of several, and zero elsewhere."""
@@ -228,7 +232,7 @@ class L1(NormBall):
         signs = rng.integers(0, 2, shape, dtype="int8") * 2 - 1
         return like((each(self.eps, e) * e / (e.sum(axis=1, keepdims=True) + rest) * signs).reshape(x.shape), x)
 
-    def _project_capped(self, a, b):
+    def project_capped(self, a, b):
         r"""Return clip(a − λ, 0, b) with :math:`\sum_j \mathrm{clip}(a_j - \lambda, 0, b_j) = \epsilon`."""
         xp = namespace(a)
         b = xp.minimum(a, b)
@@ -241,7 +245,7 @@ class L1(NormBall):
         shrink = solve_piecewise_linear(minus_norm, xp.concatenate([a, a - b], axis=1), -eps)
         return xp.where(inside, b, xp.clip(a - shrink, 0, b))
 
-    def _max_capped(self, a, b):
+    def max_capped(self, a, b):
         """Fill the components up to their caps, those of the largest gradient first, until the budget ε is spent."""
         xp = namespace(a)
         order = xp.argsort(-a, axis=1, kind="stable")
@@ -311,13 +315,15 @@ class L0(Ball):
         """Refuse: there is no uniform distribution without a box."""
         raise ValueError(f"the threat {self} alone has no uniform distribution: {self._advice}")
 
-    def _project_capped(self, a, b):
+    def project_capped(self, a, b):
+        """Keep those k components of min(a, b) that bring the result nearest to a."""
         xp = namespace(a)
         m = xp.minimum(a, b)
         # keeping m_j saves a² − (a − m)² = m (2a − m); components are ranked by its root, which does not underflow
         return m * self._top(xp.sqrt(m) * xp.sqrt(2 * a - m))
 
-    def _max_capped(self, a, b):
+    def max_capped(self, a, b):
+        """Return b at the k components with the largest products a b, and 0 elsewhere."""
         xp = namespace(a)
         checks.finite_box("the maximum over the threat", 0, b, self)
         return b * self._top(xp.sqrt(a) * xp.sqrt(b)) * (a > 0)

@@ -17,10 +17,12 @@ class Part:
 
     # Methods that an intersection calls on its first part
 
-    def _project_capped(self, a, b):
+    def project_capped(self, a, b):
+        """Return the nearest magnitudes to a in the set, at most b, ``(N, P)``."""
         return namespace(a).minimum(a, b)
 
-    def _max_capped(self, a, b):
+    def max_capped(self, a, b):
+        """Return magnitudes m of the set, at most b, with the largest <a, m>, ``(N, P)``."""
         b = namespace(a).where(a > 0, b, 0)
         checks.finite_box("the maximum over the threat", 0, b, self)
         return b

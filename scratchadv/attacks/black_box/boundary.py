@@ -58,8 +58,8 @@ def boundary(
     norm : {L2}
         The class of the norm that measures δ.
     box : (lower, upper), Set or None
-        The range of x + δ, in the units of x, and of all queries: δ' is clipped to it; or a Box, a Mask, a Range or an intersection of them.
-        None: unbounded.
+        The range of x + δ, in the units of x, and of all queries: δ' is clipped to it; or a Box, a Mask, a Range or an
+        intersection of them. None: unbounded.
     queries : int
         The largest number of queries for each example. The first is about x, and the last about the overshoot. More
         queries never give a longer δ, except for the overshoot.

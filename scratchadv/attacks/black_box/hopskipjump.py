@@ -58,8 +58,8 @@ def hopskipjump(
     norm : {L2, Linf}
         The class of the norm that measures δ.
     box : (lower, upper), Set or None
-        The range of x + δ, in the units of x, and of all queries; or a Box, a Mask, a Range or an intersection of them. None:
-        unbounded.
+        The range of x + δ, in the units of x, and of all queries; or a Box, a Mask, a Range or an intersection
+        of them. None: unbounded.
     queries : int
         The largest number of queries for each example. The first is about x, and the last about the overshoot. More
         queries never give a longer δ, except for the overshoot.

@@ -81,7 +81,7 @@ class InfiniteCaps(Intersection):
         """Return the projection with infinite caps, for which the search runs between knots at infinity."""
         a = rows(abs(delta))
         with np.errstate(invalid="ignore"):
-            capped = self.ball._project_capped(a, np.full_like(a, np.inf))
+            capped = self.ball.project_capped(a, np.full_like(a, np.inf))
         return np.sign(delta) * capped.reshape(delta.shape)
 
 
