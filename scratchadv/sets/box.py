@@ -180,7 +180,7 @@ class Range(Set):
 
 @dataclass(frozen=True, eq=False)
 class Mask(Set):
-    r"""Changes of some features only: :math:`\Delta = \{\delta : \delta_j = 0 \text{ where the mask is false}\}`.
+    r"""Changes of some features only: :math:`\delta_j = 0` for every feature j where the mask is false.
 
     Parameters
     ----------

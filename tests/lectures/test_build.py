@@ -190,7 +190,7 @@ def test_names_lead_to_their_entries(find):
     norms = "api/scratchadv.sets.norms.html"
     assert find("pgd") == find("attacks.pgd") == "api/scratchadv.attacks.gradient.pgd.html#pgd"
     assert find("Linf.project") == f"{norms}#Linf.project"
-    assert find("L2.within") == f"{norms}#Ball.within"
+    assert find("L2.within") == "api/scratchadv.sets.ball.html#Ball.within"
     assert find("sets/norms.py") == find("scratchadv.sets.norms") == norms
     for nothing in ("_unit_l1", "Linf.nothing", "x", "np.clip", "fit", "x + 1", "no.py"):
         assert find(nothing) is None
