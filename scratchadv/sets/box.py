@@ -179,7 +179,7 @@ class Range(Set):
 
 @dataclass(frozen=True, eq=False)
 class Mask(Set):
-    r"""Changes of some features only: :math:`\delta_j = 0` where the mask is false.
+    r"""Changes of some features only: :math:`\delta_j = 0` for every feature j where the mask is false.
 
     Parameters
     ----------
