@@ -337,16 +337,16 @@ _FOUND = f"found = types.SimpleNamespace(**space)\n{_TAKE}"
 _TEXT = f"exec(text, space)\n{_FOUND}"
 
 ANSWERS_FROM_ELSEWHERE = {
-    "a neighbour's names": "import scratchadv.robust_logistic as r\nLinf, L2, L1 = r.Linf, r.L2, r.L1",
+    "a neighbour's names": "import scratchadv.robust_logistic.exact as r\nLinf, L2, L1 = r.Linf, r.L2, r.L1",
     "names of the whole library": (
         "import sys, scratchadv.attacks, scratchadv.evaluate, scratchadv.testing.strategies\n"
-        "for each in [m for n, m in sys.modules.items() if n.startswith('scratchadv')]:\n"
-        "    globals().update({k: v for k, v in vars(each).items() if k in ('Linf', 'L2', 'L1', 'L0')})"
+        "for module in [m for n, m in sys.modules.items() if n.startswith('scratchadv')]:\n"
+        "    globals().update({k: v for k, v in vars(module).items() if k in ('Linf', 'L2', 'L1', 'L0')})"
     ),
     "a default": (
         "import scratchadv.attacks as a\n"
-        "for each in vars(a).values():\n"
-        "    for value in [*(getattr(each, '__kwdefaults__', None) or {}).values()]:\n"
+        "for attack in vars(a).values():\n"
+        "    for value in [*(getattr(attack, '__kwdefaults__', None) or {}).values()]:\n"
         "        for kind in (value, type(value)):\n"
         "            if getattr(kind, '__name__', '') in ('Linf', 'L2', 'L1', 'L0'): globals()[kind.__name__] = kind"
     ),

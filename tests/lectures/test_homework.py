@@ -440,7 +440,7 @@ def test_package_grades_as_gradescope_does(tmp_path):
         packed.extractall(folder / "source")
         modes = {about.filename: about.external_attr >> 16 for about in packed.infolist()}
     assert all(modes[script] & stat.S_IXUSR for script in ("setup.sh", "run_autograder"))
-    assert (folder / "source" / "scratchadv" / "scratchadv" / "norms.py").exists()
+    assert (folder / "source" / "scratchadv" / "scratchadv" / "sets" / "norms.py").exists()
     (folder / "results").mkdir()
     for solved_, score in ((True, 100), (False, 0)):
         submission = folder / "submission"
