@@ -83,8 +83,7 @@ class Set(Part):
         ValueError
             If x lies outside the box, or if the numbers of the set do not broadcast to x.
         """
-        for part in self.parts:
-            part._fit(x)
+        self._fit(x)
         return replace(self, x=x)
 
     def rows(self, i):
@@ -300,6 +299,10 @@ class Intersection(Set):
     def _without(self, left_out):
         rest = [part for part in self.sets if not left_out(part)]
         return _joined(rest) if rest else None
+
+    def _fit(self, x):
+        for part in self.sets:
+            part._fit(x)
 
     def _cut(self, i, x):
         return replace(self, sets=tuple(part._cut(i, x) for part in self.sets))
