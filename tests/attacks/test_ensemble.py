@@ -1,6 +1,5 @@
 """Laws of the standard attack, the worst case of four."""
 
-import importlib
 from functools import partial
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from scratchadv.attacks import ensemble as inner
 from scratchadv.attacks.constrained.fab import fab
 from scratchadv.attacks.ensemble import standard
 from scratchadv.attacks.gradient.apgd import apgd
@@ -19,7 +19,6 @@ from scratchadv.models.protocol import labels_of
 from scratchadv.sets import L0, L1, L2, Linf
 from scratchadv.tasks import Classes
 
-inner = importlib.import_module("scratchadv.attacks.ensemble")
 THREATS = [ball for bare in (Linf(0.08), L2(0.15)) for ball in (bare, bare.within(0, 1))]
 on_all_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
 SHORT = {"steps": 8, "queries": 30}

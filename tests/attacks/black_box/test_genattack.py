@@ -1,11 +1,11 @@
 """Laws of GenAttack."""
 
-import importlib
 import math
 
 import numpy as np
 import pytest
 
+from scratchadv.attacks.black_box import genattack as inner
 from scratchadv.attacks.black_box.genattack import genattack
 from scratchadv.attacks.black_box.queries import LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.losses import cross_entropy
@@ -15,7 +15,6 @@ from scratchadv.parallel import limit
 from scratchadv.sets import L2, Linf
 from scratchadv.tasks import Binary, Classes
 
-inner = importlib.import_module("scratchadv.attacks.black_box.genattack")
 THREATS = [Linf(0.3), Linf(0.3).within(0, 1)]
 on_both_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
 

@@ -1,12 +1,12 @@
 """Laws of NES and SPSA."""
 
-import importlib
 import itertools
 
 import numpy as np
 import pytest
 
 from scratchadv import seeded
+from scratchadv.attacks.black_box import gradient_estimates as inner
 from scratchadv.attacks.black_box.gradient_estimates import nes, spsa
 from scratchadv.attacks.black_box.queries import LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.losses import cross_entropy, logit_difference, margin
@@ -15,7 +15,6 @@ from scratchadv.models.protocol import labels_of
 from scratchadv.parallel import limit
 from scratchadv.sets import L1, L2, Linf
 
-inner = importlib.import_module("scratchadv.attacks.black_box.gradient_estimates")
 ATTACKS = {"nes": nes, "spsa": spsa}
 KINDS = {"nes": (seeded.normal, inner._kept_normal), "spsa": (seeded.signs, inner._kept_signs)}
 on_both = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

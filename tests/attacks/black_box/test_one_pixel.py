@@ -1,12 +1,11 @@
 """Laws of the one-pixel attack."""
 
-import importlib
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchadv.attacks.black_box import one_pixel as inner
 from scratchadv.attacks.black_box.one_pixel import one_pixel
 from scratchadv.attacks.black_box.queries import LabelOracle, LogitOracle, ProbabilityOracle
 from scratchadv.losses import cross_entropy, margin
@@ -14,8 +13,6 @@ from scratchadv.models import MLP, LogisticRegression
 from scratchadv.models.protocol import labels_of
 from scratchadv.parallel import limit
 from scratchadv.sets import L0, Linf
-
-inner = importlib.import_module("scratchadv.attacks.black_box.one_pixel")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Laws of the square attack."""
 
-import importlib
 import math
 
 import numpy as np
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchadv import seeded
+from scratchadv.attacks.black_box import square as inner
 from scratchadv.attacks.black_box.queries import BudgetError, LogitOracle
 from scratchadv.attacks.black_box.square import square
 from scratchadv.attacks.linear import exact
@@ -20,7 +20,6 @@ from scratchadv.parallel import limit
 from scratchadv.sets import L1, L2, Linf
 from scratchadv.testing.strategies import linear_problems
 
-inner = importlib.import_module("scratchadv.attacks.black_box.square")
 THREATS = [ball for bare in (Linf(0.15), L2(0.5)) for ball in (bare, bare.within(0, 1))]
 on_all_threats = pytest.mark.parametrize("threat", THREATS, ids=str)
 few = settings(max_examples=30, deadline=None)
