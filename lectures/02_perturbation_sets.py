@@ -337,9 +337,10 @@ assert np.allclose(scale, scale[0])
 assert np.isclose(np.linalg.norm(m), 0.5)
 
 # %% [markdown]
-# ## Sets are put together
+# ## Intersections of sets
 #
-# The solution did not ask why $\delta_j$ is bounded by $b_j$. Three kinds of sets are bounds on $\delta$ and no more:
+# The solution uses only the bounds $b_j$, not where they come from. Three kinds of sets are nothing but bounds on
+# $\delta$:
 #
 # | set | formula | bounds on $\delta$ at $x$ |
 # | --- | --- | --- |
@@ -347,11 +348,12 @@ assert np.isclose(np.linalg.norm(m), 0.5)
 # | `Range(l, u)` | $l \leq \delta \leq u$ with $l \leq 0 \leq u$: a budget of each feature | $l$ and $u$ |
 # | `Mask(m)` | $\delta_j = 0$ where $m_j$ is false | 0 and 0, or $-\infty$ and $\infty$ |
 #
-# `A & B` is the intersection of two sets, $\{\delta : \delta \in A,\ \delta \in B\}$. Bounds together are bounds
-# again, the larger of the lower ones and the smaller of the upper ones, so one ball and any number of bounds are solved
-# exactly by the same search. The order does not matter. `ball.within(0, 1)` is short for `ball & Box(0, 1)`.
+# `A & B` is the intersection of two sets, $\{\delta : \delta \in A,\ \delta \in B\}$. Several bounds together are again
+# bounds: the larger of the lower ones and the smaller of the upper ones. So the same search is exact for one ball and
+# any number of bounds, in any order. `ball.within(0, 1)` is short for `ball & Box(0, 1)`.
 #
-# The glasses of the slides are such a set: pixels in $[0, 1]$, changed by at most 0.5, and only where the glasses are.
+# The glasses of the slides are such a set. Pixels stay in $[0, 1]$, and only those of the glasses change, by at most
+# 0.5:
 
 # %%
 glasses = np.zeros((28, 28, 1), dtype=bool)
@@ -360,27 +362,29 @@ glasses[9:12, 6:13] = glasses[9:12, 15:22] = False
 threat = Linf(0.5) & Box(0, 1) & Mask(glasses)
 print(threat)
 x = data.x_test[:400].astype(float)
-delta_set, v = threat.at(x), np.random.default_rng(0).standard_normal(x.shape)
+v = np.random.default_rng(0).standard_normal(x.shape)
+delta_set = threat.at(x)
 delta = delta_set.linear_max(v)
 assert delta_set.contains(delta).all()
 assert (delta[:, ~glasses] == 0).all()
 
 # A & B = B & A, and (A & B) & C = A & (B & C)
-assert threat == Mask(glasses) & Box(0, 1) & Linf(0.5) == Linf(0.5) & (Mask(glasses) & Box(0, 1))
-# what the largest <v, δ> is, component by component
+assert threat == Mask(glasses) & Box(0, 1) & Linf(0.5)
+assert threat == Linf(0.5) & (Box(0, 1) & Mask(glasses))
+# the largest <v, δ>, component by component
 low, high = threat.bounds(x)
 best = v * np.where(v > 0, np.minimum(high, 0.5), np.maximum(low, -0.5))
 assert np.allclose(delta_set.support(v), flat(best).sum(axis=1))
-# a budget that is the same for all features and directions is the ℓ∞ ball
+# the same budget for all features and directions is the ℓ∞ ball
 assert np.array_equal(Range(-0.5, 0.5).project(v), Linf(0.5).project(v))
 
 # %% [markdown]
-# **Exercise 2.6.** How large is the maximum of $\langle g, \delta \rangle$ over `Range(l, u)`? For which $l$ and $u$ is
+# **Exercise 2.6.** What is the maximum of $\langle g, \delta \rangle$ over `Range(l, u)`? For which $l$ and $u$ is
 # it a norm of $g$?
 
 # %% [markdown] tags=["answer"]
-# Each component goes to the end that $g_j$ points to, so it is $\sum_j \max(g_j l_j, g_j u_j)$. For $l = -u$ it is
-# $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for $g$ and $-g$
+# Each component moves to the end in the direction of $g_j$, so the maximum is $\sum_j \max(g_j l_j, g_j u_j)$. For
+# $l = -u$ it is $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for $g$ and $-g$
 # differ, which a norm does not allow.
 
 # %% tags=["answer"]
