@@ -384,8 +384,8 @@ assert np.array_equal(Range(-0.5, 0.5).project(v), Linf(0.5).project(v))
 
 # %% [markdown] tags=["answer"]
 # Each component moves to the end in the direction of $g_j$, so the maximum is $\sum_j \max(g_j l_j, g_j u_j)$. For
-# $l = -u$ it is $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for $g$ and $-g$
-# differ, which a norm does not allow.
+# $l = -u$ it is $\sum_j u_j |g_j|$, a weighted $\ell_1$ norm if all $u_j > 0$. For other $l$ and $u$ the maxima for
+# $g$ and $-g$ differ, which a norm does not allow.
 
 # %% tags=["answer"]
 lower, upper, g = np.array([-1.0, 0.0, -0.5]), np.array([0.5, 2.0, 0.5]), np.array([[2.0, -1.0, 3.0]])
