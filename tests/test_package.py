@@ -65,11 +65,11 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_attacking_and_training_load_no_drawing_and_no_optional_package():
-    """The packages below the plots load no cupy, matplotlib, torch, hypothesis, pooch, tqdm"""
+    """The packages below the plots load no cupy, matplotlib, torch, hypothesis, pooch, tqdm, and SciPy's parts later"""
     rooms = "attacks, sets, datasets, evaluate, models, robust_logistic, training"
     loaded = loaded_by(f"from scratchadv import {rooms}")
     assert "scratchadv.attacks" in loaded
-    assert not loaded & {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm"}
+    assert not loaded & {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm", "scipy.optimize", "scipy.special"}
 
 
 def test_the_version_is_that_of_the_installed_package():

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from ... import checks, seeded, tasks
 from ...backend import host, like, namespace
@@ -267,7 +267,7 @@ def _losses(victim, loss, state, moves):
 
 def _kept_normal(a, b):
     """Return the probability of a normal number between −a and b; by Stein's lemma it is E[u clip(u, −a, b)]."""
-    return like(ndtr(host(b)) - ndtr(-host(a)), a)
+    return like(scipy.special.ndtr(host(b)) - scipy.special.ndtr(-host(a)), a)
 
 
 def _kept_signs(a, b):

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import differential_evolution
+import scipy
 
 from ... import checks, tasks
 from ...backend import host, like, namespace
@@ -195,7 +195,7 @@ def _best_by_scipy(victim, loss, population, generations, scale, pixels, state):
 
     first = host(_first_generation(state, population, pixels))[0].astype(float)
     try:
-        found = differential_evolution(
+        found = scipy.optimize.differential_evolution(
             energy,
             [(0, 1)] * first.shape[1],
             init=first,

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from ... import checks, tasks
 from ...checked import checked, one_of
@@ -180,7 +180,7 @@ def minimiser(model, loss, c, x, target, low, high, start, *, steps):
     bounds = None if low is None else list(zip(low.ravel(), high.ravel(), strict=True))
     start = start.ravel().astype(np.float64)
     options = {"maxiter": steps, "ftol": 1e-12, "gtol": 1e-9}
-    r = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    r = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     r = r.reshape(x.shape).astype(x.dtype)
     return r if low is None else np.clip(r, low, high)
 

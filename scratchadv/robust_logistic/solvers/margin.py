@@ -8,7 +8,7 @@ that its solution achieves on all data bounds ρ from below.
 """
 
 import numpy as np
-from scipy.optimize import linprog, nnls
+import scipy
 
 from ...sets import L1, L2, Linf
 
@@ -94,7 +94,7 @@ def _scaled_linear_program(x, y, norm):
     constraints, limits = margins, np.zeros(n)
     if norm is not L1:
         constraints, limits = np.vstack([margins, budget]), np.eye(n + 1)[n]
-    solution = linprog(
+    solution = scipy.optimize.linprog(
         -np.eye(2 * d + 2)[-1],
         A_ub=constraints,
         b_ub=limits,
@@ -119,7 +119,7 @@ def _nearest_points(x, y, norm):
     plus = y > 0
     design = np.vstack([(y[:, None] * x).T, heavy * plus, heavy * ~plus])
     target = np.concatenate([np.zeros(x.shape[1]), [heavy, heavy]])
-    alpha, _ = nnls(design, target, maxiter=50 * len(y))
+    alpha, _ = scipy.optimize.nnls(design, target, maxiter=50 * len(y))
     theta = _exactly_nearest(x, y, alpha / np.where(plus, alpha[plus].sum(), alpha[~plus].sum()))
     return theta, np.linalg.norm(theta) / 2 * scale
 
