@@ -174,4 +174,4 @@ def _load_like(model, file):
 def _delete(file, error):
     """Delete a damaged file, with a warning."""
     file.unlink(missing_ok=True)
-    warnings.warn(f"{error}: deleted, and trained anew", stacklevel=5)
+    warnings.warn(f"{error}: deleted, and trained again", stacklevel=5)

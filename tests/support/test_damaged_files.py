@@ -411,7 +411,7 @@ def test_a_damaged_model_of_the_zoo_is_trained_anew(spoil, tmp_path):
     expected = in_zoo(tmp_path)
     (path,) = tmp_path.iterdir()
     spoil(path)
-    with pytest.warns(UserWarning, match="deleted, and trained anew"):
+    with pytest.warns(UserWarning, match="deleted, and trained again"):
         found = in_zoo(tmp_path)
     for name, p in expected.params.items():
         np.testing.assert_array_equal(found.params[name], p)
@@ -431,7 +431,7 @@ def test_a_damaged_checkpoint_of_the_zoo_is_trained_anew(damage, tmp_path, monke
             in_zoo(tmp_path / "cache")
     (path,) = (tmp_path / "cache").iterdir()
     rewrite(path, "checkpoint", lambda about, arrays: (about | damage, arrays))
-    with pytest.warns(UserWarning, match=r"checkpoint\.npz .*: deleted, and trained anew"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.npz .*: deleted, and trained again"):
         found = in_zoo(tmp_path / "cache")
     for name, p in expected.params.items():
         np.testing.assert_array_equal(found.params[name], p)

@@ -129,7 +129,7 @@ def test_a_damaged_model_is_trained_anew_with_a_warning(damage, tmp_path, counte
     expected = bits(get(tmp_path))
     (file,) = tmp_path.iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.warns(UserWarning, match=rf"{file.name} is damaged.*: deleted, and trained anew"):
+    with pytest.warns(UserWarning, match=rf"{file.name} is damaged.*: deleted, and trained again"):
         assert bits(get(tmp_path)) == expected
     assert bits(get(tmp_path)) == expected
     assert len(counted) == 2
@@ -140,7 +140,7 @@ def test_a_model_of_another_architecture_in_its_place_is_damage(tmp_path, counte
     expected = bits(get(tmp_path))
     (file,) = tmp_path.iterdir()
     weights.save(net(widths=(4, 3)), file)
-    with pytest.warns(UserWarning, match=r"does not fit.*: deleted, and trained anew"):
+    with pytest.warns(UserWarning, match=r"does not fit.*: deleted, and trained again"):
         assert bits(get(tmp_path)) == expected
     assert len(counted) == 2
 
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_trained_anew_with_a_warning(tmp_path):
     interrupted(tmp_path / "cache")
     (checkpoint,) = (tmp_path / "cache").iterdir()
     checkpoint.write_bytes(checkpoint.read_bytes()[:-5])
-    with pytest.warns(UserWarning, match=r"checkpoint\.npz is damaged.*: deleted, and trained anew"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.npz is damaged.*: deleted, and trained again"):
         assert steps_of(tmp_path / "cache") == (expected, 4)
 
 
