@@ -69,7 +69,8 @@ def test_attacking_and_training_load_no_drawing_and_no_optional_package():
     rooms = "attacks, sets, datasets, evaluate, models, robust_logistic, training"
     loaded = loaded_by(f"from scratchadv import {rooms}")
     assert "scratchadv.attacks" in loaded
-    assert not loaded & {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm", "scipy.optimize", "scipy.special"}
+    heavy = {"cupy", "matplotlib", "torch", "hypothesis", "pooch", "tqdm", "scipy.optimize", "scipy.special"}
+    assert not loaded & heavy
 
 
 def test_the_version_is_that_of_the_installed_package():
