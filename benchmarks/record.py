@@ -76,7 +76,7 @@ def _processor():
 
 def shown(table):
     """Return a table with its title as Markdown."""
-    return f"**{table['title']}**\n\n{markdown({}, table['header'], table['rows']).strip()}"
+    return f"**{table['title']}**\n\n{markdown(table['header'], table['rows']).rstrip()}"
 
 
 def block(result):

@@ -133,7 +133,7 @@ def attacks_markdown():
     intro = (
         "The contract of attacks holds each of them to what it promises: `scratchadv.testing.assert_attack_contract`."
     )
-    table = tables.markdown({}, ["the attack …", "promised by"], made)
+    table = tables.markdown(["the attack …", "promised by"], made)
     return "\n\n".join([*parts, "## Promises", intro, table])
 
 

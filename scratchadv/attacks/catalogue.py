@@ -258,7 +258,7 @@ def families():
         names = ", ".join(f"`{attack.name}`" for attack in members)
         knowledge = ", ".join(dict.fromkeys(attack.knows for attack in members))
         rows.append([family, summary, names, knowledge])
-    return table({}, ["family", "what it does", "attacks", "it sees"], rows).lstrip("\n")
+    return table(["family", "what it does", "attacks", "it sees"], rows)
 
 
 def markdown(attacks=CATALOGUE):
@@ -274,4 +274,4 @@ def markdown(attacks=CATALOGUE):
     str
         The table, one line for each row.
     """
-    return table({}, HEADER, [cells(attack) for attack in attacks]).lstrip("\n")
+    return table(HEADER, [cells(attack) for attack in attacks])

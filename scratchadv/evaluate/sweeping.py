@@ -9,7 +9,7 @@ from .. import checks
 from ..backend import namespace
 from ..checked import anything, checked
 from ..support.progress import progress as bar
-from ..support.tables import markdown
+from ..support.tables import with_setting
 from .curves import threats_of
 from .worst import attacks_of, describe, listed, named, stands
 
@@ -54,7 +54,7 @@ class Sweep:
             "examples": f"{self.stands.shape[3]:,}",
             "numbers": "accuracy after each attack alone, and after all",
         }
-        return markdown(setting, ["model", "threat", *self.attacks, "worst case"], rows)
+        return with_setting(setting, ["model", "threat", *self.attacks, "worst case"], rows)
 
 
 def executor_of(name, value):

@@ -11,7 +11,7 @@ from ..backend import namespace
 from ..checked import checked, each, each_by_name, taking
 from ..numerics import take
 from ..support.progress import progress as bar
-from ..support.tables import markdown
+from ..support.tables import with_setting
 from .judging import judge
 
 
@@ -68,7 +68,7 @@ class WorstCase:
 
     def table(self):
         """Return the threat model and the table as Markdown."""
-        return markdown(self.setting(), *self.cells())
+        return with_setting(self.setting(), *self.cells())
 
 
 def listed(rule):

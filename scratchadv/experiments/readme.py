@@ -31,7 +31,7 @@ def block(name, result):
 
 def front_block(result):
     """Return the text between the markers in the README of the repository: six test errors of the linear experiment."""
-    return markdown({}, *error_rows(result)).lstrip("\n")
+    return markdown(*error_rows(result))
 
 
 def shown(text, name):

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from ..support.tables import escape
-from ..support.tables import markdown as table
+from ..support.tables import escape, with_setting
 
 # The source of a published number: the slides or a public rerun of the same code (seen), the abstract of the paper,
 # a text or code by others (quoted), or memory (recalled).
@@ -78,4 +77,4 @@ def markdown(one, level=1):
     -------
     str
     """
-    return f"{'#' * level} {escape(one.title)}\n\n" + table(one.notes or {}, one.header, one.rows)
+    return f"{'#' * level} {escape(one.title)}\n\n" + with_setting(one.notes or {}, one.header, one.rows)

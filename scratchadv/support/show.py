@@ -47,7 +47,7 @@ def table(header, rows):
     rows : list of list
         Cells that are not strings are shown as by ``str``.
     """
-    text = markdown({}, header, [[str(cell) for cell in row] for row in rows])
+    text = markdown(header, rows)
     if display := _notebook():
         display.display(display.Markdown(text))
     else:

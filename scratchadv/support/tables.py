@@ -21,15 +21,14 @@ def escape(text):
     return SPECIAL.sub(lambda found: ESCAPED[found[0]], str(text))
 
 
-def markdown(setting, header, rows):
-    """Return a table in Markdown, below a list of its settings; all text is escaped.
+def markdown(header, rows):
+    """Return a table in Markdown, one line for each row; all text is escaped.
 
     Parameters
     ----------
-    setting : dict
-        The name and the value of each setting.
-    header : list of str
-    rows : list of list of str
+    header : sequence of str
+    rows : list of list
+        Cells that are not strings are shown as by ``str``.
 
     Returns
     -------
@@ -39,5 +38,10 @@ def markdown(setting, header, rows):
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    head = [f"- {escape(key)}: {escape(value)}" for key, value in setting.items()]
-    return "\n".join([*head, "", lines[0], rule, *lines[1:]]) + "\n"
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+def with_setting(setting, header, rows):
+    """Return a table in Markdown below a list of its settings, each a name and a value."""
+    head = [f"- {escape(key)}: {escape(value)}\n" for key, value in setting.items()]
+    return "".join([*head, "\n", markdown(header, rows)])
