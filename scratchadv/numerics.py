@@ -58,7 +58,7 @@ def per_row(values, x):
 
 
 def ndim(value):
-    """How many axes an array has, on the host or on a device; 0 for a number."""
+    """Return the number of axes of an array, on the host or on a device; 0 for a number."""
     return getattr(value, "ndim", 0)
 
 

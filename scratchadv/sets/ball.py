@@ -58,7 +58,7 @@ class Ball(Set):
 
     def _fit(self, x):
         if ndim(self.radius) and len(self.radius) != len(x):
-            raise ValueError(f"the threat has {len(self.radius)} radii for {len(x)} examples: one of each was expected")
+            raise ValueError(f"the threat has {len(self.radius)} radii for {len(x)} examples, not one for each")
 
     def _bounds_at(self, x):
         return -np.inf, np.inf

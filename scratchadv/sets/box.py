@@ -282,6 +282,6 @@ def _times(radius, side, x):
     side = xp.asarray(side, dtype=float)
     if ndim(radius):
         if x is None:
-            raise ValueError("a range with a radius of each example must be at examples: call .at(x) first")
+            raise ValueError("a range with one radius for each example needs the examples: call .at(x) first")
         radius = per_row(xp.asarray(radius), x)
     return xp.where(xp.isfinite(side), xp.where(xp.isfinite(side), side, 0) * radius, side)

@@ -93,7 +93,7 @@ def _start_and_change(threat):
 def _radius(threat):
     """Return ε, or infinity for a Range, where the bounds limit the change of each component."""
     if ndim(threat.radius):
-        raise ValueError(f"square needs one radius for all examples; the threat {threat} has one of each")
+        raise ValueError(f"square needs one radius for all examples; the threat {threat} has a radius for each example")
     return math.inf if isinstance(threat.ball, Range) else threat.radius
 
 
